@@ -70,7 +70,7 @@ picture: venv
 	@$(BIN)/python demo/draw.py docs/picture.svg
 
 changelog: venv
-	$(BIN)/antsibull-changelog release --update-existing
+	PATH='$(BIN)':$$PATH $(BIN)/antsibull-changelog release --update-existing
 
 clean: demo-down
 	rm -rf build

@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 import subprocess
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ class Environment(NamedTuple):
         return f"ansible-core {self.core} on Python {self.python}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def interpreters():
     """The CPython interpreters of this machine by minor version, {"3.8": Path, ...}: pyenv's, then those on PATH."""
     found = {}
