@@ -143,6 +143,13 @@ class Gpu(NamedTuple):
         return self.mig_mode is not None
 
     @property
+    def placed(self):
+        """Its instances as a sorted tuple of PlacedInstance: what a Plan's target is compared with."""
+        return tuple(sorted(PlacedInstance(*instance.placement, instance.profile, tuple(sorted(
+            PlacedComputeInstance(*device.placement, device.profile) for device in instance.compute_instances
+        ))) for instance in self.instances or ()))
+
+    @property
     def name(self):
         """How messages call it: index, product, UUID and PCI address."""
         known = ", ".join(fact for fact in (self.product, self.uuid, self.pci_address) if fact)
@@ -184,20 +191,18 @@ class GpuLayout(NamedTuple):
 
 
 class PlacedComputeInstance(NamedTuple):
-    """A compute instance as a plan leaves it; ordered as ties are broken."""
+    """A compute instance as a plan leaves it, comparable with what was read."""
 
     start: int
     size: int
-    profile_id: int
     profile: str
 
 
 class PlacedInstance(NamedTuple):
-    """A GPU instance as a plan leaves it; ordered as ties are broken."""
+    """A GPU instance as a plan leaves it, comparable with what was read."""
 
     start: int
     size: int
-    profile_id: int
     profile: str
     compute_instances: Tuple[PlacedComputeInstance, ...] = ()
 
@@ -213,8 +218,9 @@ CREATE_COMPUTE_INSTANCE = "create_compute_instance"
 class Step(NamedTuple):
     """One NVML call (or one reset) on one GPU.
 
-    ``profile`` and ``placement`` are those of the instance acted on; ``gpu_instance`` is the placement of the GPU instance
-    around a compute instance, which tells it also before it exists. Ids and ``uuid`` are known for what exists already.
+    ``profile`` and ``placement`` are those of the instance acted on, ``profile_id`` what NVML calls that profile;
+    ``gpu_instance`` is the placement of the GPU instance around a compute instance, which tells it also before it exists.
+    Ids and ``uuid`` are known for what exists already.
     """
 
     action: str
