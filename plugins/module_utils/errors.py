@@ -10,12 +10,13 @@ An NVML return code is turned into a kind here and nowhere else; who must decide
 from __future__ import annotations
 
 # The return codes of nvml.h, each at its own number; 999 is UNKNOWN.
-CODES = (
-    "SUCCESS UNINITIALIZED INVALID_ARGUMENT NOT_SUPPORTED NO_PERMISSION ALREADY_INITIALIZED NOT_FOUND INSUFFICIENT_SIZE "
-    "INSUFFICIENT_POWER DRIVER_NOT_LOADED TIMEOUT IRQ_ISSUE LIBRARY_NOT_FOUND FUNCTION_NOT_FOUND CORRUPTED_INFOROM "
-    "GPU_IS_LOST RESET_REQUIRED OPERATING_SYSTEM LIB_RM_VERSION_MISMATCH IN_USE MEMORY NO_DATA VGPU_ECC_NOT_SUPPORTED "
-    "INSUFFICIENT_RESOURCES FREQ_NOT_SUPPORTED ARGUMENT_VERSION_MISMATCH DEPRECATED NOT_READY GPU_NOT_FOUND INVALID_STATE"
-).split()
+_NAMES = """
+SUCCESS UNINITIALIZED INVALID_ARGUMENT NOT_SUPPORTED NO_PERMISSION ALREADY_INITIALIZED NOT_FOUND INSUFFICIENT_SIZE
+INSUFFICIENT_POWER DRIVER_NOT_LOADED TIMEOUT IRQ_ISSUE LIBRARY_NOT_FOUND FUNCTION_NOT_FOUND CORRUPTED_INFOROM
+GPU_IS_LOST RESET_REQUIRED OPERATING_SYSTEM LIB_RM_VERSION_MISMATCH IN_USE MEMORY NO_DATA VGPU_ECC_NOT_SUPPORTED
+INSUFFICIENT_RESOURCES FREQ_NOT_SUPPORTED ARGUMENT_VERSION_MISMATCH DEPRECATED NOT_READY GPU_NOT_FOUND INVALID_STATE
+"""
+CODES = _NAMES.split()
 
 KINDS = {
     "IN_USE": "busy",
@@ -42,19 +43,19 @@ WHAT_TO_DO = {
     "permission": "Run as root (become: true), or give this user read access to "
     "/proc/driver/nvidia/capabilities/mig/config; the MIG mode itself is always root's to change.",
     "unsupported": "This GPU or this driver does not offer it; a newer driver may.",
-    "reset_required": "The GPU must be reset, or the host rebooted where the GPU is passed through to a virtual machine.",
-    "lost": "The GPU does not answer any more: look for NVRM Xid messages in the kernel log, then reset the GPU or reboot the host.",
+    "reset_required": "Reset the GPU, or reboot the host where the GPU is passed through to a virtual machine.",
+    "lost": "The GPU does not answer: look for NVRM Xid messages in the kernel log, then reset the GPU or reboot.",
     "insufficient_resources": "The placement is taken: something else changed this GPU in the meantime. Run again.",
     "not_found": "It is gone: something else changed this GPU in the meantime. Run again.",
-    "driver": "Load the NVIDIA kernel modules of the version of the installed driver (nvidia-smi says whether they work), or reboot.",
-    "library": "Install the NVIDIA driver on this host; libnvidia-ml.so.1 comes with it.",
+    "driver": "Load the NVIDIA kernel modules that belong to the installed driver, or reboot; then nvidia-smi works.",
+    "library": "Install the NVIDIA driver on this host: libnvidia-ml.so.1 and nvidia-smi come with it.",
     "failed": "The driver failed: look for NVRM messages in the kernel log. Running again is safe.",
     "bug": "This should not happen: please report it with this message and the driver version.",
 }
 
 
 def kind_of(code):
-    """The kind of a return code's name (``IN_USE`` is ``busy``); a failure of the driver that has no better name is ``failed``."""
+    """The kind of a return code's name (``IN_USE`` is ``busy``); what has no better name is ``failed``."""
     return KINDS.get(code, "failed")
 
 
@@ -68,7 +69,10 @@ class MigError(Exception):
 
 
 class NvmlError(MigError):
-    """A call that the driver refused: ``function``, ``code`` (``IN_USE``), ``kind`` (``busy``); ``text`` replaces the first sentence."""
+    """A call that the driver refused: ``function``, ``code`` (``IN_USE``) and ``kind`` (``busy``).
+
+    ``text`` says what happened, where that is more than the function and its return code.
+    """
 
     def __init__(self, function, code, text=None):
         self.function = function
@@ -99,10 +103,7 @@ class BindingMissing(MigError):
     def __init__(self, requirement, executable, found=None):
         self.requirement = requirement
         self.found = found
-        if found:
-            problem = f"found version {found[0]} in {found[1]}, which is too old"
-        else:
-            problem = "found no module pynvml"
+        problem = f"found version {found[0]} in {found[1]}, which is too old" if found else "found no module pynvml"
         super().__init__(
             f"The Python package {requirement} is needed on this host: {problem}. "
             f"Install it for {executable}, for instance with {executable} -m pip install '{requirement}'."

@@ -36,7 +36,10 @@ class Engines(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A GPU instance profile as one GPU offers it; ``max`` is how many the GPU holds at the most."""
+    """A GPU instance profile as one GPU offers it; ``max`` is how many the GPU holds at the most.
+
+    ``placements`` is empty where they were not asked for or the driver did not tell: without privilege, or with MIG off.
+    """
 
     name: str
     id: int
@@ -66,11 +69,14 @@ class Process(NamedTuple):
 
 
 class ComputeInstance(NamedTuple):
-    """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts as busy."""
+    """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts as busy.
+
+    ``placement`` is None only on R450 drivers, which do not tell it and under which nothing is changed.
+    """
 
     id: int
     profile: str
-    placement: Placement
+    placement: Optional[Placement]
     uuid: Optional[str] = None
     index: Optional[int] = None
     processes: Optional[Tuple[Process, ...]] = ()
@@ -79,6 +85,17 @@ class ComputeInstance(NamedTuple):
     def busy(self):
         """True where a process uses it, and where nobody can tell."""
         return self.processes is None or bool(self.processes)
+
+
+class MigDevice(NamedTuple):
+    """What a caller without privilege sees of a compute instance: its MIG device. ``profile`` as in ComputeInstance."""
+
+    uuid: str
+    index: int
+    profile: Optional[str]
+    gpu_instance_id: int
+    compute_instance_id: int
+    processes: Optional[Tuple[Process, ...]] = ()
 
 
 class GpuInstance(NamedTuple):
@@ -94,19 +111,20 @@ class Gpu(NamedTuple):
     """One GPU as it was read.
 
     ``mig_mode`` and ``mig_mode_pending`` are None on a GPU without MIG; ``instances`` and ``mig_devices`` tell two views of
-    the same thing: ``instances`` is None where the caller may not list GPU instances, and then ``mig_devices`` still has
-    (UUID, index, name) of each MIG device. ``compute_profiles`` maps a GPU instance profile name to what the device offers
+    the same thing: ``instances`` is None where the caller may not list GPU instances, and only then ``mig_devices`` has
+    the MIG devices. ``compute_profiles`` maps a GPU instance profile name to what the device offers
     inside it, known only for profiles of which an instance exists. ``processes`` are those of the whole GPU while MIG is
-    off, None where they could not be read.
+    off, None where they could not be read. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say);
+    then everything that NVML did not tell before has its default.
     """
 
     index: int
-    uuid: str
-    pci_address: str
-    product: str
-    pci_device_id: int
-    minor: Optional[int]
-    memory_mib: int
+    uuid: Optional[str] = None
+    pci_address: Optional[str] = None
+    product: Optional[str] = None
+    pci_device_id: Optional[int] = None
+    minor: Optional[int] = None
+    memory_mib: Optional[int] = None
     mode_needs_reset: bool = False
     mig_mode: Optional[bool] = None
     mig_mode_pending: Optional[bool] = None
@@ -115,8 +133,9 @@ class Gpu(NamedTuple):
     profiles: Tuple[Profile, ...] = ()
     compute_profiles: Dict[str, Tuple[ComputeProfile, ...]] = {}
     instances: Optional[Tuple[GpuInstance, ...]] = ()
-    mig_devices: Tuple[Tuple[str, int, str], ...] = ()
+    mig_devices: Tuple[MigDevice, ...] = ()
     processes: Optional[Tuple[Process, ...]] = ()
+    problem: Optional[str] = None
 
     @property
     def mig_capable(self):
@@ -133,7 +152,8 @@ class Gpu(NamedTuple):
     @property
     def name(self):
         """How messages call it: index, product, UUID and PCI address."""
-        return f"GPU {self.index} ({self.product}, {self.uuid}, {self.pci_address})"
+        known = ", ".join(fact for fact in (self.product, self.uuid, self.pci_address) if fact)
+        return f"GPU {self.index} ({known})" if known else f"GPU {self.index}"
 
 
 class Snapshot(NamedTuple):
