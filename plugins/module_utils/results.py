@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from .data import gpu_data, mode_word, placement_data, process_data, wanted_data
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -96,14 +97,14 @@ def mode_data(change):
             needs.add(outcome.needs)
         elif after != pending:
             needs.add("reset")
-        gpus.append(dict(gpu_data(plan.gpu), before=_mode_word(plan.gpu.mig_mode), after=_mode_word(after), pending=_mode_word(pending)))
+        gpus.append(dict(gpu_data(plan.gpu), before=mode_word(plan.gpu.mig_mode), after=mode_word(after), pending=mode_word(pending)))
     return {"gpus": gpus, "reset_required": "reset" in needs, "reboot_required": "reboot" in needs}
 
 
 def journal_record(change):
     """What the journal keeps of a Change: the layout before, the plan, and, once there are outcomes, how they ended."""
     record = {
-        "before": [dict(gpu_data(plan.gpu), mig_mode=plan.gpu.mig_mode, instances=[instance_data(one) for one in plan.gpu.placed])
+        "before": [dict(gpu_data(plan.gpu), mig_mode=plan.gpu.mig_mode, instances=[wanted_data(one) for one in plan.gpu.placed])
                    for plan in change.plans],
         "plan": [sentence(step) for plan in change.plans for step in plan.steps],
     }
@@ -114,11 +115,6 @@ def journal_record(change):
     return record
 
 
-def gpu_data(gpu):
-    """The three names of a GPU."""
-    return {"index": gpu.index, "uuid": gpu.uuid, "pci_address": gpu.pci_address}
-
-
 def step_data(step):
     """A Step as plain data; what does not belong to its action is left out."""
     data = {"action": step.action, "gpu": gpu_data(step.gpu)}
@@ -127,7 +123,7 @@ def step_data(step):
             data[key] = getattr(step, key)
     for key in ("placement", "gpu_instance"):
         if getattr(step, key) is not None:
-            data[key] = dict(getattr(step, key)._asdict())
+            data[key] = placement_data(getattr(step, key))
     return data
 
 
@@ -136,23 +132,17 @@ def done_data(done):
     return dict(step_data(done.step), **done.created)
 
 
-def instance_data(placed):
-    """A PlacedInstance in the words of the layout option."""
-    return {"profile": placed.profile, "placement": placed.start, "compute_instances": [
-        {"profile": device.profile, "placement": device.start} for device in placed.compute_instances]}
-
-
 def blocker_data(blocker):
     """A Blocker as plain data: the MIG device (or whole GPU) that must be free, and who holds it."""
     return {
         "gpu": gpu_data(blocker.gpu), "uuid": blocker.device and blocker.device.uuid, "profile": blocker.profile,
-        "placement": blocker.placement and dict(blocker.placement._asdict()), "because": blocker.because,
-        "processes": [dict(process._asdict()) for process in blocker.processes]}
+        "placement": placement_data(blocker.placement), "because": blocker.because,
+        "processes": [process_data(process) for process in blocker.processes]}
 
 
 def holders_data(blockers):
     """The processes behind blockers, each once, with what they hold."""
-    return [dict(process._asdict(), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
+    return [dict(process_data(process), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
             for blocker in blockers for process in blocker.processes]
 
 
@@ -191,10 +181,6 @@ def _picture(gpu, mig_mode, placed, pending=()):
         contents = "" if inside == [one.profile] else f" holding {' + '.join(inside) or 'nothing'}"
         lines.append(f"  {_slices(one):<12} {one.profile}{contents}")
     return "\n".join(lines) + "\n"
-
-
-def _mode_word(mode):
-    return None if mode is None else "enabled" if mode else "disabled"
 
 
 def _devices(gpu):
