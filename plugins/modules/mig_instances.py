@@ -124,6 +124,7 @@ nearest:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGING
 from ansible_collections.gpufleet.mig.plugins.module_utils.changing import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
