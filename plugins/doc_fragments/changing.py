@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The options of the modules that change something."""
+"""The options and attributes of the modules that change something."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ options:
   state_dir:
     description:
       - Where the lock and the journal of changes are kept on the GPU host.
-      - The default is C(/var/lib/gpufleet-mig) for root, and C($XDG_STATE_HOME/gpufleet-mig) (C(~/.local/state/gpufleet-mig)) for other users.
+      - The default is C(/var/lib/gpufleet-mig) for root, and C($XDG_STATE_HOME/gpufleet-mig)
+        (C(~/.local/state/gpufleet-mig)) for other users.
       - A directory that exists and cannot be written is an error.
     type: path
   lock_timeout:
@@ -21,7 +22,8 @@ options:
     type: float
     default: 300
   journal:
-    description: Whether to write what is changed to C(journal.jsonl) in O(state_dir), before the first step and after the last.
+    description: Whether to write what is changed to C(journal.jsonl) in O(state_dir), before the first step and after
+      the last.
     type: bool
     default: true
   atomic:
@@ -34,8 +36,19 @@ options:
   rehearse:
     description:
       - Return the plan and change nothing, also outside check mode.
-      - Where instances in use or kept are in the way, a rehearsal succeeds and RV(must_be_free) names the smallest set of them
+      - Where instances in use or kept are in the way, a rehearsal succeeds and RV(must_be_free) names the smallest
+        set of them
         whose end lets the layout be reached; check mode and a run refuse there.
     type: bool
     default: false
+attributes:
+  check_mode:
+    description: Returns the plan that a run would execute, and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows each GPU's layout before and after.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
 """

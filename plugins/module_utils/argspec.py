@@ -15,15 +15,11 @@ CHANGING = {
     "rehearse": {"type": "bool", "default": False},
 }
 
-# One entry of a layout; what may stand in it is checked in layout.py, which says more than a type could.
-LAYOUT = {
-    "type": "list",
-    "elements": "dict",
-    "options": {
-        "gpus": {"type": "raw", "default": "all"},
-        "product": {"type": "str"},
-        "pci_device_id": {"type": "raw"},
-        "mig_enabled": {"type": "bool", "default": True},
-        "instances": {"type": "raw"},
-    },
+# One entry of the option layout; layout.py checks what stands in it and says more than a type could.
+LAYOUT_OPTIONS = {
+    "gpus": {"type": "raw", "default": "all"},
+    "product": {"type": "str"},
+    "pci_device_id": {"type": "raw"},
+    "mig_enabled": {"type": "bool", "default": True},
+    "instances": {"type": "raw"},
 }

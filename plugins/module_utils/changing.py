@@ -23,20 +23,28 @@ def run(params, check_mode, decide, leave_pending=False):
     ``params`` are the module's options, ``decide(session, snapshot)`` a decision of host_planner. Raises MigError.
     """
     with Session() as session:
+
         def decide_here(snapshot):
             return decide(session, snapshot)
 
         if check_mode or params["rehearse"]:
             return rehearse(session, decide_here)
         options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
-        return change(session, decide_here, HostState(params["state_dir"]), params["lock_timeout"], options, _journal(params))
+        return change(
+            session, decide_here, HostState(params["state_dir"]), params["lock_timeout"], options, _journal(params)
+        )
 
 
 def _journal(params):
     """What makes journal records, or None where none are wanted; the records of one change share an id."""
     if not params["journal"]:
         return None
-    who = {"change": str(uuid.uuid4()), "user": getpass.getuser(), "sudo_user": os.environ.get("SUDO_USER"), "pid": os.getpid()}
+    who = {
+        "change": str(uuid.uuid4()),
+        "user": getpass.getuser(),
+        "sudo_user": os.environ.get("SUDO_USER"),
+        "pid": os.getpid(),
+    }
 
     def record(result):
         return dict(journal_record(result), time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **who)

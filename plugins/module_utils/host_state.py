@@ -2,10 +2,12 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What the collection keeps on a host, in ``state_dir``: a lock, so that one change runs at a time, and a journal of changes.
+"""What the collection keeps on a host, in ``state_dir``: a lock, so that one change runs at a time, and a journal
+of changes.
 
-The hardware is the only state that decides anything; the journal is for people, for going back, and for seeing that a run
-was killed. It holds two JSON lines a change, ``begin`` before the first step and ``end`` after the last, joined by an id.
+The hardware is the only state that decides anything; the journal is for people, for going back, and for seeing that
+a run was killed. It holds two JSON lines a change, ``begin`` before the first step and ``end`` after the last,
+joined by an id.
 """
 
 from __future__ import annotations
@@ -50,8 +52,10 @@ class HostState:
             while not _try_lock(lock):
                 if time.monotonic() >= deadline:
                     holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-                    raise MigError(f"Another change of this host's GPUs is running (process {holder} holds {path}) and did not end "
-                                   f"within lock_timeout, {timeout} s. Nothing was changed. Wait for it, or raise lock_timeout.")
+                    raise MigError(
+                        f"Another change of this host's GPUs is running (process {holder} holds {path}) and did not "
+                        f"end within lock_timeout, {timeout} s. Nothing was changed. Wait for it, or raise lock_timeout."
+                    )
                 time.sleep(0.05)
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
@@ -73,7 +77,7 @@ class HostState:
                 os.close(journal)
 
     def read(self):
-        """The journal's records, oldest first; a line that a crash cut short is left out. No journal, or none readable: none."""
+        """The journal's records, oldest first, without a line that a crash cut short; none where none can be read."""
         records = []
         try:
             with open(self.journal, encoding="utf-8") as journal:
@@ -94,8 +98,10 @@ class HostState:
         try:
             yield
         except OSError as error:
-            raise MigError(f"The state directory {self.path} cannot be written: {error.strerror}. Nothing was changed. "
-                           "Give this user write access to it, make room, or name another with state_dir.") from error
+            raise MigError(
+                f"The state directory {self.path} cannot be written: {error.strerror}. Nothing was changed. "
+                "Give this user write access to it, make room, or name another with state_dir."
+            ) from error
 
 
 def _try_lock(lock):

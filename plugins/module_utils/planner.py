@@ -4,8 +4,8 @@
 
 """Decides how one GPU gets from what is there to what is wanted: Gpu + wish -> Plan or Refusal.
 
-Pure: no clock, no I/O, no NVML, no Ansible. Which instances stay and where new ones go is the exact search's decision
-(search.py); here its answer becomes ordered steps, or a refusal that names who is in the way.
+Pure: no clock, no I/O, no NVML, no Ansible. Which instances stay and where new ones go is the exact search's
+decision (search.py); here its answer becomes ordered steps, or a refusal that names who is in the way.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .model import (
     WantedComputeInstance,
     WantedInstance,
 )
-from .refusals import busy_message, explain_impossible, unknown_profile
+from .refusals import LET_GO_OF_GPU, busy_message, explain_impossible, unknown_profile
 from .search import cheapest
 
 EMPTY = GpuLayout(instances=())
@@ -36,9 +36,9 @@ EMPTY = GpuLayout(instances=())
 def plan_instances(gpu, layout, keep=frozenset()):
     """Plan the GPU and compute instances of one GPU.
 
-    ``gpu`` must have readable instances, ``layout`` is a GpuLayout, ``keep`` a set of MIG device UUIDs that must not go even when
-    idle. Returns a Plan, or a Refusal of kind no_such_profile, impossible or busy; the latter carries the smallest set of devices in
-    the way and the plan that follows once they are free.
+    ``gpu`` must have readable instances, ``layout`` is a GpuLayout, ``keep`` a set of MIG device UUIDs that must
+    not go even when idle. Returns a Plan, or a Refusal of kind no_such_profile, impossible or busy; the latter
+    carries the smallest set of devices in the way and the plan that follows once they are free.
     """
     geometry = Geometry(gpu.profiles)
     problem = unknown_profile(gpu, geometry, layout)
@@ -49,8 +49,7 @@ def plan_instances(gpu, layout, keep=frozenset()):
         message, nearest = explain_impossible(gpu, geometry, layout)
         return Refusal(gpu, "impossible", message, nearest=nearest)
     plan = _plan_of(gpu, geometry, solution)
-    blockers = tuple(
-        _blocker(gpu, match.instance, device) for match in solution.matches for device in match.busy_lost)
+    blockers = tuple(_blocker(gpu, match.instance, device) for match in solution.matches for device in match.busy_lost)
     if blockers:
         return Refusal(gpu, "busy", busy_message(gpu, plan, blockers), blockers, plan)
     return plan
@@ -59,10 +58,10 @@ def plan_instances(gpu, layout, keep=frozenset()):
 def plan_mode(gpu, enabled, reset=True, pending=False):
     """Plan MIG mode of one GPU.
 
-    ``enabled`` is the wanted mode, ``reset`` whether a GPU whose mode change needs it may be reset, ``pending`` whether a
-    busy GPU may be left with the mode pending (then it is set, and nothing is destroyed or reset). A change destroys the
-    GPU's instances as part of the plan. Returns a Plan, or a Refusal of kind busy naming every busy MIG device or, with MIG
-    off, the GPU's processes.
+    ``enabled`` is the wanted mode, ``reset`` whether a GPU whose mode change needs it may be reset, ``pending``
+    whether a busy GPU may be left with the mode pending (then it is set, and nothing is destroyed or reset). A
+    change destroys the GPU's instances as part of the plan. Returns a Plan, or a Refusal of kind busy naming every
+    busy MIG device or, with MIG off, the GPU's processes.
     """
     if gpu.mig_mode_pending == enabled and (gpu.mig_mode == enabled or pending):
         return Plan(gpu, mig_mode=gpu.mig_mode)
@@ -84,14 +83,14 @@ def plan_mode(gpu, enabled, reset=True, pending=False):
         return plan
     if pending:
         return Plan(gpu, set_mode, gpu.mig_mode)
-    return Refusal(gpu, "busy", busy_message(gpu, plan, blockers), blockers, plan)
+    return Refusal(gpu, "busy", busy_message(gpu, plan, blockers, LET_GO_OF_GPU), blockers, plan)
 
 
 def plan_back(before, now):
     """Plan from what is there back towards what was, as far as it goes without harm.
 
-    ``before`` and ``now`` are two readings of one GPU. Returns (Plan, what of before cannot come back as PlacedInstances). A
-    busy instance of now stays as it is, and what of before overlaps it is given up.
+    ``before`` and ``now`` are two readings of one GPU. Returns (Plan, what of before cannot come back as
+    PlacedInstances). A busy instance of now stays as it is, and what of before overlaps it is given up.
     """
     wanted, given_up = before.placed, []
     while True:
@@ -110,8 +109,11 @@ def _overlap(one, other):
 
 
 def _as_wanted(instance):
-    return WantedInstance(instance.profile, instance.start, tuple(
-        WantedComputeInstance(device.profile, device.start) for device in instance.compute_instances))
+    return WantedInstance(
+        instance.profile,
+        instance.start,
+        tuple(WantedComputeInstance(device.profile, device.start) for device in instance.compute_instances),
+    )
 
 
 def _blocker(gpu, instance, device):
@@ -122,7 +124,8 @@ def _blocker(gpu, instance, device):
 def _plan_of(gpu, geometry, solution):
     """Turn a Solution into steps: all destruction, by placement, then each GPU instance with its compute instances.
 
-    A new GPU instance gets its compute instances before the next is made, so that an interruption leaves few without any.
+    A new GPU instance gets its compute instances before the next is made, so that an interruption leaves few
+    without any.
     """
     matches = sorted(solution.matches, key=lambda match: match.instance.placement)
     destroyed, created = [], []
@@ -130,10 +133,26 @@ def _plan_of(gpu, geometry, solution):
         instance = match.instance
         known = {"gpu": gpu, "gpu_instance": instance.placement, "gpu_instance_id": instance.id}
         for device in sorted(match.lost, key=lambda device: device.placement):
-            destroyed.append(Step(DESTROY_COMPUTE_INSTANCE, profile=device.profile, placement=device.placement,
-                                  compute_instance_id=device.id, uuid=device.uuid, **known))
+            destroyed.append(
+                Step(
+                    DESTROY_COMPUTE_INSTANCE,
+                    profile=device.profile,
+                    placement=device.placement,
+                    compute_instance_id=device.id,
+                    uuid=device.uuid,
+                    **known,
+                )
+            )
         if match.becomes is None:
-            destroyed.append(Step(DESTROY_GPU_INSTANCE, gpu, instance.profile, placement=instance.placement, gpu_instance_id=instance.id))
+            destroyed.append(
+                Step(
+                    DESTROY_GPU_INSTANCE,
+                    gpu,
+                    instance.profile,
+                    placement=instance.placement,
+                    gpu_instance_id=instance.id,
+                )
+            )
         else:
             stays = {device.placement for device in instance.compute_instances if device not in match.lost}
             created.append((match.becomes, instance.id, stays))
@@ -147,10 +166,24 @@ def _plan_of(gpu, geometry, solution):
         inside = compute_profiles_of(gpu, profile)
         for device in instance.compute_instances:
             if Placement(device.start, device.size) not in stays:
-                steps.append(Step(CREATE_COMPUTE_INSTANCE, gpu, device.profile, inside[device.profile].id,
-                                  Placement(device.start, device.size), placement, gpu_instance_id))
+                steps.append(
+                    Step(
+                        CREATE_COMPUTE_INSTANCE,
+                        gpu,
+                        device.profile,
+                        inside[device.profile].id,
+                        Placement(device.start, device.size),
+                        placement,
+                        gpu_instance_id,
+                    )
+                )
     lost = [device.uuid for match in matches for device in match.lost]
     devices = [device.uuid for match in matches for device in match.instance.compute_instances]
     return Plan(
-        gpu, tuple(steps), gpu.mig_mode, tuple(sorted([item[0] for item in created])),
-        tuple(uuid for uuid in devices if uuid not in lost), tuple(lost))
+        gpu,
+        tuple(steps),
+        gpu.mig_mode,
+        tuple(sorted([item[0] for item in created])),
+        tuple(uuid for uuid in devices if uuid not in lost),
+        tuple(lost),
+    )

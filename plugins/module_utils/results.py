@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What a changing module returns: a Change as plain data, sentences and a diff. Pure; everything is printed from the plan."""
+"""What a changing module returns: a Change as plain data, sentences and a diff. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .model import (
 def result_of(change, real=True, rehearsal=False):
     """The module result for a Change: (dict for exit_json or fail_json, None or the failure message).
 
-    ``real`` is false in check mode, where the plan stands for what would happen; ``rehearsal`` changes nothing and succeeds
-    with busy instances in the way, since naming them is its purpose.
+    ``real`` is false in check mode, where the plan stands for what would happen; ``rehearsal`` changes nothing and
+    succeeds with busy instances in the way, since naming them is its purpose.
     """
     plans = change.plans
     steps = [step for plan in plans for step in plan.steps]
@@ -31,8 +31,10 @@ def result_of(change, real=True, rehearsal=False):
         "actions": [sentence(step) for step in steps],
         "kept": [uuid for plan in plans for uuid in plan.kept],
         "disrupted": [uuid for plan in plans for uuid in plan.disrupted],
-        "diff": {"before": "".join(_picture(plan.gpu, plan.gpu.mig_mode, plan.gpu.placed) for plan in plans),
-                 "after": "".join(_after_picture(plan) for plan in plans)},
+        "diff": {
+            "before": "".join(_picture(plan.gpu, plan.gpu.mig_mode, plan.gpu.placed) for plan in plans),
+            "after": "".join(_after_picture(plan) for plan in plans),
+        },
     }
     failed = [outcome for outcome in change.outcomes if outcome.failure]
     if rehearsal or change.refusals:
@@ -52,14 +54,30 @@ def result_of(change, real=True, rehearsal=False):
 def _partial(change, failed):
     """What a failed change must say: how far it got, what was undone and what is left."""
     outcomes = change.outcomes
-    before = {device.uuid: (instance.profile, instance.placement, device.placement) for outcome in outcomes for instance, device in _devices(outcome.plan.gpu)}
-    after = {device.uuid: (instance.profile, instance.placement, device.placement) for outcome in outcomes for instance, device in _devices(outcome.after)}
+    before = {
+        device.uuid: (instance.profile, instance.placement, device.placement)
+        for outcome in outcomes
+        for instance, device in _devices(outcome.plan.gpu)
+    }
+    after = {
+        device.uuid: (instance.profile, instance.placement, device.placement)
+        for outcome in outcomes
+        for instance, device in _devices(outcome.after)
+    }
     first = failed[0].failure
     return {
         "kept": [uuid for uuid, place in before.items() if after.get(uuid) == place],
         "disrupted": [uuid for uuid, place in before.items() if after.get(uuid) != place],
-        "diff": {"before": "".join(_picture(outcome.plan.gpu, outcome.plan.gpu.mig_mode, outcome.plan.gpu.placed) for outcome in outcomes),
-                 "after": "".join(_picture(outcome.after, outcome.after.mig_mode, outcome.after.placed) for outcome in outcomes if outcome.after)},
+        "diff": {
+            "before": "".join(
+                _picture(outcome.plan.gpu, outcome.plan.gpu.mig_mode, outcome.plan.gpu.placed) for outcome in outcomes
+            ),
+            "after": "".join(
+                _picture(outcome.after, outcome.after.mig_mode, outcome.after.placed)
+                for outcome in outcomes
+                if outcome.after
+            ),
+        },
         "done": [done_data(done) for outcome in outcomes for done in outcome.done],
         "undone": [done_data(done) for outcome in outcomes for done in outcome.undone],
         "pending": [step_data(step) for outcome in outcomes for step in outcome.not_done],
@@ -72,9 +90,15 @@ def _partial(change, failed):
 
 def _failure_message(outcome):
     failure = outcome.failure
-    parts = [f"{outcome.plan.gpu.name}: {sentence(failure.step)} failed: {failure.message}" if failure.step else failure.message]
+    parts = [
+        f"{outcome.plan.gpu.name}: {sentence(failure.step)} failed: {failure.message}"
+        if failure.step
+        else failure.message
+    ]
     if outcome.left:
-        parts.append(f"Not everything could be brought back: {'; '.join(outcome.left)}. Run again once the cause is gone.")
+        parts.append(
+            f"Not everything could be brought back: {'; '.join(outcome.left)}. Run again once the cause is gone."
+        )
     elif outcome.undone or outcome.done:
         parts.append("This GPU was brought back to where it was.")
     else:
@@ -83,7 +107,7 @@ def _failure_message(outcome):
 
 
 def mode_data(change):
-    """What mig_mode adds: gpus with the mode before, after and pending, and whether a reset or a reboot is still needed."""
+    """What mig_mode adds: each GPU's mode before, after and pending, and whether a reset or a reboot is needed."""
     outcomes = {outcome.plan.gpu.uuid: outcome for outcome in change.outcomes}
     gpus, needs = [], set()
     for plan in change.plans:
@@ -92,26 +116,47 @@ def mode_data(change):
             after, pending = outcome.after and outcome.after.mig_mode, outcome.after and outcome.after.mig_mode_pending
         else:
             after = plan.mig_mode
-            pending = next((step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), plan.gpu.mig_mode_pending)
+            pending = next(
+                (step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), plan.gpu.mig_mode_pending
+            )
         if outcome and outcome.needs:
             needs.add(outcome.needs)
         elif after != pending:
             needs.add("reset")
-        gpus.append(dict(gpu_data(plan.gpu), before=mode_word(plan.gpu.mig_mode), after=mode_word(after), pending=mode_word(pending)))
+        gpus.append(
+            dict(
+                gpu_data(plan.gpu),
+                before=mode_word(plan.gpu.mig_mode),
+                after=mode_word(after),
+                pending=mode_word(pending),
+            )
+        )
     return {"gpus": gpus, "reset_required": "reset" in needs, "reboot_required": "reboot" in needs}
 
 
 def journal_record(change):
     """What the journal keeps of a Change: the layout before, the plan, and, once there are outcomes, how they ended."""
     record = {
-        "before": [dict(gpu_data(plan.gpu), mig_mode=plan.gpu.mig_mode, instances=[wanted_data(one) for one in plan.gpu.placed])
-                   for plan in change.plans],
+        "before": [
+            dict(
+                gpu_data(plan.gpu),
+                mig_mode=plan.gpu.mig_mode,
+                instances=[wanted_data(one) for one in plan.gpu.placed],
+            )
+            for plan in change.plans
+        ],
         "plan": [sentence(step) for plan in change.plans for step in plan.steps],
     }
     if change.outcomes:
         record["outcome"] = [
-            dict(gpu_data(outcome.plan.gpu), result="failed" if outcome.failure else "done", left=list(outcome.left),
-                 message=outcome.failure and outcome.failure.message) for outcome in change.outcomes]
+            dict(
+                gpu_data(outcome.plan.gpu),
+                result="failed" if outcome.failure else "done",
+                left=list(outcome.left),
+                message=outcome.failure and outcome.failure.message,
+            )
+            for outcome in change.outcomes
+        ]
     return record
 
 
@@ -135,15 +180,22 @@ def done_data(done):
 def blocker_data(blocker):
     """A Blocker as plain data: the MIG device (or whole GPU) that must be free, and who holds it."""
     return {
-        "gpu": gpu_data(blocker.gpu), "uuid": blocker.device and blocker.device.uuid, "profile": blocker.profile,
-        "placement": placement_data(blocker.placement), "because": blocker.because,
-        "processes": [process_data(process) for process in blocker.processes]}
+        "gpu": gpu_data(blocker.gpu),
+        "uuid": blocker.device and blocker.device.uuid,
+        "profile": blocker.profile,
+        "placement": placement_data(blocker.placement),
+        "because": blocker.because,
+        "processes": [process_data(process) for process in blocker.processes],
+    }
 
 
 def holders_data(blockers):
     """The processes behind blockers, each once, with what they hold."""
-    return [dict(process_data(process), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
-            for blocker in blockers for process in blocker.processes]
+    return [
+        dict(process_data(process), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
+        for blocker in blockers
+        for process in blocker.processes
+    ]
 
 
 def sentence(step):
@@ -153,8 +205,12 @@ def sentence(step):
         return where + f"{'enable' if step.mig_enabled else 'disable'} MIG mode"
     if step.action == RESET_GPU:
         return where + f"reset the GPU at {step.gpu.pci_address}"
-    verb = {CREATE_GPU_INSTANCE: "create", CREATE_COMPUTE_INSTANCE: "create",
-            DESTROY_GPU_INSTANCE: "destroy", DESTROY_COMPUTE_INSTANCE: "destroy"}[step.action]
+    verb = {
+        CREATE_GPU_INSTANCE: "create",
+        CREATE_COMPUTE_INSTANCE: "create",
+        DESTROY_GPU_INSTANCE: "destroy",
+        DESTROY_COMPUTE_INSTANCE: "destroy",
+    }[step.action]
     if step.action in (CREATE_GPU_INSTANCE, DESTROY_GPU_INSTANCE):
         return where + f"{verb} GPU instance {step.profile} at {_slices(step.placement)}"
     uuid = f" ({step.uuid})" if step.uuid else ""
@@ -167,15 +223,20 @@ def _slices(placement):
 
 
 def _after_picture(plan):
-    pending = [step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE and step.mig_enabled != plan.mig_mode]
+    pending = [
+        step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE and step.mig_enabled != plan.mig_mode
+    ]
     placed = plan.gpu.placed if plan.target is None else plan.target
     return _picture(plan.gpu, plan.mig_mode, placed, pending)
 
 
 def _picture(gpu, mig_mode, placed, pending=()):
     """A GPU's layout as lines of text, for a diff."""
-    lines = [f"GPU {gpu.index} {gpu.product} {gpu.uuid}", f"  MIG {'enabled' if mig_mode else 'disabled'}" + "".join(
-        f", {'enabled' if mode else 'disabled'} after a reset" for mode in pending)]
+    lines = [
+        f"GPU {gpu.index} {gpu.product} {gpu.uuid}",
+        f"  MIG {'enabled' if mig_mode else 'disabled'}"
+        + "".join(f", {'enabled' if mode else 'disabled'} after a reset" for mode in pending),
+    ]
     for one in placed if mig_mode else ():
         inside = [device.profile for device in one.compute_instances]
         contents = "" if inside == [one.profile] else f" holding {' + '.join(inside) or 'nothing'}"
@@ -188,10 +249,17 @@ def _devices(gpu):
 
 
 def _differs(outcome):
-    """True where anything of a GPU is not as it was, and where nobody can tell; UUIDs count, because users hold on to them."""
+    """True where anything of a GPU is not as it was, UUIDs included, because users hold on to them."""
     before, after = outcome.plan.gpu, outcome.after
     if after is None:
         return bool(outcome.done)
-    uuids = [{(device.uuid, instance.placement, device.placement) for instance, device in _devices(gpu)} for gpu in (before, after)]
-    return ((before.mig_mode, before.mig_mode_pending, before.placed, uuids[0])
-            != (after.mig_mode, after.mig_mode_pending, after.placed, uuids[1]))
+    uuids = [
+        {(device.uuid, instance.placement, device.placement) for instance, device in _devices(gpu)}
+        for gpu in (before, after)
+    ]
+    return (before.mig_mode, before.mig_mode_pending, before.placed, uuids[0]) != (
+        after.mig_mode,
+        after.mig_mode_pending,
+        after.placed,
+        uuids[1],
+    )

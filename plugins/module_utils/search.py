@@ -4,16 +4,16 @@
 
 """The exact search: which present GPU instances serve which wanted ones, and where the missing ones go.
 
-It looks at every way to match present with wanted instances, cheapest first, and takes the first cost at which the missing
-ones find a place. The cost of a way, compared element by element, is
+It looks at every way to match present with wanted instances, cheapest first, and takes the first cost at which the
+missing ones find a place. The cost of a way, compared element by element, is
 
 1. busy MIG devices destroyed, then the memory slices of their GPU instances,
 2. compute instances destroyed, GPU instances destroyed, memory slices of the latter,
 3. GPU instances created, compute instances created;
 
-among equals the result that leaves the most room wins, then the one with the lowest placements, so that the same input
-always gives the same result. Because busy devices are part of the cost, one search answers two questions: what to do,
-and, where nothing harmless will do, which smallest set would have to be freed first.
+among equals the result that leaves the most room wins, then the one with the lowest placements, so that the same
+input always gives the same result. Because busy devices are part of the cost, one search answers two questions:
+what to do, and, where nothing harmless will do, which smallest set would have to be freed first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .model import PROFILE_NAME, ComputeInstance, GpuInstance, PlacedInstance, W
 
 
 class Match(NamedTuple):
-    """What becomes of one present GPU instance; ``becomes`` is None where it goes, ``lost`` are compute instances that go."""
+    """What becomes of one present GPU instance: ``becomes`` is None where it goes, ``lost`` what goes of its inside."""
 
     instance: GpuInstance
     becomes: object
@@ -35,7 +35,7 @@ class Match(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The best way: ``rank`` orders it among all, ``matches`` are in the order of the GPU's instances, ``created`` PlacedInstances."""
+    """A way with all places found; ``rank`` orders it among all, the lowest is the best."""
 
     rank: tuple
     matches: Tuple[Match, ...]
@@ -53,8 +53,15 @@ class _Way(NamedTuple):
 def _cost(busy=(), size=0, lost=(), gpu_instance_goes=False, gpu_instances_made=0, compute_instances_made=0):
     """The seven numbers of a cost as one integer, a byte each: integers add and compare faster than tuples."""
     cost = 0
-    for number in (len(busy), size if busy else 0, len(lost), gpu_instance_goes, size if gpu_instance_goes else 0,
-                   gpu_instances_made, compute_instances_made):
+    for number in (
+        len(busy),
+        size if busy else 0,
+        len(lost),
+        gpu_instance_goes,
+        size if gpu_instance_goes else 0,
+        gpu_instances_made,
+        compute_instances_made,
+    ):
         cost = cost << 8 | number
     return cost
 
@@ -77,16 +84,18 @@ def cheapest(gpu, geometry, layout, is_busy):
 def spreads(gpu, geometry, layout):
     """Every way to say a layout as a list of wanted GPU instances, each list a tuple of WantedInstance.
 
-    The list form says it already. Counts of MIG devices leave open how compute instances spread over GPU instances. Empty
-    where compute instances do not fit into the GPU instances meant for them.
+    The list form says it already. Counts of MIG devices leave open how compute instances spread over GPU instances.
+    Empty where compute instances do not fit into the GPU instances meant for them.
     """
     if layout.instances is not None:
         return [layout.instances] if all(contents_fit(gpu, geometry, want) for want in layout.instances) else []
     devices = {}
     for name, count in layout.counts:
-        # No GPU holds more MIG devices of a kind than it has slices, so a larger count need not be written out to fail.
+        # No GPU holds more MIG devices of a kind than it has slices, so a larger count need not be written out to
+        # fail.
         devices.setdefault(PROFILE_NAME.match(name).group("gpu_instance"), []).extend(
-            [WantedComputeInstance(name)] * min(count, 1 + gpu.memory_slices))
+            [WantedComputeInstance(name)] * min(count, 1 + gpu.memory_slices)
+        )
     choices = []
     for name, wanted in sorted(devices.items()):
         profile = geometry.profiles[geometry.position[name]]
@@ -103,7 +112,7 @@ def contents_fit(gpu, geometry, want):
 
 
 def _partitions(devices, most, inside):
-    """Ways to spread sorted compute instances over at most ``most`` GPU instances: tuples of parts, each part fitting into one."""
+    """Ways to spread sorted compute instances over at most ``most`` GPU instances, a tuple of parts each."""
     if not devices:
         yield ()
         return
@@ -111,20 +120,20 @@ def _partitions(devices, most, inside):
         return
     first, rest = devices[0], devices[1:]
     for chosen in sorted(_subsets(rest)):
-        part = (first,) + chosen
+        part = (first, *chosen)
         if arrange(inside, (), part):
             others = list(rest)
             for device in chosen:
                 others.remove(device)
             for parts in _partitions(tuple(others), most - 1, inside):
-                yield (part,) + parts
+                yield (part, *parts)
 
 
 def _subsets(devices):
     """All distinct sub-multisets of a sorted tuple."""
     subsets = {()}
     for device in devices:
-        subsets |= {chosen + (device,) for chosen in subsets}
+        subsets |= {(*chosen, device) for chosen in subsets}
     return subsets
 
 
@@ -137,16 +146,18 @@ def _ways_to_match(gpu, geometry, wanted, is_busy):
     def match(at, left, cost, mask, usage, matches):
         if at == len(options):
             missing = sum(((kind,) * count for kind, count in zip(kinds, left)), ())
-            cost += _cost(gpu_instances_made=len(missing),
-                          compute_instances_made=sum(len(want.compute_instances) for want in missing))
+            cost += _cost(
+                gpu_instances_made=len(missing),
+                compute_instances_made=sum(len(want.compute_instances) for want in missing),
+            )
             found.append(_Way(cost, mask, usage, matches, missing))
             return
         for kind, price, taken, uses, outcome in options[at]:
             if kind is None:
-                match(at + 1, left, cost + price, mask, usage, matches + (outcome,))
+                match(at + 1, left, cost + price, mask, usage, (*matches, outcome))
             elif left[kind]:
-                rest = left[:kind] + (left[kind] - 1,) + left[kind + 1:]
-                match(at + 1, rest, cost + price, mask | taken, usage + uses, matches + (outcome,))
+                rest = (*left[:kind], left[kind] - 1, *left[kind + 1 :])
+                match(at + 1, rest, cost + price, mask | taken, usage + uses, (*matches, outcome))
 
     match(0, tuple(wanted.count(kind) for kind in kinds), 0, 0, 0, ())
     return found
@@ -168,8 +179,15 @@ def _options(gpu, geometry, instance, kinds, is_busy):
                 busy_lost, lost, placed = arranged
                 made = len(placed) - len(devices) + len(lost)
                 becomes = PlacedInstance(*instance.placement, instance.profile, placed)
-                options.append((number, _cost(busy_lost, size, lost, compute_instances_made=made), mask, usage,
-                                Match(instance, becomes, lost, busy_lost)))
+                options.append(
+                    (
+                        number,
+                        _cost(busy_lost, size, lost, compute_instances_made=made),
+                        mask,
+                        usage,
+                        Match(instance, becomes, lost, busy_lost),
+                    )
+                )
     return options
 
 
@@ -178,7 +196,7 @@ def _ways_to_place(gpu, geometry, way, best):
     wishes = geometry.ordered((geometry.position[want.profile], want.start) for want in way.missing)
     for starts in geometry.completions(way.mask, way.usage, wishes):
         mask, usage = way.mask, way.usage
-        for (position, dummy), start in zip(wishes, starts):
+        for (position, _other), start in zip(wishes, starts):
             mask |= geometry.bits(position, start)
             usage += geometry.uses[position]
         room = geometry.room(mask, usage)
@@ -186,15 +204,19 @@ def _ways_to_place(gpu, geometry, way, best):
             continue
         created = _contents(gpu, geometry, way.missing, wishes, starts)
         result = sorted(tuple(match.becomes for match in way.matches if match.becomes) + created)
-        rank = (way.cost, -room, [(one.start, one.size, geometry.position[one.profile]) for one in result],
-                [one.compute_instances for one in result])
+        rank = (
+            way.cost,
+            -room,
+            [(one.start, one.size, geometry.position[one.profile]) for one in result],
+            [one.compute_instances for one in result],
+        )
         if best is None or rank < best.rank:
             best = Solution(rank, way.matches, created)
             yield best
 
 
 def _contents(gpu, geometry, missing, wishes, starts):
-    """Say what is inside each new GPU instance: among those alike from outside, the lowest contents get the lowest start."""
+    """Fill new GPU instances: among those alike from outside, the lowest contents get the lowest start."""
     spots = {}
     for wish, start in zip(wishes, starts):
         spots.setdefault(wish, []).append(start)
@@ -203,8 +225,13 @@ def _contents(gpu, geometry, missing, wishes, starts):
         position, wanted_start = wish
         profile = geometry.profiles[position]
         inside = compute_profiles_of(gpu, profile)
-        contents = sorted(arrange(inside, (), want.compute_instances)[2] for want in missing
-                          if want.profile == profile.name and want.start == wanted_start)
-        created += [PlacedInstance(start, geometry.sizes[position], profile.name, placed)
-                    for start, placed in zip(sorted(where), contents)]
+        contents = sorted(
+            arrange(inside, (), want.compute_instances)[2]
+            for want in missing
+            if want.profile == profile.name and want.start == wanted_start
+        )
+        created += [
+            PlacedInstance(start, geometry.sizes[position], profile.name, placed)
+            for start, placed in zip(sorted(where), contents)
+        ]
     return tuple(sorted(created))

@@ -2,12 +2,15 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A change of one host: read, decide, and, when it is for real, apply, read again, verify, and go back where that failed.
+"""A change of one host: read, decide, and, when it is for real, apply, read again, verify, and go back where that
+failed.
 
-Knows the planner and an NVML port, not NVML and not Ansible. The port is anything with ``read() -> Snapshot``, ``read_gpu(gpu)
--> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation`` of a mode change), which raise NvmlError.
-``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is applied was always planned on
-what was read under the lock.
+Knows the planner and an NVML port, not NVML and not Ansible. The port is anything with ``read() -> Snapshot``,
+``read_gpu(gpu)
+-> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation_status`` of a mode change),
+which raise NvmlError.
+``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is applied was always
+planned on what was read under the lock.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ from .model import (
 )
 from .planner import plan_back, plan_mode
 
-# A GPU instance may still be IN_USE for a moment after its compute instance went (seen on hardware); nothing else is retried.
+# A GPU instance may still be IN_USE for a moment after its compute instance went (seen on hardware); nothing else
+# is retried.
 BUSY_AFTER_DESTROY_SECONDS = 15
 POLL_SECONDS = 0.2
 
@@ -42,7 +46,7 @@ class Done(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why a GPU did not get where its plan leads; ``step`` is None where every step succeeded and the result still differs."""
+    """Why a GPU did not get where its plan leads; ``step`` is None where all succeeded and the result still differs."""
 
     gpu: Gpu
     message: str
@@ -54,8 +58,9 @@ class Failure(NamedTuple):
 class GpuOutcome(NamedTuple):
     """What became of one GPU's plan.
 
-    ``after`` is None where the GPU could not be read any more. ``undone`` are the steps that went back after a failure, ``left``
-    names in words what could not be brought back. ``needs`` is ``reset`` or ``reboot`` where the mode stays pending.
+    ``after`` is None where the GPU could not be read any more. ``undone`` are the steps that went back after a
+    failure, ``left`` names in words what could not be brought back. ``needs`` is ``reset`` or ``reboot`` where the
+    mode stays pending.
     """
 
     plan: Plan
@@ -69,7 +74,7 @@ class GpuOutcome(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How to apply: ``atomic`` undoes all GPUs when one fails, ``leave_pending`` accepts a mode that a busy GPU keeps from being active."""
+    """How to apply: ``atomic`` undoes all GPUs when one fails, ``leave_pending`` accepts that a busy GPU's mode waits."""
 
     atomic: bool = False
     leave_pending: bool = False
@@ -91,8 +96,11 @@ class Change(NamedTuple):
     @property
     def plans(self):
         """The plans, in the order of decisions; of a busy refusal the plan that follows once its blockers are gone."""
-        return [decision.plan if isinstance(decision, Refusal) else decision for decision in self.decisions
-                if not isinstance(decision, Refusal) or decision.plan]
+        return [
+            decision.plan if isinstance(decision, Refusal) else decision
+            for decision in self.decisions
+            if not isinstance(decision, Refusal) or decision.plan
+        ]
 
 
 def rehearse(port, decide):
@@ -104,9 +112,9 @@ def rehearse(port, decide):
 def change(port, decide, host_state, lock_timeout, options, journal=None):
     """Change a host: lock, read, decide, apply, verify, and keep the journal.
 
-    ``journal`` is None or a function that makes the record of a Change, a dict of plain values; it is called before the
-    first step (no outcomes yet) and after the last. Refused by any GPU, nothing is done to any.
-    Raises MigError when the lock or the state directory cannot be had, NvmlError when the host cannot be read.
+    ``journal`` is None or a function that makes the record of a Change, a dict of plain values; it is called before
+    the first step (no outcomes yet) and after the last. Refused by any GPU, nothing is done to any. Raises MigError
+    when the lock or the state directory cannot be had, NvmlError when the host cannot be read.
     """
     with host_state.lock(lock_timeout):
         decisions, warnings = decide_when_free(port, decide, options.busy_timeout)
@@ -123,7 +131,7 @@ def change(port, decide, host_state, lock_timeout, options, journal=None):
 
 
 def decide_when_free(port, decide, busy_timeout=0):
-    """Read and decide; while nothing but busy instances is in the way, do so again for up to ``busy_timeout`` seconds."""
+    """Read and decide; while nothing but busy instances is in the way, again for up to ``busy_timeout`` seconds."""
     deadline = time.monotonic() + busy_timeout
     while True:
         decisions, warnings = decide(port.read())
@@ -133,11 +141,11 @@ def decide_when_free(port, decide, busy_timeout=0):
         time.sleep(POLL_SECONDS)
 
 
-def apply(port, plans, options=Options()):
+def apply(port, plans, options):
     """Execute plans GPU by GPU and return a GpuOutcome for each, in their order.
 
-    A GPU that fails is taken back to where it was. The others go on, because they are independent and an operator would
-    rather repair one GPU than eight; with ``options.atomic`` the first failure takes all of them back.
+    A GPU that fails is taken back to where it was. The others go on, because they are independent and an operator
+    would rather repair one GPU than eight; with ``options.atomic`` the first failure takes all of them back.
     """
     outcomes = []
     for plan in plans:
@@ -146,7 +154,9 @@ def apply(port, plans, options=Options()):
             continue
         outcomes.append(_apply_to_gpu(port, plan, options))
     if options.atomic and any(outcome.failure for outcome in outcomes):
-        outcomes = [outcome if outcome.failure or not outcome.done else _take_back(port, outcome) for outcome in outcomes]
+        outcomes = [
+            outcome if outcome.failure or not outcome.done else _take_back(port, outcome) for outcome in outcomes
+        ]
     return outcomes
 
 
@@ -162,7 +172,7 @@ def _apply_to_gpu(port, plan, options):
             if not needs:
                 failure = Failure(plan.gpu, str(error), step, error.code)
             break
-        activation = created.get("activation", "SUCCESS")
+        activation = created.get("activation_status", "SUCCESS")
         if activation == "RESET_REQUIRED":
             needs = "reboot"
             break
@@ -170,8 +180,13 @@ def _apply_to_gpu(port, plan, options):
             if options.leave_pending:
                 needs = "reset"
                 break
-            failure = Failure(plan.gpu, str(NvmlError("nvmlDeviceSetMigMode", "IN_USE")), step, "IN_USE",
-                              (Blocker(plan.gpu, "in_use"),))
+            failure = Failure(
+                plan.gpu,
+                str(NvmlError("nvmlDeviceSetMigMode", "IN_USE")),
+                step,
+                "IN_USE",
+                (Blocker(plan.gpu, "in_use"),),
+            )
             break
     after, problem = _reread(port, plan.gpu)
     if not failure and after:
@@ -179,7 +194,7 @@ def _apply_to_gpu(port, plan, options):
         failure = difference and Failure(plan.gpu, difference)
     elif not failure:
         failure = Failure(plan.gpu, problem)
-    outcome = GpuOutcome(plan, after, tuple(done), not_done=plan.steps[len(done):], failure=failure, needs=needs)
+    outcome = GpuOutcome(plan, after, tuple(done), not_done=plan.steps[len(done) :], failure=failure, needs=needs)
     if not failure:
         return outcome
     if failure.code == "IN_USE" and after and not failure.blockers:
@@ -188,8 +203,10 @@ def _apply_to_gpu(port, plan, options):
 
 
 def _execute(port, step, done):
-    """Execute a step; only a GPU instance whose compute instance this run has just destroyed may be busy for a moment."""
-    emptied = any(one.step.action == DESTROY_COMPUTE_INSTANCE and one.step.gpu_instance_id == step.gpu_instance_id for one in done)
+    """Execute a step; a GPU instance whose compute instance this run has just destroyed may be busy for a moment."""
+    emptied = any(
+        one.step.action == DESTROY_COMPUTE_INSTANCE and one.step.gpu_instance_id == step.gpu_instance_id for one in done
+    )
     deadline = time.monotonic() + BUSY_AFTER_DESTROY_SECONDS
     while True:
         try:
@@ -213,18 +230,24 @@ def _pending_after_reset_failed(step, error, options):
 def _difference(plan, after, needs):
     """What is not as the plan leaves it, as a sentence, or None."""
     mode = after.mig_mode_pending if needs else after.mig_mode
-    wanted = next((step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), plan.mig_mode) if needs else plan.mig_mode
+    wanted = (
+        next((step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), plan.mig_mode)
+        if needs
+        else plan.mig_mode
+    )
     if mode != wanted:
         return f"{after.name} reported success, but MIG mode is {_on_off(mode)} instead of {_on_off(wanted)}. {LIED}"
     if not needs and after.mig_mode and plan.target is not None and after.placed != plan.target:
         missing = [instance for instance in plan.target if instance not in after.placed]
         extra = [instance for instance in after.placed if instance not in plan.target]
-        return (f"{after.name} reported success, but its instances differ: missing {_in_words(missing)}; "
-                f"not expected {_in_words(extra)}. {LIED}")
+        return (
+            f"{after.name} reported success, but its instances differ: missing {_in_words(missing)}; "
+            f"not expected {_in_words(extra)}. {LIED}"
+        )
     return None
 
 
-LIED = "The driver did not do what it said, or something else changed the GPU meanwhile: look at the kernel log, and run again."
+LIED = "The driver did not do what it said, or something else changed the GPU meanwhile: look at the kernel log, run again."
 
 
 def _on_off(mode):
@@ -232,9 +255,14 @@ def _on_off(mode):
 
 
 def _in_words(instances):
-    return ", ".join(
-        f"{one.profile} at slice {one.start} holding {' + '.join(f'{device.profile} at {device.start}' for device in one.compute_instances) or 'nothing'}"
-        for one in instances) or "nothing"
+    return (
+        ", ".join(
+            f"{one.profile} at slice {one.start} holding "
+            + (" + ".join(f"{device.profile} at {device.start}" for device in one.compute_instances) or "nothing")
+            for one in instances
+        )
+        or "nothing"
+    )
 
 
 def _reread(port, gpu):
@@ -249,8 +277,10 @@ def _holders(plan, after):
     """Who holds what the plan would have destroyed: processes that came between planning and the step."""
     return tuple(
         Blocker(after, "busy", device, device.profile, instance.placement, device.processes or ())
-        for instance in after.instances or () for device in instance.compute_instances
-        if device.busy and device.uuid in plan.disrupted)
+        for instance in after.instances or ()
+        for device in instance.compute_instances
+        if device.busy and device.uuid in plan.disrupted
+    )
 
 
 def _take_back(port, outcome):
@@ -264,7 +294,7 @@ def _take_back(port, outcome):
                 undone.append(Done(step, _execute(port, step, undone)))
             after = port.read_gpu(before)
         if after and after.mig_mode:
-            plan, dummy = plan_back(before, after)
+            plan, _other = plan_back(before, after)
             for step in plan.steps:
                 undone.append(Done(step, _execute(port, step, undone)))
     except NvmlError as error:
@@ -284,15 +314,17 @@ def _mode_steps_back(before, after):
     if isinstance(back, Refusal):
         return ()
     if before.mig_mode_pending != before.mig_mode:
-        return back.steps + (Step(SET_MIG_MODE, after, mig_enabled=before.mig_mode_pending),)
+        return (*back.steps, Step(SET_MIG_MODE, after, mig_enabled=before.mig_mode_pending))
     return back.steps
 
 
 def _differences_left(before, after):
     left = []
     if (after.mig_mode, after.mig_mode_pending) != (before.mig_mode, before.mig_mode_pending):
-        left.append(f"MIG mode is {_on_off(after.mig_mode)} (pending: {_on_off(after.mig_mode_pending)}), was "
-                    f"{_on_off(before.mig_mode)} (pending: {_on_off(before.mig_mode_pending)})")
+        left.append(
+            f"MIG mode is {_on_off(after.mig_mode)} (pending: {_on_off(after.mig_mode_pending)}), was "
+            f"{_on_off(before.mig_mode)} (pending: {_on_off(before.mig_mode_pending)})"
+        )
     missing = [instance for instance in before.placed if instance not in after.placed]
     extra = [instance for instance in after.placed if instance not in before.placed]
     if missing:
