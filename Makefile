@@ -44,12 +44,9 @@ venv: $(VENV)/.dev $(COLLECTION)
 
 # A C compiler from PyPI where the machine has none.
 simulator: $(VENV)/.demo
-	@if command -v "$${CC:-cc}" >/dev/null; then \
-	    $(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)'; \
-	else \
-	    $(BIN)/python -c 'import ziglang' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -r requirements-compiler.txt; \
-	    $(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)' CC='$(BIN)/python -m ziglang cc'; \
-	fi
+	@command -v "$${CC:-cc}" >/dev/null || $(BIN)/python -c 'import ziglang' 2>/dev/null \
+	    || $(BIN)/pip install --quiet --disable-pip-version-check -r requirements-compiler.txt
+	@$(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)' PYTHON='$(BIN)/python'
 
 demo: $(VENV)/.demo $(COLLECTION) simulator
 	@$(BIN)/python demo/demo.py up

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 KEPT, NEW, PLAIN, BUSY, FREE, TEXT = "kept", "new", "plain", "busy", "free", "text"
 MARKS = {KEPT: "=", NEW: "+", PLAIN: ""}
-LEGEND = "= kept   + new   * busy   . free memory slice"
+LEGEND = "= kept   + new   * busy   ? nobody may say whether it is busy   . free memory slice"
 # SGR codes: black on green, white on blue, black on white, black on yellow, dim.
 COLOURS = {KEPT: "30;42", NEW: "97;44", PLAIN: "30;47", BUSY: "30;43", FREE: "2"}
 NARROWEST_SLICE = 6
@@ -26,11 +26,11 @@ def draw(host, after, before=None, disrupted=()):
     """
     gpus = after["gpus"]
     if not gpus:
-        return [[(f"{host}: no GPUs. {after.get('reason') or ''}".rstrip(), TEXT)]]
+        return [[(f"{host}: no GPUs. {after['reason'] or ''}".rstrip(), TEXT)]]
     boxes = {gpu["uuid"]: _boxes(gpu, before, set(disrupted)) for gpu in gpus}
     everything = [box for row in boxes.values() for box in row]
     width = max([NARROWEST_SLICE, *(-(-(len(box["label"]) + 1) // box["size"]) for box in everything)])
-    lines = [[(f"{host}: {_products(gpus)}, driver {after.get('driver_version')}", TEXT)]]
+    lines = [[(f"{host}: {_products(gpus)}, driver {after['driver_version']}", TEXT)]]
     for gpu in gpus:
         lines.append([(f"  GPU {gpu['index']:<2} ", TEXT), *_row(gpu, boxes[gpu["uuid"]], width)])
     for box in everything:
@@ -52,7 +52,8 @@ def paint(lines, colour):
 def _products(gpus):
     counts = {}
     for gpu in gpus:
-        counts[gpu["product"]] = counts.get(gpu["product"], 0) + 1
+        product = gpu["product"] or "GPU without a name"
+        counts[product] = counts.get(product, 0) + 1
     return ", ".join(f"{count} x {product}" for product, count in counts.items())
 
 
@@ -61,13 +62,17 @@ def _process(process):
 
 
 def _boxes(gpu, before, disrupted):
-    """The GPU instances of one GPU from the left: [{start, size, gpu, profile, label, style, processes}]."""
+    """The GPU instances of one GPU from the left: [{start, size, gpu, profile, label, style, processes}].
+
+    Empty where there is nothing to draw: no MIG, or placements that were kept from the reader.
+    """
+    if gpu["instances"] is None or not all(instance["placement"] for instance in gpu["instances"]):
+        return []
     known = None if before is None else _identities(before) - disrupted
     boxes = []
-    for instance in sorted(gpu.get("instances") or (), key=lambda instance: instance["placement"]["start"]):
+    for instance in sorted(gpu["instances"], key=lambda instance: instance["placement"]["start"]):
         compute_instances = instance["compute_instances"]
-        processes = [process for one in compute_instances for process in one.get("processes") or ()]
-        busy = any(one.get("processes") is None or one["processes"] for one in compute_instances)
+        processes = instance["processes"]
         style = PLAIN if known is None else KEPT if _identity(gpu, instance) & known else NEW
         if len(compute_instances) == 1 and compute_instances[0]["profile"] == instance["profile"]:
             name = instance["profile"]
@@ -79,8 +84,8 @@ def _boxes(gpu, before, disrupted):
                 **instance["placement"],
                 "gpu": gpu["index"],
                 "profile": instance["profile"],
-                "label": f"{MARKS[style]}{name}{'*' if busy else ''}",
-                "style": BUSY if busy else style,
+                "label": f"{MARKS[style]}{name}{'?' if processes is None else '*' if processes else ''}",
+                "style": BUSY if processes else style,
                 "processes": processes,
             }
         )
@@ -94,22 +99,34 @@ def _identity(gpu, instance):
 
 
 def _identities(facts):
-    return {one for gpu in facts["gpus"] for instance in gpu.get("instances") or () for one in _identity(gpu, instance)}
+    return {one for gpu in facts["gpus"] for instance in gpu["instances"] or () for one in _identity(gpu, instance)}
 
 
 def _row(gpu, boxes, width):
-    if not gpu["mig_capable"]:
-        return [("no MIG on this model", FREE)]
-    if gpu["mig_mode"] != "enabled":
-        return [("MIG off", FREE)]
-    if gpu.get("instances") is None:
-        return [("MIG on; instances are shown to root only", FREE)]
+    why_not = _why_not(gpu)
+    if why_not:
+        return [(why_not, FREE)]
     row, slice_ = [], 0
     for box in boxes:
         row += _free(box["start"] - slice_, width)
         row += [("|", TEXT), (box["label"].ljust(box["size"] * width - 1), box["style"])]
         slice_ = box["start"] + box["size"]
     return [*row, *_free(gpu["slices"]["memory"] - slice_, width), ("|", TEXT)]
+
+
+def _why_not(gpu):
+    """Why the GPU has no row of slices, or None."""
+    if gpu["problem"]:
+        return gpu["problem"]
+    if not gpu["mig_capable"]:
+        return "no MIG on this model"
+    if gpu["mig_mode"] != "enabled":
+        return "MIG off"
+    if gpu["instances"] is None:
+        return "MIG on"
+    if not all(instance["placement"] for instance in gpu["instances"]):
+        return "MIG on, placements not shown to this user: " + ", ".join(one["profile"] for one in gpu["instances"])
+    return None
 
 
 def _free(slices, width):

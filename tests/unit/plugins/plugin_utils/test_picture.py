@@ -12,7 +12,8 @@ def instance(profile, start, size, uuid, processes=(), id=0):
         "id": id,
         "profile": profile,
         "placement": {"start": start, "size": size},
-        "compute_instances": [{"profile": profile, "uuid": uuid, "processes": list(processes)}],
+        "compute_instances": [{"profile": profile, "uuid": uuid}],
+        "processes": list(processes),
     }
 
 
@@ -23,6 +24,7 @@ def facts(*instances, **gpu):
         "product": "NVIDIA A100-SXM4-40GB",
         "mig_capable": True,
         "mig_mode": "enabled",
+        "problem": None,
         "slices": {"memory": 8, "compute": 7},
         "instances": list(instances),
     }
@@ -58,17 +60,16 @@ def test_an_instance_that_came_back_with_its_old_uuid_is_new():
     assert "+2g.10gb" in row
 
 
-def test_an_unreadable_process_list_counts_as_busy():
-    reading = facts(instance("7g.40gb", 0, 8, "MIG-1"))
-    reading["gpus"][0]["instances"][0]["compute_instances"][0]["processes"] = None
-    assert "7g.40gb*" in picture(reading)[0]
+def test_an_unreadable_process_list_has_its_own_mark():
+    unreadable = {**instance("7g.40gb", 0, 8, "MIG-1"), "processes": None}
+    assert "|7g.40gb? " in picture(facts(unreadable))[0]
 
 
 def test_compute_instances_that_share_a_gpu_instance_are_named():
     shared = instance("3g.20gb", 0, 4, "MIG-1")
     shared["compute_instances"] = [
-        {"profile": "1c.3g.20gb", "uuid": "MIG-1", "processes": []},
-        {"profile": "2c.3g.20gb", "uuid": "MIG-2", "processes": []},
+        {"profile": "1c.3g.20gb", "uuid": "MIG-1"},
+        {"profile": "2c.3g.20gb", "uuid": "MIG-2"},
     ]
     assert "|3g.20gb[1c 2c] " in picture(facts(shared))[0]
 
@@ -80,9 +81,11 @@ def test_a_gpu_instance_without_compute_instances_is_recognised_by_its_id():
 
 
 def test_gpus_without_instances_to_show():
+    hidden = {**instance("1g.5gb", 0, 1, "MIG-1"), "placement": None}
     assert picture(facts(mig_capable=False, mig_mode=None))[0].endswith("no MIG on this model")
     assert picture(facts(mig_mode="disabled"))[0].endswith("MIG off")
-    assert picture(facts(instances=None))[0].endswith("shown to root only")
+    assert picture(facts(problem="GPU is lost", mig_capable=None))[0].endswith("GPU is lost")
+    assert picture(facts(hidden, hidden))[0].endswith("not shown to this user: 1g.5gb, 1g.5gb")
 
 
 def test_a_host_without_gpus_says_why():
