@@ -89,29 +89,6 @@ def resolve_layout(entries, gpus, prefix="layout[{}]."):
     return tuple((gpu, best[gpu.index]) for gpu in in_order(gpus) if gpu.index in best)
 
 
-def layout_entry(gpu, placed):
-    """The one entry that says exactly what a GPU has, so that it can be applied again.
-
-    :param gpu: a Gpu
-    :param placed: an iterable of PlacedInstance, or None where MIG is off
-    :returns: an entry in the list form with every placement, its GPU named by UUID
-    """
-    if placed is None:
-        return {"gpus": [gpu.uuid], "mig_enabled": False}
-    instances = [
-        {
-            "profile": instance.profile,
-            "placement": instance.start,
-            "compute_instances": [
-                {"profile": compute.profile, "placement": compute.start}
-                for compute in sorted(instance.compute_instances)
-            ],
-        }
-        for instance in sorted(placed)
-    ]
-    return {"gpus": [gpu.uuid], "mig_enabled": True, "instances": instances}
-
-
 def _gpus_of(entry, gpus):
     """The GPUs an entry is about; on a host without its product, the GPUs that it names need not be there."""
     fitting = [gpu for gpu in gpus if entry.is_about(gpu)]

@@ -91,17 +91,6 @@ class ComputeInstance(NamedTuple):
         return self.processes is None or bool(self.processes)
 
 
-class MigDevice(NamedTuple):
-    """What a caller without privilege sees of a compute instance: its MIG device. ``profile`` as in ComputeInstance."""
-
-    uuid: str
-    index: int
-    profile: Optional[str]
-    gpu_instance_id: int
-    compute_instance_id: int
-    processes: Optional[Tuple[Process, ...]] = ()
-
-
 class GpuInstance(NamedTuple):
     """A GPU instance; one without compute instances is an orphan: it holds memory slices and no MIG device."""
 
@@ -114,18 +103,18 @@ class GpuInstance(NamedTuple):
 class Gpu(NamedTuple):
     """One GPU as it was read.
 
-    ``mig_mode`` and ``mig_mode_pending`` are None on a GPU without MIG; ``instances`` and ``mig_devices`` tell two
-    views of the same thing: ``instances`` is None where the caller may not list GPU instances, and only then
-    ``mig_devices`` has the MIG devices. ``compute_profiles`` maps a GPU instance profile name to what the device
-    offers inside it, known only for profiles of which an instance exists. ``processes`` are those of the whole GPU
-    while MIG is off, None where they could not be read. ``problem`` says in a sentence why the rest could not be
-    read (the GPU is lost, say); then everything that NVML did not tell before has its default.
+    ``mig_mode`` and ``mig_mode_pending`` are None on a GPU without MIG. ``instances`` is None where the caller may
+    not list GPU instances; only then ``visible_instances`` has those that hold MIG devices, without placements.
+    ``compute_profiles`` maps a GPU instance profile name to what the device offers inside it, known only for profiles
+    of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
+    be read. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say); then everything
+    that NVML had not told by then has its default.
     """
 
     index: int
-    uuid: Optional[str] = None
-    pci_address: Optional[str] = None
-    product: Optional[str] = None
+    uuid: str = ""
+    pci_address: str = ""
+    product: str = ""
     pci_device_id: Optional[int] = None
     minor: Optional[int] = None
     memory_mib: Optional[int] = None
@@ -137,7 +126,7 @@ class Gpu(NamedTuple):
     profiles: Tuple[Profile, ...] = ()
     compute_profiles: Dict[str, Tuple[ComputeProfile, ...]] = {}  # noqa: RUF012 - never changed, as all here
     instances: Optional[Tuple[GpuInstance, ...]] = ()
-    mig_devices: Tuple[MigDevice, ...] = ()
+    visible_instances: Tuple[GpuInstance, ...] = ()
     processes: Optional[Tuple[Process, ...]] = ()
     problem: Optional[str] = None
 

@@ -114,7 +114,7 @@ class Session:
     def execute(self, step):
         """Execute one Step. Returns what it brought about:
 
-        ``{"activation_status": "SUCCESS" | "IN_USE" | "RESET_REQUIRED" | ...}`` for set_mig_mode,
+        ``{"activation": "SUCCESS" | "IN_USE" | "RESET_REQUIRED" | ...}`` for set_mig_mode,
         ``{"gpu_instance_id": int}`` for create_gpu_instance,
         ``{"gpu_instance_id": int, "compute_instance_id": int, "uuid": str or None}`` for create_compute_instance,
         and {} for the others.
@@ -123,7 +123,7 @@ class Session:
 
     def _set_mig_mode(self, step):
         status = self.call("nvmlDeviceSetMigMode", self._handle(step), int(step.mig_enabled))
-        return {"activation_status": code_name(status)}
+        return {"activation": code_name(status)}
 
     def _reset_gpu(self, step):
         from .reset import reset_gpu

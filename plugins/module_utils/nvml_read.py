@@ -15,7 +15,6 @@ from .model import (
     Engines,
     Gpu,
     GpuInstance,
-    MigDevice,
     Placement,
     Profile,
     Snapshot,
@@ -144,7 +143,7 @@ class Reader:
         """The identified Gpu with its profiles, instances and processes as far as they are asked for."""
         handle = self._handles[gpu.uuid]
         wants_processes = "processes" in gather
-        facts = {"profiles": (), "compute_profiles": {}, "instances": (), "mig_devices": (), "processes": ()}
+        facts = {"profiles": (), "compute_profiles": {}, "instances": (), "visible_instances": (), "processes": ()}
         if gpu.mig_capable and gather:
             profiles = self._table(gpu, gpu.mig_mode)
             facts["profiles"] = profiles
@@ -161,7 +160,7 @@ class Reader:
                     raise
                 self._withheld.update(("placements", "orphans", "free"))
                 facts["instances"] = None
-                facts["mig_devices"] = self._unprivileged(devices, wants_processes)
+                facts["visible_instances"] = self._visible_instances(devices, wants_processes)
         elif not gpu.mig_mode and wants_processes:
             facts["processes"] = self._processes(handle)
         return gpu._replace(**facts)
@@ -342,18 +341,18 @@ class Reader:
         """The UUID of a compute instance's MIG device, None where there is none."""
         return self._mig_devices(handle).get((gpu_instance_id, compute_instance_id), (None, None))[1]
 
-    def _unprivileged(self, devices, wants_processes):
-        """MigDevices from their handles alone: the name of one ends in ``MIG <profile>``."""
+    def _visible_instances(self, devices, wants_processes):
+        """GpuInstances as far as their MIG devices tell: the name of one ends in ``MIG <profile>``."""
+        found = {}
+        for (gpu_instance_id, identity), (device, uuid, index) in devices.items():
+            profile = self._nvml.call("nvmlDeviceGetName", device).rpartition("MIG ")[2]
+            processes = self._processes(device) if wants_processes else ()
+            inside = ComputeInstance(identity, profile, None, uuid, index, processes)
+            found.setdefault(gpu_instance_id, []).append(inside)
+        # The GPU instance profile in a compute instance profile's name is 3g.20gb of 1c.3g.20gb.
         return tuple(
-            MigDevice(
-                uuid,
-                index,
-                self._nvml.call("nvmlDeviceGetName", device).rpartition("MIG ")[2] or None,
-                gpu_instance_id,
-                compute_instance_id,
-                self._processes(device) if wants_processes else (),
-            )
-            for (gpu_instance_id, compute_instance_id), (device, uuid, index) in devices.items()
+            GpuInstance(identity, inside[0].profile.rpartition("c.")[2], None, tuple(inside))
+            for identity, inside in found.items()
         )
 
     def _processes(self, handle):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from .data import gpu_data, mode_word, placement_data, process_data, wanted_data
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -125,9 +126,9 @@ def mode_data(change):
         gpus.append(
             dict(
                 gpu_data(plan.gpu),
-                before=_mode_word(plan.gpu.mig_mode),
-                after=_mode_word(after),
-                pending=_mode_word(pending),
+                before=mode_word(plan.gpu.mig_mode),
+                after=mode_word(after),
+                pending=mode_word(pending),
             )
         )
     return {"gpus": gpus, "reset_required": "reset" in needs, "reboot_required": "reboot" in needs}
@@ -140,7 +141,7 @@ def journal_record(change):
             dict(
                 gpu_data(plan.gpu),
                 mig_mode=plan.gpu.mig_mode,
-                instances=[instance_data(one) for one in plan.gpu.placed],
+                instances=[wanted_data(one) for one in plan.gpu.placed],
             )
             for plan in change.plans
         ],
@@ -159,11 +160,6 @@ def journal_record(change):
     return record
 
 
-def gpu_data(gpu):
-    """The three names of a GPU."""
-    return {"index": gpu.index, "uuid": gpu.uuid, "pci_address": gpu.pci_address}
-
-
 def step_data(step):
     """A Step as plain data; what does not belong to its action is left out."""
     data = {"action": step.action, "gpu": gpu_data(step.gpu)}
@@ -172,7 +168,7 @@ def step_data(step):
             data[key] = getattr(step, key)
     for key in ("placement", "gpu_instance"):
         if getattr(step, key) is not None:
-            data[key] = dict(getattr(step, key)._asdict())
+            data[key] = placement_data(getattr(step, key))
     return data
 
 
@@ -181,33 +177,22 @@ def done_data(done):
     return dict(step_data(done.step), **done.created)
 
 
-def instance_data(placed):
-    """A PlacedInstance in the words of the layout option."""
-    return {
-        "profile": placed.profile,
-        "placement": placed.start,
-        "compute_instances": [
-            {"profile": device.profile, "placement": device.start} for device in placed.compute_instances
-        ],
-    }
-
-
 def blocker_data(blocker):
     """A Blocker as plain data: the MIG device (or whole GPU) that must be free, and who holds it."""
     return {
         "gpu": gpu_data(blocker.gpu),
         "uuid": blocker.device and blocker.device.uuid,
         "profile": blocker.profile,
-        "placement": blocker.placement and dict(blocker.placement._asdict()),
+        "placement": placement_data(blocker.placement),
         "because": blocker.because,
-        "processes": [dict(process._asdict()) for process in blocker.processes],
+        "processes": [process_data(process) for process in blocker.processes],
     }
 
 
 def holders_data(blockers):
     """The processes behind blockers, each once, with what they hold."""
     return [
-        dict(process._asdict(), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
+        dict(process_data(process), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
         for blocker in blockers
         for process in blocker.processes
     ]
@@ -257,10 +242,6 @@ def _picture(gpu, mig_mode, placed, pending=()):
         contents = "" if inside == [one.profile] else f" holding {' + '.join(inside) or 'nothing'}"
         lines.append(f"  {_slices(one):<12} {one.profile}{contents}")
     return "\n".join(lines) + "\n"
-
-
-def _mode_word(mode):
-    return None if mode is None else "enabled" if mode else "disabled"
 
 
 def _devices(gpu):

@@ -125,11 +125,11 @@ nearest:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGING
+from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGING, LAYOUT_OPTIONS
 from ansible_collections.gpufleet.mig.plugins.module_utils.changing import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import LAYOUT_OPTIONS, short_form, validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import short_form, validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
 
 
