@@ -13,9 +13,9 @@ from gpus import A100, A100_80, H100, L40S, gpu, host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.data import layout_entry
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import (
     LayoutError,
-    layout_entry,
     resolve_layout,
     short_form,
     validate_layout,
