@@ -29,7 +29,8 @@ def mode_word(mode):
 
 def wanted_data(placed):
     """A PlacedInstance in the words of the layout option."""
-    inside = [{"profile": device.profile, "placement": device.start} for device in sorted(placed.compute_instances)]
+    devices = sorted(placed.compute_instances)
+    inside = [{"profile": device.profile, "placement": device.start} for device in devices]
     return {"profile": placed.profile, "placement": placed.start, "compute_instances": inside}
 
 
