@@ -64,7 +64,7 @@ def decide_modes(snapshot, entries, reset=True, pending=False):
 
 
 def _problems(snapshot):
-    """Nobody can tell whether a GPU that does not answer is MIG-capable, so `all` passes it by; this must not go unsaid."""
+    """Nobody can tell whether a GPU without an answer is MIG-capable, so `all` passes it by; that must be said."""
     return [f"{gpu.name} was left alone: {gpu.problem}" for gpu in snapshot.gpus if gpu.problem]
 
 

@@ -191,7 +191,7 @@ class WantedInstance(NamedTuple):
 
 
 class GpuLayout(NamedTuple):
-    """What one GPU should have; with MIG on, exactly one of ``counts`` (MIG devices by profile name) and ``instances``."""
+    """What one GPU should have: with MIG on either ``counts``, MIG devices by profile name, or ``instances``."""
 
     mig_enabled: bool = True
     counts: Optional[Tuple[Tuple[str, int], ...]] = None

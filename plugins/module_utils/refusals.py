@@ -90,7 +90,7 @@ def _compute_instances_reason(gpu, geometry, layout):
 
 
 def _gpu_instances_reason(gpu, geometry, wanted):
-    """Why these GPU instances do not fit: the first of bad start, max, engines, memory slices, and else alignment."""
+    """Why these GPU instances do not fit: the first of bad start, max, memory slices, engines, and else alignment."""
     for want in wanted:
         starts = [start for start, _other in geometry.placements[geometry.position[want.profile]]]
         if want.start is not None and want.start not in starts:
@@ -99,16 +99,13 @@ def _gpu_instances_reason(gpu, geometry, wanted):
     for position, profile in enumerate(geometry.profiles):
         if positions.count(position) > profile.max:
             return f"{positions.count(position)} × {profile.name} are wanted, at most {profile.max} fit on one GPU"
-    for kind, most in zip(("decoder", "encoder", "JPEG", "OFA"), geometry.engines):
-        needed = sum(
-            geometry.profiles[position].engines[1:][("decoder", "encoder", "JPEG", "OFA").index(kind)]
-            for position in positions
-        )
-        if needed > most:
-            return f"together they need {needed} {kind} engines and the GPU has {most}"
     needed = sum(geometry.sizes[position] for position in positions)
     if needed > gpu.memory_slices:
         return f"together they need {needed} memory slices and the GPU has {gpu.memory_slices}"
+    for kind, (name, most) in enumerate(zip(("decoder", "encoder", "JPEG", "OFA"), geometry.engines)):
+        needed = sum(geometry.profiles[position].engines[1:][kind] for position in positions)
+        if needed > most:
+            return f"together they need {needed} {name} engines and the GPU has {most}"
     rules = "; ".join(
         f"{geometry.profiles[position].name} takes {geometry.sizes[position]} from "
         f"{_one_of([start for start, _other in geometry.placements[position]])}"

@@ -7,20 +7,28 @@
 from __future__ import annotations
 
 import re
+from reprlib import Repr
 from typing import NamedTuple
 
+from .errors import MigError
+
 INDEX = re.compile(r"[0-9]{1,9}")
+UUID = re.compile(r"GPU-[0-9a-z-]{1,92}", re.IGNORECASE)
 YAML_NUMBER = re.compile(r"[0-9]+\.[0-9]*")
 PCI_ADDRESS = re.compile(r"(?:([0-9a-f]{1,8}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})\.([0-7])", re.IGNORECASE)
 EXPECTED = "expected all, an index (0), a UUID (GPU-...) or a PCI address in quotes ('07:00.0')"
 
+_short = Repr()
+_short.maxstring = _short.maxother = 80
+shown = _short.repr  # how messages quote what was written: never more than a line of it
 
-class LayoutError(Exception):
+
+class LayoutError(MigError):
     """What a user wrote cannot be meant; the message names the place, what was expected and what to do."""
 
 
 class Selector(NamedTuple):
-    """One name of one GPU; ``key`` is an index, a UUID in lower case or a PCI address as numbers, domain or None first."""
+    """A name of one GPU; ``key`` is an index, a UUID in lower case or a PCI address in numbers (no domain: None)."""
 
     where: str
     text: str
@@ -34,12 +42,6 @@ class Selector(NamedTuple):
             return gpu.uuid.lower() == self.key
         numbers = _pci_numbers(gpu.pci_address)
         return numbers is not None and numbers[1:] == self.key[1:] and self.key[0] in (None, numbers[0])
-
-
-def shown(value):
-    """How messages quote what was written: never more than a line of it."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def as_list(value):
@@ -138,16 +140,15 @@ def _pci_numbers(text):
 def _parse_selector(value, where):
     """A Selector, for anything but ``all``."""
     text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    upper = text.upper()
     if INDEX.fullmatch(text):
         return Selector(where, text, int(text))
-    if upper.startswith("GPU-"):
+    if UUID.fullmatch(text):
         return Selector(where, text, text.lower())
     if _pci_numbers(text):
         return Selector(where, text, _pci_numbers(text))
     if text.lower() == "all":
         raise LayoutError(f"{where}: all stands alone; name single GPUs, or write only all")
-    if upper.startswith("MIG-"):
+    if text.upper().startswith("MIG-"):
         raise LayoutError(f"{where}: {shown(text)} is a MIG device; write the UUID of its GPU (GPU-...)")
     if isinstance(value, float) or YAML_NUMBER.fullmatch(text):
         raise LayoutError(

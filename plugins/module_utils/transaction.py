@@ -74,7 +74,7 @@ class GpuOutcome(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How to apply: ``atomic`` undoes all GPUs when one fails, ``leave_pending`` accepts that a busy GPU's mode waits."""
+    """How to apply: ``atomic`` undoes all GPUs when one fails, ``leave_pending`` lets a busy GPU's mode wait."""
 
     atomic: bool = False
     leave_pending: bool = False
@@ -247,7 +247,7 @@ def _difference(plan, after, needs):
     return None
 
 
-LIED = "The driver did not do what it said, or something else changed the GPU meanwhile: look at the kernel log, run again."
+LIED = "The driver did not do what it said, or something else changed the GPU: look at the kernel log, then run again."
 
 
 def _on_off(mode):
