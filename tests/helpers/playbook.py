@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -109,8 +110,6 @@ def _children(process):
 
 
 def _signal(process, number):
-    try:
+    # One that has ended by itself is no error.
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
-    except ProcessLookupError:
-        # It ended by itself.
-        pass

@@ -100,7 +100,8 @@ def test_one_version_everywhere():
 
 
 def test_every_source_names_its_licence():
-    listed = run("git", "ls-files", "*.py", "*.c", "*.h", "*.sh", "Makefile", "**/Makefile", ".ci/run", "demo/job").stdout
+    patterns = ["*.py", "*.c", "*.h", "*.sh", "Makefile", "**/Makefile", ".ci/run", "demo/job"]
+    listed = run("git", "ls-files", *patterns).stdout
     lacking = []
     for name in listed.split():
         text = (ROOT / name).read_text(encoding="utf-8")
