@@ -19,7 +19,7 @@ help:
 	@echo 'make bench       what a run costs: a table, no pass or fail'
 	@echo 'make venv        the development environment, build/venv'
 	@echo 'make simulator   the simulated GPUs, build/simulator'
-	@echo 'make picture     docs/picture.svg, drawn from the demo that is up'
+	@echo 'make picture     docs/picture.svg, drawn from the demo (which it starts anew)'
 	@echo 'make changelog   CHANGELOG.md from changelogs/fragments'
 	@echo 'make clean       end the demo and remove build'
 
@@ -63,7 +63,8 @@ bench: venv simulator
 prove: venv simulator
 	$(BIN)/python -m pytest tests -m prove
 
-picture: venv
+picture: venv simulator
+	@ANSIBLE_FORCE_COLOR=1 $(BIN)/python demo/demo.py up
 	@$(BIN)/python demo/draw.py docs/picture.svg
 
 changelog: venv
