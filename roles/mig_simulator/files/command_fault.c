@@ -30,9 +30,11 @@ static const struct {
 
 enum { CODES = sizeof codes / sizeof *codes };
 
+/* IN_USE for NVML_ERROR_IN_USE */
 static const char *code_name(unsigned i)
 {
-    return codes[i].name;
+    const char *name = codes[i].name;
+    return name + (strncmp(name, "NVML_ERROR_", 11) ? 5 : 11);
 }
 
 static const char *function_name(unsigned i)
@@ -113,14 +115,11 @@ static int find_code(const char *name, struct fault *fault)
         fault->value = (uint32_t)number;
         return 0;
     }
-    for (unsigned i = 0; i < CODES; i++) {
-        const char *full = codes[i].name;
-        const char *bare = strncmp(full, "NVML_ERROR_", 11) ? full + 5 : full + 11;
-        if (!strcmp(name, full) || !strcmp(name, bare)) {
+    for (unsigned i = 0; i < CODES; i++)
+        if (!strcmp(name, codes[i].name) || !strcmp(name, code_name(i))) {
             fault->value = codes[i].code;
             return 0;
         }
-    }
     return wrong_usage("no NVML return code %s%s", name, suggestion(name, code_name, CODES));
 }
 

@@ -51,7 +51,7 @@ static void print_clients(const struct host *host, unsigned gpu, uint32_t serial
     }
 }
 
-/* The memory slices: [profile ] for each GPU instance, a point for each free slice. */
+/* The memory slices: a GPU instance's profile across its own, nothing in a free one. */
 static void print_bar(const struct gpu *gpu)
 {
     const struct model *model = &models[gpu->model];
@@ -66,7 +66,7 @@ static void print_bar(const struct gpu *gpu)
             int inside = width * (int)profile->size - 2;
             printf("[%-*.*s]", inside, inside, profile->name);
         } else {
-            printf("%*s%*s", width / 2 + 1, ".", width - width / 2 - 1, "");
+            printf("[%*s]", width - 2, "");
         }
         slice += profile ? profile->size : 1;
     }
