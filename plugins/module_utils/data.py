@@ -40,4 +40,5 @@ def layout_entry(gpu, placed):
     """
     if placed is None:
         return {"gpus": [gpu.uuid], "mig_enabled": False}
-    return {"gpus": [gpu.uuid], "mig_enabled": True, "instances": [wanted_data(instance) for instance in sorted(placed)]}
+    instances = [wanted_data(instance) for instance in sorted(placed)]
+    return {"gpus": [gpu.uuid], "mig_enabled": True, "instances": instances}

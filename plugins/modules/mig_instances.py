@@ -37,14 +37,14 @@ options:
     suboptions:
       gpus:
         description:
-          - Which GPUs the entry is about, V(all) (every MIG-capable one) or a list of indexes, UUIDs and PCI addresses.
+          - Which GPUs it is about, V(all) (every MIG-capable one) or a list of indexes, UUIDs and PCI addresses.
         type: raw
         default: all
       product:
         description: A shell pattern that the product name must match, such as V(NVIDIA A100*).
         type: str
       pci_device_id:
-        description: One or several PCI device and vendor ids such as V(0x20B010DE), as in a device-filter of mig-parted.
+        description: One or several PCI device and vendor ids such as V(0x20B010DE), as in mig-parted's device-filter.
         type: raw
       mig_enabled:
         description: Entries with V(false) are left to M(gpufleet.mig.mig_mode).
@@ -55,9 +55,9 @@ options:
           - As a mapping, how many MIG devices of each profile there are, in any arrangement, for instance
             V({3g.20gb: 1, 1g.5gb: 4}). An empty mapping empties the GPU.
           - As a list, the GPU instances one by one. An item is a profile, or a mapping with C(profile), optionally
-            C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles or
-            of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the GPU
-            instance.
+            C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
+            or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
+            GPU instance.
         type: raw
   gpus:
     description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.
