@@ -157,7 +157,9 @@ class ModelPort:
         return {"gpu_instance_id": together[-1].id}, now._replace(instances=tuple(sorted(together, key=lambda one: one.placement)))
 
     def _create_compute_instance(self, now, step):
-        instance = next(one for one in now.instances if one.placement == step.gpu_instance)
+        instance = next((one for one in now.instances if one.placement == step.gpu_instance), None)
+        if instance is None:
+            raise NvmlError("nvmlDeviceGetGpuInstances", "NOT_FOUND")
         assert step.gpu_instance_id in (None, instance.id)
         profile = next(profile for profile in now.profiles if profile.name == instance.profile)
         inside = {known.id: known for known in compute_profiles_by_rule(profile)}

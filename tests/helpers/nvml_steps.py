@@ -24,7 +24,7 @@ __all__ = ["MigError", "NvmlError", "Placement", "Session", "create", "destroy",
 
 
 def create(session, gpu, profile, start, *computes):
-    """Create a GPU instance at a memory slice, in it compute instances, each (profile name, start): what execute said."""
+    """Create a GPU instance at a memory slice, in it compute instances, each (profile, start): what execute said."""
     (found,) = (known for known in gpu.profiles if known.name == profile)
     placement = next((place for place in found.placements if place.start == start), Placement(start, found.slices))
     done = [session.execute(Step(CREATE_GPU_INSTANCE, gpu, profile, found.id, placement))]

@@ -296,7 +296,7 @@ def test_journal_tells_a_run_that_was_killed(state):
     with pytest.raises(KeyboardInterrupt):
         run(port, state, WANTED)
     assert state.interrupted()["event"] == "begin"
-    assert state.interrupted()["before"][0]["uuid"] == "GPU-0"
+    assert state.interrupted()["before"][0]["gpus"] == ["GPU-0"]
     run(port, state, WANTED)
     assert state.interrupted() is None
     lines = [json.loads(line) for line in open(state.journal, encoding="utf-8")]
