@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .data import gpu_data, layout_entry, mode_word, placement_data, process_data
-from .geometry import Geometry
+from .geometry import geometry_of
 
 
 def facts_of(snapshot, gather):
@@ -107,4 +107,4 @@ def _free(gpu):
         return {}
     if gpu.instances is None or not all(profile.placements for profile in gpu.profiles):
         return None
-    return Geometry(gpu.profiles).free(gpu.instances)
+    return geometry_of(gpu.profiles).free(gpu.instances)

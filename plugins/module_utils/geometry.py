@@ -16,6 +16,8 @@ their limits.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from .model import PlacedComputeInstance, compute_profiles_by_rule
 
 FIELD_BITS = 8
@@ -34,8 +36,14 @@ def _mask(placement):
     return ((1 << placement.size) - 1) << placement.start
 
 
+@lru_cache(maxsize=None)
+def geometry_of(profiles):
+    """The Geometry of a tuple of Profile, made once for all GPUs that are alike."""
+    return Geometry(profiles)
+
+
 class Geometry:
-    """The rules for GPU instances on one kind of GPU; GPUs with equal profiles may share one.
+    """The rules for GPU instances on one kind of GPU.
 
     Takes the tuple of Profile that the device reports. Profiles are told apart by their position in ``profiles``,
     which is sorted by id.

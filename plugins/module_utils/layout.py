@@ -64,20 +64,19 @@ def validate_layout(entries, prefix="layout[{}]."):
     return tuple(_parse_entry(entry, prefix.format(number)) for number, entry in enumerate(entries))
 
 
-def resolve_layout(entries, gpus, prefix="layout[{}]."):
+def resolve_layout(entries, gpus):
     """Decide which entry has the say over which GPU.
 
     One naming the GPU comes before one naming its product or device id, and that before plain ``all``.
 
-    :param entries: the list that a user writes
+    :param entries: what validate_layout returns
     :param gpus: the Gpu values of this host
-    :param prefix: how messages call an entry, with ``{}`` for its number
     :returns: a tuple of (Gpu, GpuLayout) in index order, without the GPUs that no entry is about
-    :raises LayoutError: as validate_layout does, for GPUs that are named and absent or not MIG-capable, and for two
-        entries of equal rank about one GPU
+    :raises LayoutError: for GPUs that are named and absent or not MIG-capable, and for two entries of equal rank about
+        one GPU
     """
     chosen = {}
-    for entry in validate_layout(entries, prefix):
+    for entry in entries:
         for gpu in _gpus_of(entry, gpus):
             other = chosen.setdefault((gpu.index, entry.rank), entry)
             if other is not entry:

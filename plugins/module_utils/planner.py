@@ -10,7 +10,7 @@ decision (search.py); here its answer becomes ordered steps, or a refusal that n
 
 from __future__ import annotations
 
-from .geometry import Geometry, compute_profiles_of
+from .geometry import compute_profiles_of, geometry_of
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -40,7 +40,7 @@ def plan_instances(gpu, layout, keep=frozenset()):
     not go even when idle. Returns a Plan, or a Refusal of kind no_such_profile, impossible or busy; the latter
     carries the smallest set of devices in the way and the plan that follows once they are free.
     """
-    geometry = Geometry(gpu.profiles)
+    geometry = geometry_of(gpu.profiles)
     problem = unknown_profile(gpu, geometry, layout)
     if problem:
         return Refusal(gpu, "no_such_profile", problem)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .data import gpu_data, mode_word, placement_data, process_data, wanted_data
+from .data import gpu_data, layout_entry, mode_word, placement_data, process_data
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -135,17 +135,13 @@ def mode_data(change):
 
 
 def journal_record(change):
-    """What the journal keeps of a Change: the layout before, the plan, and, once there are outcomes, how they ended."""
+    """What the journal keeps of a Change: the layout before, the actions, and, once there are outcomes, their results.
+
+    ``before`` is in the words of the layout option, so that it can be applied again.
+    """
     record = {
-        "before": [
-            dict(
-                gpu_data(plan.gpu),
-                mig_mode=plan.gpu.mig_mode,
-                instances=[wanted_data(one) for one in plan.gpu.placed],
-            )
-            for plan in change.plans
-        ],
-        "plan": [sentence(step) for plan in change.plans for step in plan.steps],
+        "before": [layout_entry(plan.gpu, plan.gpu.placed if plan.gpu.mig_mode else None) for plan in change.plans],
+        "actions": [sentence(step) for plan in change.plans for step in plan.steps],
     }
     if change.outcomes:
         record["outcome"] = [

@@ -13,14 +13,15 @@ author:
   - gpufleet.mig contributors (@gpufleet)
 description:
   - Gives each GPU that a layout names exactly the GPU instances and compute instances of that layout.
-  - Among all ways to get there it takes the one that destroys least, then creates least, then leaves the most room; instances
-    that may stay do stay, and the processes in them never notice. An instance in use is never destroyed. When one
-    is in the way, nothing is changed and the message names it and its processes.
-  - A change is planned completely before its first step, verified by reading the hardware again, and taken back where a step fails.
+  - Among all ways to get there it takes the one that destroys least, then creates least, then leaves the most room;
+    instances that may stay do stay, and the processes in them never notice. An instance in use is never destroyed.
+    When one is in the way, nothing is changed and the message names it and its processes.
+  - A change is planned completely before its first step, verified by reading the hardware again, and taken back where a
+    step fails.
   - GPUs that the layout does not name are not touched.
 notes:
   - MIG mode must be on; M(gpufleet.mig.mig_mode) sees to that.
-  - A task file for one host runs one change at a time; a second run waits for O(lock_timeout).
+  - One change of a host runs at a time; a second run waits for it for O(lock_timeout).
   - The UUID of a MIG device that was created again may differ from the old one. Read it again after a change.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
@@ -36,14 +37,14 @@ options:
     suboptions:
       gpus:
         description:
-          - Which GPUs the entry is about, V(all) or a list of indexes, UUIDs and PCI addresses. V(all) means every MIG-capable GPU.
+          - Which GPUs it is about, V(all) (every MIG-capable one) or a list of indexes, UUIDs and PCI addresses.
         type: raw
         default: all
       product:
         description: A shell pattern that the product name must match, such as V(NVIDIA A100*).
         type: str
       pci_device_id:
-        description: One or several PCI device and vendor ids, such as V(0x20B010DE), as in the device-filter of nvidia-mig-parted.
+        description: One or several PCI device and vendor ids such as V(0x20B010DE), as in mig-parted's device-filter.
         type: raw
       mig_enabled:
         description: Entries with V(false) are left to M(gpufleet.mig.mig_mode).
@@ -51,11 +52,12 @@ options:
         default: true
       instances:
         description:
-          - As a mapping, how many MIG devices of each profile there are, in any arrangement, for instance V({3g.20gb: 1, 1g.5gb: 4}).
-            An empty mapping empties the GPU.
-          - As a list, the GPU instances one by one. An item is a profile or a mapping with C(profile), optionally C(placement), the memory
-            slice it starts at, and C(compute_instances), a list of compute instance profiles or of mappings with C(profile)
-            and C(placement). Without C(compute_instances) one compute instance spans the GPU instance.
+          - As a mapping, how many MIG devices of each profile there are, in any arrangement, for instance
+            V({3g.20gb: 1, 1g.5gb: 4}). An empty mapping empties the GPU.
+          - As a list, the GPU instances one by one. An item is a profile, or a mapping with C(profile), optionally
+            C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
+            or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
+            GPU instance.
         type: raw
   gpus:
     description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.
@@ -65,8 +67,8 @@ options:
     type: raw
   keep:
     description:
-      - UUIDs of MIG devices that must survive even when no process uses them, for instance because they are allocated to a pod
-        that has not started its work.
+      - UUIDs of MIG devices that must survive even when no process uses them, for instance because they are allocated
+        to a pod that has not started its work.
     type: list
     elements: str
     default: []
@@ -154,7 +156,10 @@ def main():
         return decide_instances(snapshot, entries, params["keep"], rehearsing, session.places_gpu_instances)
 
     try:
-        entries = validate_layout(params["layout"] or short_form(params["gpus"], params["instances"]))
+        if params["layout"] is None:
+            entries = validate_layout(short_form(params["gpus"], params["instances"]), prefix="")
+        else:
+            entries = validate_layout(params["layout"])
         change = run(params, module.check_mode, decide)
     except MigError as error:
         module.fail_json(msg=str(error))

@@ -77,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 gpus:
-  description: The GPUs concerned with their mode before and after (in check mode, what it would be) and the pending mode.
+  description: The GPUs concerned, with their mode before, after (in check mode, what it would be) and pending.
   returned: always
   type: list
   elements: dict
