@@ -29,14 +29,15 @@ def mode_word(mode):
 
 def wanted_data(placed):
     """A PlacedInstance in the words of the layout option."""
-    inside = [{"profile": device.profile, "placement": device.start} for device in sorted(placed.compute_instances)]
+    devices = sorted(placed.compute_instances)
+    inside = [{"profile": device.profile, "placement": device.start} for device in devices]
     return {"profile": placed.profile, "placement": placed.start, "compute_instances": inside}
 
 
 def layout_entry(gpu, placed):
     """The one layout entry that says exactly what a GPU has, so that it can be applied again.
 
-    ``placed`` are PlacedInstances, or None where MIG is off. The GPU is named by its UUID.
+    ``placed`` is an iterable of PlacedInstance, or None where MIG is off. The GPU is named by its UUID.
     """
     if placed is None:
         return {"gpus": [gpu.uuid], "mig_enabled": False}

@@ -17,18 +17,17 @@ from .model import Plan, Refusal
 from .planner import plan_instances, plan_mode
 
 
-def decide_instances(snapshot, entries, keep=(), rehearsing=False, can_place=True):
+def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     """Decide on the GPU and compute instances that layout ``entries`` (validated) want.
 
     ``keep`` are MIG device UUIDs that must not go. ``rehearsing`` takes a GPU with MIG off for one that is on and
-    empty, as it will be once mig_mode has run. ``can_place`` says whether the driver creates GPU instances at given
-    placements (R460 and later). Returns (decisions, warnings).
+    empty, as it will be once mig_mode has run. Returns (decisions, warnings).
     """
     decisions, warnings = [], _problems(snapshot)
     for gpu, layout in resolve_layout(entries, snapshot.gpus):
         if not layout.mig_enabled:
             continue
-        refusal = _unreadable(gpu) or (None if can_place else _old_driver(gpu, snapshot))
+        refusal = _unreadable(gpu) or _old_driver(gpu, snapshot)
         if not refusal and not (gpu.mig_mode and gpu.mig_mode_pending):
             if not rehearsing:
                 refusal = _mode_is_off(gpu)
@@ -80,6 +79,8 @@ def _unreadable(gpu):
 
 def _old_driver(gpu, snapshot):
     """R450 creates GPU instances wherever it likes, so a plan could not be kept."""
+    if snapshot.places_gpu_instances:
+        return None
     return Refusal(
         gpu,
         "unsupported",

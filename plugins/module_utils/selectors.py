@@ -10,6 +10,8 @@ import re
 from reprlib import Repr
 from typing import NamedTuple
 
+from .errors import MigError
+
 INDEX = re.compile(r"[0-9]{1,9}")
 UUID = re.compile(r"GPU-[0-9a-z-]{1,92}", re.IGNORECASE)
 YAML_NUMBER = re.compile(r"[0-9]+\.[0-9]*")
@@ -21,7 +23,7 @@ _short.maxstring = _short.maxother = 80
 shown = _short.repr  # how messages quote what was written: never more than a line of it
 
 
-class LayoutError(Exception):
+class LayoutError(MigError):
     """What a user wrote cannot be meant; the message names the place, what was expected and what to do."""
 
 

@@ -87,6 +87,12 @@ class ModelPort:
         self.new_uuids = 0
         self.activation = "SUCCESS"
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
     def read(self):
         return Snapshot(gpus=tuple(self.gpus.values()), driver_version="580.95.05")
 

@@ -46,7 +46,7 @@ def run(port, state, instances, **options):
     """Change every GPU of the port to ``instances``; returns (Change, result, message)."""
     entries = validate_layout([{"instances": instances}])
     change = transaction.change(
-        port, lambda snapshot: decide_instances(snapshot, entries), state, 5, Options(**options), journal_record)
+        lambda: port, lambda snapshot: decide_instances(snapshot, entries), state, 5, Options(**options), journal_record)
     return (change, *result_of(change))
 
 
@@ -71,7 +71,7 @@ def test_reaches_the_layout_and_leaves_the_job_alone(state):
 def test_rehearsal_gives_the_identical_plan_and_touches_nothing(state):
     port = ModelPort(split())
     entries = validate_layout([{"instances": WANTED}])
-    rehearsal = transaction.rehearse(port, lambda snapshot: decide_instances(snapshot, entries, rehearsing=True))
+    rehearsal = transaction.rehearse(lambda: port, lambda snapshot: decide_instances(snapshot, entries, rehearsing=True))
     planned, _message = result_of(rehearsal, real=False)
     assert port.executed == []
     assert planned["changed"]
@@ -228,7 +228,7 @@ def test_waits_for_a_busy_instance_that_becomes_free(state):
 def modes(port, state, enabled, pending=False, reset=True):
     entries = validate_layout([{"mig_enabled": enabled, "instances": {}}])
     change = transaction.change(
-        port, lambda snapshot: decide_modes(snapshot, entries, reset, pending), state, 5, Options(leave_pending=pending))
+        lambda: port, lambda snapshot: decide_modes(snapshot, entries, reset, pending), state, 5, Options(leave_pending=pending))
     return (change, *result_of(change))
 
 
