@@ -430,7 +430,7 @@ entries = mapping(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(entries, max_size=3) | anything)
 def test_any_layout_is_understood_or_refused(layout):
     try:
