@@ -64,7 +64,7 @@ bench: venv simulator
 	@$(BIN)/python tests/bench/bench.py
 
 prove: venv simulator
-	$(BIN)/python -m pytest tests -m prove
+	$(BIN)/python -m pytest tests -m prove -s
 
 picture: venv
 	@$(BIN)/python demo/draw.py docs/picture.svg

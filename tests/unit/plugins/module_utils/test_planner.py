@@ -6,14 +6,10 @@
 
 from __future__ import annotations
 
-import random
-
-import oracle
 import pytest
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     GpuLayout,
     Plan,
-    Refusal,
     WantedComputeInstance,
     WantedInstance,
 )
@@ -218,30 +214,3 @@ def test_going_back_restores_what_fits_beside_a_new_job():
     assert [one.profile for one in given_up] == ["3g.20gb"]
     assert placed(plan) == [(2, "2g.10gb"), (6, "1g.5gb")]
     assert carried_out(plan).placed == plan.target
-
-
-@pytest.mark.parametrize("model", [A100, A30, RTX])
-def test_agrees_with_the_oracle_on_a_seeded_sample(model):
-    chance = random.Random(f"planner {model}")
-    groups = oracle.layouts(model)
-    states = [placed for group in groups.values() for placed, _room in group]
-    targets = sorted((dict(group) for group in groups), key=lambda target: sorted(target.items()))
-    for _pair in range(300):
-        present = []
-        for number, (start, size, _id, name) in enumerate(chance.choice(states)):
-            slices = int(name.split("g.")[0])
-            inside = (None, 0, 0, False) if chance.random() < 0.1 else (name, 0, slices, chance.random() < 0.4)
-            present.append(gpu_instance(number + 1, name, start, size, inside))
-        wanted = chance.choice(targets)
-        cost, placed_best = oracle.best(model, present, wanted)
-        answer = plan_instances(gpu(model, present), wants(wanted))
-        assert isinstance(answer, Refusal) == bool(cost[0])
-        plan = answer.plan if isinstance(answer, Refusal) else answer
-        assert [(one.start, one.size, one.profile) for one in plan.target] == [(s, z, n) for s, z, _id, n in placed_best]
-        actions = [step.action for step in plan.steps]
-        assert (actions.count("destroy_compute_instance"), actions.count("destroy_gpu_instance")) == cost[2:4]
-        assert (actions.count("create_gpu_instance"), actions.count("create_compute_instance")) == cost[5:]
-        if isinstance(answer, Refusal):
-            assert len(answer.blockers) == cost[0]
-        else:
-            assert carried_out(plan).placed == plan.target
