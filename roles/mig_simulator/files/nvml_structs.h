@@ -14,7 +14,7 @@ typedef struct {
     unsigned int domain;
     unsigned int bus;
     unsigned int device;
-    unsigned int pciDeviceId;    /* device id in the upper, vendor id in the lower 16 bits */
+    unsigned int pciDeviceId; /* device id in the upper, vendor id in the lower 16 bits */
     unsigned int pciSubSystemId;
     char busId[NVML_DEVICE_PCI_BUS_ID_BUFFER_SIZE];
 } nvmlPciInfo_t;
