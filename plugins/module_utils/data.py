@@ -37,7 +37,7 @@ def wanted_data(placed):
 def layout_entry(gpu, placed):
     """The one layout entry that says exactly what a GPU has, so that it can be applied again.
 
-    ``placed`` is an iterable of PlacedInstance, or None where MIG is off. The GPU is named by its UUID.
+    ``placed`` are PlacedInstances, or None where MIG is off. The GPU is named by its UUID.
     """
     if placed is None:
         return {"gpus": [gpu.uuid], "mig_enabled": False}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 
 import yaml
+from paths import ROOT
+
 from ansible_collections.gpufleet.mig.plugins.module_utils import model
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import NvmlError
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
@@ -22,12 +24,11 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     Snapshot,
     compute_profiles_by_rule,
 )
-from paths import ROOT
 
 A100, A30, H100, RTX = "A100-SXM4-40GB", "A30-24GB", "H100-SXM5-80GB", "RTX-PRO-6000-BLACKWELL-96GB"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def catalogue():
     """The GPU models that the simulator knows: {name: facts}."""
     return yaml.safe_load((ROOT / "roles/mig_simulator/files/catalogue.yml").read_text())
@@ -227,4 +228,4 @@ def lie(port):
     return True
 
 
-__all__ = ["A100", "A30", "H100", "RTX", "ModelPort", "catalogue", "fail", "gpu", "gpu_instance", "job", "legal", "lie", "model", "slots"]
+__all__ = ["A30", "A100", "H100", "RTX", "ModelPort", "catalogue", "fail", "gpu", "gpu_instance", "job", "legal", "lie", "model", "slots"]

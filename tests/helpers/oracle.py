@@ -14,10 +14,11 @@ import functools
 from collections import Counter
 
 from model_gpu import gpu, legal
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import GpuInstance, Placement
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def layouts(name):
     """Every legal set of (start, size, profile id, profile name) of a model, with its room, grouped by how many of each profile."""
     empty = gpu(name)

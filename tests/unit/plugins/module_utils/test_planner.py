@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import pytest
+from model_gpu import A30, A100, H100, RTX, ModelPort, gpu, gpu_instance, job
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     GpuLayout,
     Plan,
@@ -14,7 +16,6 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     WantedInstance,
 )
 from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_back, plan_instances, plan_mode
-from model_gpu import A30, A100, H100, RTX, ModelPort, gpu, gpu_instance, job
 
 
 def counts(**wanted):

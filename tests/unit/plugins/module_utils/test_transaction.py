@@ -10,6 +10,8 @@ import json
 import threading
 
 import pytest
+from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
+
 from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
@@ -17,7 +19,6 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import Hos
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.results import journal_record, result_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
-from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
 
 CODES = ("INVALID_ARGUMENT", "NOT_SUPPORTED", "NO_PERMISSION", "NOT_FOUND", "IN_USE", "INSUFFICIENT_RESOURCES", "UNKNOWN")
 
