@@ -5,7 +5,8 @@
 """A change of one host: read, decide, and, when it is for real, apply, read again, verify, and go back where that
 failed.
 
-Knows the planner and an NVML port, not NVML and not Ansible. The port is anything with ``read() -> Snapshot``,
+Knows the planner and an NVML port, not NVML and not Ansible. A port comes from a context manager and is anything
+with ``read() -> Snapshot``,
 ``read_gpu(gpu)
 -> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation_status`` of a mode change),
 which raise NvmlError.
@@ -103,20 +104,23 @@ class Change(NamedTuple):
         ]
 
 
-def rehearse(port, decide):
+def rehearse(open_port, decide):
     """What a change would do: read and decide, take no lock, touch nothing. Returns a Change without outcomes."""
-    decisions, warnings = decide(port.read())
+    with open_port() as port:
+        decisions, warnings = decide(port.read())
     return Change(tuple(decisions), warnings=tuple(warnings))
 
 
-def change(port, decide, host_state, lock_timeout, options, journal=None):
+def change(open_port, decide, host_state, lock_timeout, options, journal=None):
     """Change a host: lock, read, decide, apply, verify, and keep the journal.
+
+    The port is opened under the lock: an NVML session that waits would itself keep a GPU from being reset.
 
     ``journal`` is None or a function that makes the record of a Change, a dict of plain values; it is called before
     the first step (no outcomes yet) and after the last. Refused by any GPU, nothing is done to any. Raises MigError
     when the lock or the state directory cannot be had, NvmlError when the host cannot be read.
     """
-    with host_state.lock(lock_timeout):
+    with host_state.lock(lock_timeout), open_port() as port:
         decisions, warnings = decide_when_free(port, decide, options.busy_timeout)
         result = Change(tuple(decisions), warnings=tuple(warnings))
         plans = [plan for plan in result.plans if plan.steps]

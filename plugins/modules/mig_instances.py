@@ -152,8 +152,8 @@ def main():
     params = module.params
     rehearsing = module.check_mode or params["rehearse"]
 
-    def decide(session, snapshot):
-        return decide_instances(snapshot, entries, params["keep"], rehearsing, session.places_gpu_instances)
+    def decide(snapshot):
+        return decide_instances(snapshot, entries, params["keep"], rehearsing)
 
     try:
         if params["layout"] is None:

@@ -131,7 +131,7 @@ def main():
     if layout is None:
         layout = [{"gpus": params["gpus"], "mig_enabled": params["state"] == "enabled", "instances": {}}]
 
-    def decide(session, snapshot):
+    def decide(snapshot):
         return decide_modes(snapshot, entries, params["reset"], pending)
 
     try:

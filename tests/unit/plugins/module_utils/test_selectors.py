@@ -82,6 +82,7 @@ def test_all_of_a_host_without_mig_is_nothing():
         ({"index": 0}, "gpus: got {'index': 0}; expected all"),
         (["0\n1"], "gpus[0]: got '0\\n1'; expected all"),
         ("9" * 5000, "gpus: got '99999"),
+        pytest.param(1 << 20000, "gpus: got a number without end; expected all", id="endless"),
     ],
 )
 def test_says_what_is_wrong_with_a_selector(selectors, message):
