@@ -55,7 +55,6 @@ RENAMED = {
 
 # Fields that nvidia-ml-py declares wider than nvml.h does, over what is padding there: (struct, field).
 WIDER_IN_PYTHON = {
-    ("nvmlBridgeChipHierarchy_t", "bridgeCount"),
     ("nvmlGpuFabricInfo_t", "state"),
     ("nvmlGpuFabricInfo_v2_t", "state"),
     ("nvmlGpuFabricInfo_v3_t", "state"),

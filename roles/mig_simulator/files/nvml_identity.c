@@ -265,12 +265,10 @@ NVML(nvmlDeviceGetArchitecture, (nvmlDevice_t device, nvmlDeviceArchitecture_t *
 
 NVML(nvmlDeviceGetCudaComputeCapability, (nvmlDevice_t device, int *major, int *minor), (device, major, minor))
 {
-    static const int numbers[][2] = {[AMPERE] = {8, 0}, [ADA] = {8, 9}, [HOPPER] = {9, 0}, [BLACKWELL] = {10, 0}};
     DEVICE(d, device);
     if (!major || !minor)
         return NVML_ERROR_INVALID_ARGUMENT;
-    bool workstation = d.model->architecture == BLACKWELL && strstr(d.model->product, "RTX");
-    *major = workstation ? 12 : numbers[d.model->architecture][0];
-    *minor = numbers[d.model->architecture][1];
+    *major = d.model->board.capability_major;
+    *minor = d.model->board.capability_minor;
     return NVML_SUCCESS;
 }
