@@ -8,7 +8,7 @@ failed.
 Knows the planner and an NVML port, not NVML and not Ansible. A port comes from a context manager and is anything
 with ``read() -> Snapshot``,
 ``read_gpu(gpu)
--> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation_status`` of a mode change),
+-> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation`` of a mode change),
 which raise NvmlError.
 ``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is applied was always
 planned on what was read under the lock.
@@ -176,7 +176,7 @@ def _apply_to_gpu(port, plan, options):
             if not needs:
                 failure = Failure(plan.gpu, str(error), step, error.code)
             break
-        activation = created.get("activation_status", "SUCCESS")
+        activation = created["activation"] if step.action == SET_MIG_MODE else None
         if activation == "RESET_REQUIRED":
             needs = "reboot"
             break

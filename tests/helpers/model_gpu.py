@@ -152,7 +152,7 @@ class ModelPort:
             if now.instances and not step.mig_enabled:
                 raise NvmlError("nvmlDeviceSetMigMode", "IN_USE")
             after = after._replace(mig_mode=step.mig_enabled)
-        return {"activation_status": self.activation}, after
+        return {"activation": self.activation}, after
 
     def _reset_gpu(self, now, step):
         if self._busy(now):
