@@ -328,7 +328,7 @@ def parse_boolean(value, where):
 
     :raises LayoutError: for anything else
     """
-    text = (str(value) if isinstance(value, bool) else as_text(value)).lower()
+    text = as_text(value).lower()
     if text in TRUE or text in FALSE:
         return text in TRUE
     raise LayoutError(f"{where}: expected true or false, got {shown(value)}")
