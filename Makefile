@@ -19,7 +19,7 @@ help:
 	@echo 'make bench       what a run costs: a table, no pass or fail'
 	@echo 'make venv        the development environment, build/venv'
 	@echo 'make simulator   the simulated GPUs, build/simulator'
-	@echo 'make picture     docs/picture.svg, drawn from the demo that is up'
+	@echo 'make picture     docs/picture.svg, drawn from the demo (which it starts anew)'
 	@echo 'make changelog   CHANGELOG.md from changelogs/fragments'
 	@echo 'make clean       end the demo and remove build'
 
@@ -44,12 +44,9 @@ venv: $(VENV)/.dev $(COLLECTION)
 
 # A C compiler from PyPI where the machine has none.
 simulator: $(VENV)/.demo
-	@if command -v "$${CC:-cc}" >/dev/null; then \
-	    $(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)'; \
-	else \
-	    $(BIN)/python -c 'import ziglang' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -r requirements-compiler.txt; \
-	    $(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)' CC='$(BIN)/python -m ziglang cc'; \
-	fi
+	@command -v "$${CC:-cc}" >/dev/null || $(BIN)/python -c 'import ziglang' 2>/dev/null \
+	    || $(BIN)/pip install --quiet --disable-pip-version-check -r requirements-compiler.txt
+	@$(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)' PYTHON='$(BIN)/python'
 
 demo: $(VENV)/.demo $(COLLECTION) simulator
 	@$(BIN)/python demo/demo.py up
@@ -64,9 +61,10 @@ bench: venv simulator
 	@$(BIN)/python tests/bench/bench.py
 
 prove: venv simulator
-	$(BIN)/python -m pytest tests -m prove
+	$(BIN)/python -m pytest tests -m prove -s
 
-picture: venv
+picture: venv simulator
+	@ANSIBLE_FORCE_COLOR=1 $(BIN)/python demo/demo.py up
 	@$(BIN)/python demo/draw.py docs/picture.svg
 
 changelog: venv

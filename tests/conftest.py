@@ -91,5 +91,4 @@ def run_playbook(main_environment, tmp_path):
     yield start
     for run in runs:
         if run.process.poll() is None:
-            os.killpg(run.process.pid, 9)
-            run.process.wait()
+            run.kill()

@@ -79,20 +79,19 @@ def validate_layout(entries, prefix="layout[{}]."):
     return tuple(_parse_entry(entry, prefix.format(number)) for number, entry in enumerate(entries))
 
 
-def resolve_layout(entries, gpus, prefix="layout[{}]."):
+def resolve_layout(entries, gpus):
     """Decide which entry has the say over which GPU.
 
     One naming the GPU comes before one naming its product or device id, and that before plain ``all``.
 
-    :param entries: the list that a user writes
+    :param entries: what validate_layout returns
     :param gpus: the Gpu values of this host
-    :param prefix: how messages call an entry, with ``{}`` for its number
     :returns: a tuple of (Gpu, GpuLayout) in index order, without the GPUs that no entry is about
-    :raises LayoutError: as validate_layout does, for GPUs that are named and absent or not MIG-capable, and for two
-        entries of equal rank about one GPU
+    :raises LayoutError: for GPUs that are named and absent or not MIG-capable, and for two entries of equal rank about
+        one GPU
     """
     chosen = {}
-    for entry in validate_layout(entries, prefix):
+    for entry in entries:
         for gpu in _gpus_of(entry, gpus):
             other = chosen.setdefault((gpu.index, entry.rank), entry)
             if other is not entry:
@@ -102,29 +101,6 @@ def resolve_layout(entries, gpus, prefix="layout[{}]."):
                 )
     best = {index: chosen[index, rank].layout for index, rank in sorted(chosen)}
     return tuple((gpu, best[gpu.index]) for gpu in in_order(gpus) if gpu.index in best)
-
-
-def layout_entry(gpu, placed):
-    """The one entry that says exactly what a GPU has, so that it can be applied again.
-
-    :param gpu: a Gpu
-    :param placed: an iterable of PlacedInstance, or None where MIG is off
-    :returns: an entry in the list form with every placement, its GPU named by UUID
-    """
-    if placed is None:
-        return {"gpus": [gpu.uuid], "mig_enabled": False}
-    instances = [
-        {
-            "profile": instance.profile,
-            "placement": instance.start,
-            "compute_instances": [
-                {"profile": compute.profile, "placement": compute.start}
-                for compute in sorted(instance.compute_instances)
-            ],
-        }
-        for instance in sorted(placed)
-    ]
-    return {"gpus": [gpu.uuid], "mig_enabled": True, "instances": instances}
 
 
 def _gpus_of(entry, gpus):

@@ -4,9 +4,9 @@
 
 """The values that all rooms share: what is there (Snapshot), what is wanted (GpuLayout), what to do (Step, Plan).
 
-Everything here is immutable and knows neither NVML nor Ansible. Sizes of memory are MiB; starts and sizes of GPU instance
-placements are memory slices of the GPU, those of compute instance placements are compute slices of their GPU instance.
-NamedTuples, because typing is already loaded by every Ansible module and dataclasses are not.
+Everything here is immutable and knows neither NVML nor Ansible. Sizes of memory are MiB; starts and sizes of GPU
+instance placements are memory slices of the GPU, those of compute instance placements are compute slices of their
+GPU instance. NamedTuples, because typing is already loaded by every Ansible module and dataclasses are not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import re
 from typing import Dict, NamedTuple, Optional, Tuple
 
 # [<C>c.]<G>g.<M>gb[+me|+gfx|+me.all|-me], the names of the MIG User Guide and of nvidia-smi mig -lgip / -lcip.
-PROFILE_NAME = re.compile(r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.[1-9][0-9]*gb(?:[+-][a-z]+(?:\.[a-z]+)*)?)$")
+PROFILE_NAME = re.compile(
+    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.[1-9][0-9]*gb(?:[+-][a-z]+(?:\.[a-z]+)*)?)$"
+)
 
 
 class Placement(NamedTuple):
@@ -26,7 +28,7 @@ class Placement(NamedTuple):
 
 
 class Engines(NamedTuple):
-    """How many engines of each kind a profile has; those past ``copy`` are what GPU instances on one GPU compete for."""
+    """How many engines of each kind a profile has; GPU instances on one GPU compete for all but ``copy``."""
 
     copy: int = 0
     decoder: int = 0
@@ -36,7 +38,11 @@ class Engines(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A GPU instance profile as one GPU offers it; ``max`` is how many the GPU holds at the most."""
+    """A GPU instance profile as one GPU offers it; ``max`` is how many the GPU holds at the most.
+
+    ``placements`` is empty where they were not asked for or the driver did not tell: without privilege, or with MIG
+    off.
+    """
 
     name: str
     id: int
@@ -66,11 +72,15 @@ class Process(NamedTuple):
 
 
 class ComputeInstance(NamedTuple):
-    """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts as busy."""
+    """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts
+    as busy.
+
+    ``placement`` is None only on R450 drivers, which do not tell it and under which nothing is changed.
+    """
 
     id: int
     profile: str
-    placement: Placement
+    placement: Optional[Placement]
     uuid: Optional[str] = None
     index: Optional[int] = None
     processes: Optional[Tuple[Process, ...]] = ()
@@ -93,30 +103,32 @@ class GpuInstance(NamedTuple):
 class Gpu(NamedTuple):
     """One GPU as it was read.
 
-    ``mig_mode`` and ``mig_mode_pending`` are None on a GPU without MIG; ``instances`` and ``mig_devices`` tell two views of
-    the same thing: ``instances`` is None where the caller may not list GPU instances, and then ``mig_devices`` still has
-    (UUID, index, name) of each MIG device. ``compute_profiles`` maps a GPU instance profile name to what the device offers
-    inside it, known only for profiles of which an instance exists. ``processes`` are those of the whole GPU while MIG is
-    off, None where they could not be read.
+    ``mig_mode`` and ``mig_mode_pending`` are None on a GPU without MIG. ``instances`` is None where the caller may
+    not list GPU instances; only then ``visible_instances`` has those that hold MIG devices, without placements.
+    ``compute_profiles`` maps a GPU instance profile name to what the device offers inside it, known only for profiles
+    of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
+    be read. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say); then everything
+    that NVML had not told by then has its default.
     """
 
     index: int
-    uuid: str
-    pci_address: str
-    product: str
-    pci_device_id: int
-    minor: Optional[int]
-    memory_mib: int
+    uuid: str = ""
+    pci_address: str = ""
+    product: str = ""
+    pci_device_id: Optional[int] = None
+    minor: Optional[int] = None
+    memory_mib: Optional[int] = None
     mode_needs_reset: bool = False
     mig_mode: Optional[bool] = None
     mig_mode_pending: Optional[bool] = None
     memory_slices: int = 0
     compute_slices: int = 0
     profiles: Tuple[Profile, ...] = ()
-    compute_profiles: Dict[str, Tuple[ComputeProfile, ...]] = {}
+    compute_profiles: Dict[str, Tuple[ComputeProfile, ...]] = {}  # noqa: RUF012 - never changed, as all here
     instances: Optional[Tuple[GpuInstance, ...]] = ()
-    mig_devices: Tuple[Tuple[str, int, str], ...] = ()
+    visible_instances: Tuple[GpuInstance, ...] = ()
     processes: Optional[Tuple[Process, ...]] = ()
+    problem: Optional[str] = None
 
     @property
     def mig_capable(self):
@@ -124,13 +136,37 @@ class Gpu(NamedTuple):
         return self.mig_mode is not None
 
     @property
+    def placed(self):
+        """Its instances as a sorted tuple of PlacedInstance: what a Plan's target is compared with."""
+        return tuple(
+            sorted(
+                PlacedInstance(
+                    *instance.placement,
+                    instance.profile,
+                    tuple(
+                        sorted(
+                            PlacedComputeInstance(*device.placement, device.profile)
+                            for device in instance.compute_instances
+                        )
+                    ),
+                )
+                for instance in self.instances or ()
+            )
+        )
+
+    @property
     def name(self):
         """How messages call it: index, product, UUID and PCI address."""
-        return f"GPU {self.index} ({self.product}, {self.uuid}, {self.pci_address})"
+        known = ", ".join(fact for fact in (self.product, self.uuid, self.pci_address) if fact)
+        return f"GPU {self.index} ({known})" if known else f"GPU {self.index}"
 
 
 class Snapshot(NamedTuple):
-    """All that was read of a host. ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU."""
+    """All that was read of a host.
+
+    ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU; ``places_gpu_instances``
+    whether the driver creates GPU instances at given placements (R460 and later).
+    """
 
     gpus: Tuple[Gpu, ...] = ()
     driver_version: Optional[str] = None
@@ -138,6 +174,7 @@ class Snapshot(NamedTuple):
     cuda_version: Optional[str] = None
     incomplete: Tuple[str, ...] = ()
     reason: Optional[str] = None
+    places_gpu_instances: bool = True
 
 
 class WantedComputeInstance(NamedTuple):
@@ -156,7 +193,7 @@ class WantedInstance(NamedTuple):
 
 
 class GpuLayout(NamedTuple):
-    """What one GPU should have: exactly one of ``counts`` (MIG devices by profile name) and ``instances`` when MIG is on."""
+    """What one GPU should have: with MIG on either ``counts``, MIG devices by profile name, or ``instances``."""
 
     mig_enabled: bool = True
     counts: Optional[Tuple[Tuple[str, int], ...]] = None
@@ -164,20 +201,18 @@ class GpuLayout(NamedTuple):
 
 
 class PlacedComputeInstance(NamedTuple):
-    """A compute instance as a plan leaves it; ordered as ties are broken."""
+    """A compute instance as a plan leaves it, comparable with what was read."""
 
     start: int
     size: int
-    profile_id: int
     profile: str
 
 
 class PlacedInstance(NamedTuple):
-    """A GPU instance as a plan leaves it; ordered as ties are broken."""
+    """A GPU instance as a plan leaves it, comparable with what was read."""
 
     start: int
     size: int
-    profile_id: int
     profile: str
     compute_instances: Tuple[PlacedComputeInstance, ...] = ()
 
@@ -193,8 +228,9 @@ CREATE_COMPUTE_INSTANCE = "create_compute_instance"
 class Step(NamedTuple):
     """One NVML call (or one reset) on one GPU.
 
-    ``profile`` and ``placement`` are those of the instance acted on; ``gpu_instance`` is the placement of the GPU instance
-    around a compute instance, which tells it also before it exists. Ids and ``uuid`` are known for what exists already.
+    ``profile`` and ``placement`` are those of the instance acted on, ``profile_id`` what NVML calls that profile;
+    ``gpu_instance`` is the placement of the GPU instance around a compute instance, which tells it also before it
+    exists. Ids and ``uuid`` are known for what exists already.
     """
 
     action: str
@@ -210,7 +246,8 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The ordered steps for one GPU and what they leave: ``mig_mode`` and ``target`` are what a verification must find.
+    """The ordered steps for one GPU and what they leave: ``mig_mode`` and ``target`` are what a verification must
+    find.
 
     ``target`` is None where instances are not this plan's concern. ``kept`` and ``disrupted`` are MIG device UUIDs.
     """
@@ -240,9 +277,9 @@ class Blocker(NamedTuple):
 class Refusal(NamedTuple):
     """Why a layout cannot be reached on a GPU without harm.
 
-    ``kind`` is one of no_such_profile, impossible, busy, unsupported, permission. For busy, ``blockers`` is the smallest set whose end
-    lets the layout be reached and ``plan`` what would then follow. ``nearest`` is a layout that would fit, in the words of
-    the layout option, where one was looked for.
+    ``kind`` is one of no_such_profile, impossible, busy, unsupported, permission. For busy, ``blockers`` is the
+    smallest set whose end lets the layout be reached and ``plan`` what would then follow. ``nearest`` is a layout
+    that would fit, in the words of the layout option, where one was looked for.
     """
 
     gpu: Gpu
@@ -256,9 +293,9 @@ class Refusal(NamedTuple):
 def compute_profiles_by_rule(profile):
     """Compute instance profiles of a GPU instance that does not exist yet, which no driver can be asked about.
 
-    Takes a Profile and returns a tuple of ComputeProfile, smallest first, the spanning one last. The rule holds for all
-    models of the MIG User Guide; ids are NVML_COMPUTE_INSTANCE_PROFILE_* of nvml.h. What it says is compared with the
-    device after creation.
+    Takes a Profile and returns a tuple of ComputeProfile, smallest first, the spanning one last. The rule holds for
+    all models of the MIG User Guide; ids are NVML_COMPUTE_INSTANCE_PROFILE_* of nvml.h. What it says is compared
+    with the device after creation.
     """
     ids = {1: 0, 2: 1, 3: 2, 4: 3, 7: 4, 8: 5, 6: 6}
     aligned = {1: 1, 2: 2, 3: 4, 4: 4}
@@ -269,4 +306,4 @@ def compute_profiles_by_rule(profile):
         name = f"{slices}c.{profile.name}"
         found.append(ComputeProfile(name, ids[slices], slices, tuple(Placement(start, slices) for start in starts)))
     spanning = ComputeProfile(profile.name, ids.get(profile.slices, 0), profile.slices, (Placement(0, profile.slices),))
-    return tuple(found) + (spanning,)
+    return (*found, spanning)

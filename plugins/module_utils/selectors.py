@@ -10,6 +10,8 @@ import re
 from reprlib import Repr
 from typing import NamedTuple
 
+from .errors import MigError
+
 INDEX = re.compile(r"[0-9]{1,9}")
 UUID = re.compile(r"GPU-[0-9a-z-]{1,92}", re.IGNORECASE)
 YAML_NUMBER = re.compile(r"[0-9]+\.[0-9]*")
@@ -20,7 +22,7 @@ _short = Repr()
 _short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
 
-class LayoutError(Exception):
+class LayoutError(MigError):
     """What a user wrote cannot be meant; the message names the place, what was expected and what to do."""
 
 

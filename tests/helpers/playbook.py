@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -51,8 +53,6 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A group of its own, so that a test can end the run with all its workers and modules.
-            start_new_session=True,
         )
         self.output = ""
         self.returncode = None
@@ -76,6 +76,17 @@ class Run:
         assert "Traceback" not in self.output, self.output
         return self
 
+    def kill(self):
+        """End the run with SIGKILL, and with it all its workers and the modules that they run, as a power cut would."""
+        processes = [self.process.pid]
+        for process in processes:
+            # Stopped first, a process starts no others while its children are looked up.
+            _signal(process, signal.SIGSTOP)
+            processes += _children(process)
+        for process in processes:
+            _signal(process, signal.SIGKILL)
+        self.finish()
+
     def results(self, action=None, host=None):
         """The task results, in order: [{host, task, action, status, result}], of one action or host if named."""
         with open(self.results_file, encoding="utf-8") as lines:
@@ -87,3 +98,18 @@ class Run:
         found = self.results(action, host)
         assert len(found) == 1, f"{len(found)} results of {action}\n{self.output}"
         return found[0]["result"]
+
+
+def _children(process):
+    """The ids of that process's children."""
+    try:
+        threads = list(Path(f"/proc/{process}/task").iterdir())
+        return [int(child) for thread in threads for child in (thread / "children").read_text(encoding="utf-8").split()]
+    except FileNotFoundError:
+        return []
+
+
+def _signal(process, number):
+    # One that has ended by itself is no error.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)

@@ -14,7 +14,7 @@ from gpus import A100, host
 from paths import ROOT
 from playbook import Run
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import LayoutError, resolve_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import LayoutError, resolve_layout, validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted
 
 PAGE = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
@@ -31,10 +31,10 @@ LAYOUTS = [
 def test_layout(layout, message):
     gpus = host(A100, A100, A100, A100)
     if message is None:
-        assert resolve_layout(layout, gpus)
+        assert resolve_layout(validate_layout(layout), gpus)
     else:
         with pytest.raises(LayoutError) as error:
-            resolve_layout(layout, gpus)
+            resolve_layout(validate_layout(layout), gpus)
         assert str(error.value).startswith(message.removesuffix("..."))
 
 

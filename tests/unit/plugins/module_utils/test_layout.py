@@ -13,9 +13,9 @@ from gpus import A100, A100_80, H100, L40S, gpu, host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.data import layout_entry
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import (
     LayoutError,
-    layout_entry,
     resolve_layout,
     short_form,
     validate_layout,
@@ -29,6 +29,10 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
 )
 
 OFF = GpuLayout(mig_enabled=False)
+
+
+def resolve(layout, gpus, prefix="layout[{}]."):
+    return resolve_layout(validate_layout(layout, prefix), gpus)
 
 
 def counts(**by_profile):
@@ -64,7 +68,7 @@ def refusal(call, *arguments, **options):
 def test_counts_and_mode(entry, meaning):
     (parsed,) = validate_layout([entry])
     assert parsed.layout == meaning
-    assert resolve_layout([entry], host(A100)) == ((gpu(0), meaning),)
+    assert resolve([entry], host(A100)) == ((gpu(0), meaning),)
 
 
 @pytest.mark.parametrize("name", ["1g.24gb+me.all", "1g.24gb-me", "2g.48gb+gfx", "1c.2g.12gb+me", "7g.141gb"])
@@ -119,7 +123,7 @@ def test_list_form(item, wanted):
 
 def says(layout, gpus):
     """{index: counts or None} of what resolve_layout decides."""
-    return {one.index: wanted.counts and dict(wanted.counts) for one, wanted in resolve_layout(layout, gpus)}
+    return {one.index: wanted.counts and dict(wanted.counts) for one, wanted in resolve(layout, gpus)}
 
 
 def one(profile, **which):
@@ -163,7 +167,7 @@ def test_which_entry_has_the_say(layout, expected):
 
 
 def test_gpus_come_in_index_order():
-    assert [one.index for one, _layout in resolve_layout([{"instances": {}}], host(A100, A100, A100)[::-1])] == [
+    assert [one.index for one, _layout in resolve([{"instances": {}}], host(A100, A100, A100)[::-1])] == [
         0,
         1,
         2,
@@ -177,7 +181,7 @@ def test_short_form():
 
 def test_messages_about_the_short_form_speak_of_the_options():
     def why(gpus, instances):
-        return refusal(resolve_layout, short_form(gpus, instances), host(A100), prefix="")
+        return refusal(resolve, short_form(gpus, instances), host(A100), prefix="")
 
     assert why(None, {"1g.5gb": -1}) == "instances['1g.5gb']: expected a count, 0 or more, got -1"
     assert why([1], {}).startswith("gpus[0]: there is no GPU 1 on this host")
@@ -214,7 +218,7 @@ def test_messages_about_the_short_form_speak_of_the_options():
     ],
 )
 def test_refused_on_this_host(layout, message):
-    assert refusal(resolve_layout, layout, host(A100, A100, H100, L40S)).startswith(message)
+    assert refusal(resolve, layout, host(A100, A100, H100, L40S)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +338,7 @@ def test_refused_on_this_host(layout, message):
 )
 def test_refused_without_looking_at_any_gpu(layout, message):
     assert refusal(validate_layout, layout).startswith(message)
-    assert refusal(resolve_layout, layout, ()).startswith(message)
+    assert refusal(resolve, layout, ()).startswith(message)
 
 
 # From what is there back to an entry
@@ -342,7 +346,7 @@ def test_refused_without_looking_at_any_gpu(layout, message):
 
 def placed(start, size, profile, *compute):
     return PlacedInstance(
-        start, size, 0, profile, tuple(PlacedComputeInstance(first, many, 0, name) for first, many, name in compute)
+        start, size, profile, tuple(PlacedComputeInstance(first, many, name) for first, many, name in compute)
     )
 
 
@@ -374,7 +378,7 @@ def test_layout_entry():
 def test_layout_entry_of_a_gpu_with_mig_off():
     entry = layout_entry(gpu(0), None)
     assert entry == {"gpus": ["GPU-00000000-0000-0000-0000-000000000000"], "mig_enabled": False}
-    assert resolve_layout([entry], host(A100)) == ((gpu(0), OFF),)
+    assert resolve([entry], host(A100)) == ((gpu(0), OFF),)
 
 
 # Generated layouts
@@ -399,7 +403,7 @@ def placed_instances(draw):
 @given(placed_instances())
 def test_what_is_there_can_be_written_and_read_back(instances):
     entry = json.loads(json.dumps(layout_entry(gpu(0), instances)))
-    ((_gpu, layout),) = resolve_layout([entry], host(A100))
+    ((_gpu, layout),) = resolve([entry], host(A100))
     assert layout.counts is None
     found = [(wanted.start, wanted.profile, wanted.compute_instances) for wanted in layout.instances]
     assert found == [
@@ -439,7 +443,7 @@ entries = mapping(
 @given(st.lists(entries, max_size=3) | anything)
 def test_any_layout_is_understood_or_refused(layout):
     try:
-        decided = resolve_layout(layout, host(A100, H100, L40S))
+        decided = resolve(layout, host(A100, H100, L40S))
     except LayoutError as error:
         assert str(error).startswith("layout") and "\n" not in str(error) and len(str(error)) < 1000
     else:

@@ -15,7 +15,7 @@ from gpus import A100, A100_80, H100, host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import LayoutError, resolve_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import LayoutError, resolve_layout, validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted, to_mig_parted
 
 FILE = yaml.safe_load((Path(__file__).parent / "files" / "mig-parted.yaml").read_text(encoding="utf-8"))
@@ -415,7 +415,7 @@ def as_mig_parted_leaves(data, gpus):
 
 
 def as_the_layout_says(layout, gpus):
-    decided = resolve_layout(layout, gpus)
+    decided = resolve_layout(validate_layout(layout), gpus)
     return {gpu.index: dict(wanted.counts) if wanted.mig_enabled else None for gpu, wanted in decided}
 
 

@@ -1,0 +1,127 @@
+/* GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * mig-simulator run and hold: this process becomes the client. */
+#include "command.h"
+
+#include "clients.h"
+#include "identifiers.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const client_types[] = {[COMPUTE_CLIENT] = "compute", [GRAPHICS_CLIENT] = "graphics",
+                                    [MPS_CLIENT] = "mps", [HOLDER] = "holder"};
+
+/* What a client is said to use, in MiB. */
+enum { CLIENT_MEMORY = 512 };
+
+static bool find_gpu(const struct host *host, const char *name, unsigned *gpu)
+{
+    unsigned long number;
+    char uuid[UUID_TEXT];
+    for (*gpu = 0; *gpu < host->gpu_count; ++*gpu) {
+        gpu_uuid_text(uuid, &host->gpus[*gpu]);
+        if (!strcmp(name, uuid) || (number_of(name, MAX_GPUS, &number) && number == *gpu))
+            return true;
+    }
+    return false;
+}
+
+static bool find_mig_device(const struct host *host, const char *name, struct client *client)
+{
+    char uuid[UUID_TEXT];
+    for (unsigned g = 0; g < host->gpu_count; g++)
+        for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++) {
+            const struct gpu_instance *instance = &host->gpus[g].gpu_instances[i];
+            for (unsigned c = 0; instance->used && c < MAX_COMPUTE_INSTANCES; c++) {
+                mig_uuid_text(uuid, host, &host->gpus[g], instance, &instance->compute_instances[c]);
+                if (instance->compute_instances[c].used && !strcmp(name, uuid)) {
+                    client->gpu = (uint8_t)g;
+                    client->compute_instance = instance->compute_instances[c].serial;
+                    return true;
+                }
+            }
+        }
+    return false;
+}
+
+/* Fill in what the name means; returns the exit status. */
+static int find_device(const struct host *host, const char *name, struct client *client)
+{
+    unsigned gpu;
+    if (find_mig_device(host, name, client))
+        return 0;
+    if (!find_gpu(host, name, &gpu))
+        return failure("there is no device %s on this host; see mig-simulator show", name);
+    if (host->gpus[gpu].mig_mode && client->type != HOLDER)
+        return failure("GPU %s is in MIG mode; name one of its MIG devices by its UUID", name);
+    client->gpu = (uint8_t)gpu;
+    return 0;
+}
+
+/* Register this process, then become the command: the pid is the command's. */
+static int become(enum client_type type, const char *device, char **command)
+{
+    static struct state state;
+    struct client client = {.pid = getpid(), .type = (uint8_t)type, .memory_mib = type == HOLDER ? 0 : CLIENT_MEMORY};
+    if (!process_start_time(client.pid, &client.start_time))
+        return failure("/proc does not show this process");
+    if (!open_host(&state) || !begin_change(&state))
+        return 1;
+    int status = find_device(&state.draft.host, device, &client);
+    if (!status && !client_add(&state.draft.host, &client))
+        status = failure("a simulated host has at most %d clients", MAX_CLIENTS);
+    if (status) {
+        state_change_cancel(&state);
+        return status;
+    }
+    state_change_commit(&state);
+    state_close(&state);
+    execvp(*command, command);
+    return failure("%s: %s", *command, strerror(errno));
+}
+
+int verb_run(int argc, char **argv)
+{
+    static const struct option options[] = {{"device", required_argument, NULL, 'd'},
+                                            {"type", required_argument, NULL, 't'},
+                                            {0}};
+    const char *device = NULL;
+    unsigned type = COMPUTE_CLIENT;
+    int parsed;
+    while ((parsed = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+        if (parsed == 'd') {
+            device = optarg;
+        } else if (parsed == 't') {
+            for (type = 0; type < HOLDER && strcmp(optarg, client_types[type]); type++)
+                ;
+            if (type == HOLDER)
+                return wrong_usage("--type %s: expected compute, graphics or mps", optarg);
+        } else {
+            return wrong_option(parsed, argv);
+        }
+    }
+    if (!device || !argv[optind])
+        return wrong_usage("run needs --device and a command; see mig-simulator run --help");
+    return become((enum client_type)type, device, argv + optind);
+}
+
+int verb_hold(int argc, char **argv)
+{
+    static const struct option options[] = {{"gpu", required_argument, NULL, 'g'}, {0}};
+    const char *gpu = NULL;
+    int parsed;
+    while ((parsed = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+        if (parsed != 'g')
+            return wrong_option(parsed, argv);
+        gpu = optarg;
+    }
+    if (!gpu || !argv[optind])
+        return wrong_usage("hold needs --gpu and a command; see mig-simulator hold --help");
+    if (!strncmp(gpu, "MIG-", 4))
+        return wrong_usage("--gpu %s: a GPU is held, not a MIG device", gpu);
+    return become(HOLDER, gpu, argv + optind);
+}

@@ -1,0 +1,132 @@
+/* GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "host.h"
+
+#include "clients.h"
+#include "identifiers.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+void host_read_boot_id(char text[40])
+{
+    memset(text, 0, 40);
+    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return;
+    ssize_t length = read(file, text, 36);
+    close(file);
+    if (length != 36)
+        memset(text, 0, 40);
+}
+
+enum state_result host_attach(struct state *state, const char *path)
+{
+    char boot_id[40];
+    enum state_result result = state_open(state, path);
+    if (result != STATE_OK)
+        return result;
+    host_read_boot_id(boot_id);
+    if (!strcmp(boot_id, state->current.host.boot_id) || !state->writable)
+        return STATE_OK;
+    result = state_change_begin(state);
+    if (result != STATE_OK) {
+        state_close(state);
+        return result;
+    }
+    if (strcmp(boot_id, state->draft.host.boot_id)) {
+        host_reboot(&state->draft.host);
+        memcpy(state->draft.host.boot_id, boot_id, sizeof boot_id);
+        state_change_commit(state);
+    } else { /* another process was first */
+        state_change_cancel(state);
+    }
+    return STATE_OK;
+}
+
+bool host_has_mig(const struct gpu *gpu)
+{
+    return models[gpu->model].compute_slices > 0;
+}
+
+bool host_add_gpus(struct host *host, const struct model *model, unsigned count, bool mig, uint64_t seed)
+{
+    /* The buses of an eight-GPU HGX board, and some more. */
+    static const unsigned char buses[MAX_GPUS] = {0x07, 0x0f, 0x47, 0x4e, 0x87, 0x90, 0xb7, 0xbd,
+                                                  0xc1, 0xc5, 0xc9, 0xcd, 0xd1, 0xd5, 0xd9, 0xdd};
+    if (count > MAX_GPUS - host->gpu_count)
+        return false;
+    for (; count; count--) {
+        unsigned index = host->gpu_count++;
+        struct gpu *gpu = &host->gpus[index];
+        gpu->model = (uint32_t)(model - models);
+        gpu->minor = index;
+        gpu->pci_bus = buses[index];
+        gpu->mig_mode = gpu->mig_mode_pending = mig && host_has_mig(gpu);
+        make_uuid(gpu->uuid, 4, (const uint64_t[]){seed, index, gpu->model, 0}, 4);
+        gpu->serial = 1320000000000u + mix(seed ^ index) % 9999999999u;
+    }
+    return true;
+}
+
+void gpu_reset(struct gpu *gpu)
+{
+    gpu->mig_mode = gpu->mig_mode_pending;
+    memset(gpu->gpu_instances, 0, sizeof gpu->gpu_instances);
+}
+
+const char *host_reset_gpu(struct state *state, unsigned gpu)
+{
+    const struct host *host = &state->draft.host;
+    if (state_change_begin(state) != STATE_OK)
+        return "the state file cannot be changed";
+    const char *reason = NULL;
+    if (gpu >= host->gpu_count)
+        reason = "no such GPU";
+    else if (!host_admin(host))
+        reason = "Insufficient Permissions";
+    else if (host->passthrough)
+        reason = "Not Supported";
+    else if (gpu_busy(host, gpu))
+        reason = "In use by another client";
+    if (reason) {
+        state_change_cancel(state);
+        return reason;
+    }
+    gpu_reset(&state->draft.host.gpus[gpu]);
+    state_change_commit(state);
+    return NULL;
+}
+
+/* Ampere keeps the mode in the board's InfoROM; from Hopper on it lives in the driver. */
+static void start_again(struct host *host)
+{
+    for (unsigned i = 0; i < host->gpu_count; i++) {
+        struct gpu *gpu = &host->gpus[i];
+        if (models[gpu->model].architecture != AMPERE)
+            gpu->mig_mode_pending = 0;
+        gpu_reset(gpu);
+        memset(gpu->settings, 0, sizeof gpu->settings);
+    }
+    memset(host->clients, 0, sizeof host->clients);
+}
+
+void host_reboot(struct host *host)
+{
+    start_again(host);
+}
+
+bool host_reload_driver(struct host *host)
+{
+    for (unsigned i = 0; i < host->gpu_count; i++)
+        if (gpu_busy(host, i))
+            return false;
+    start_again(host);
+    return true;
+}
+
+bool host_admin(const struct host *host)
+{
+    return geteuid() == host->admin_uid;
+}

@@ -1,0 +1,90 @@
+/* GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The nvidia-smi stand-in: MIG mode, persistence mode and reset. */
+#include <stdio.h>
+#include <string.h>
+
+#include "reset.h"
+#include "smi.h"
+
+static int terminated(nvmlReturn_t result)
+{
+    printf("Terminating early due to previous errors.\n");
+    return smi_exit_status(result);
+}
+
+static int all_done(void)
+{
+    printf("All done.\n");
+    return 0;
+}
+
+static int invalid(const char *option)
+{
+    printf("Option \"%s\" is not recognized as a valid value. Please run 'nvidia-smi -h'.\n", option);
+    return smi_exit_status(NVML_ERROR_INVALID_ARGUMENT);
+}
+
+/* 0 or DISABLED, 1 or ENABLED; -1 for anything else. */
+static int switch_value(const char *word)
+{
+    if (strcmp(word, "0") == 0 || strcmp(word, "DISABLED") == 0)
+        return 0;
+    return strcmp(word, "1") == 0 || strcmp(word, "ENABLED") == 0 ? 1 : -1;
+}
+
+int smi_set_mig_mode(const smi_gpus *gpus, const char *word)
+{
+    int mode = switch_value(word);
+    if (mode < 0)
+        return invalid(word);
+    const char *verb = mode ? "enable" : "disable";
+    for (unsigned int i = 0; i < gpus->count; i++) {
+        const char *bus_id = smi_bus_id(gpus->devices[i]);
+        nvmlReturn_t activation = NVML_SUCCESS;
+        nvmlReturn_t result = nvmlDeviceSetMigMode(gpus->devices[i], (unsigned int)mode, &activation);
+        if (result != NVML_SUCCESS) {
+            printf("Unable to %s MIG Mode for GPU %s: %s\n", verb, bus_id, nvmlErrorString(result));
+            if (result != NVML_ERROR_NOT_SUPPORTED)
+                return terminated(result);
+            printf("Treating as warning and moving on.\n");
+        } else if (activation == NVML_SUCCESS) {
+            printf("%s MIG Mode for GPU %s\n", mode ? "Enabled" : "Disabled", bus_id);
+        } else if (activation == NVML_ERROR_IN_USE) {
+            printf("Warning: MIG mode is in pending %s state for GPU %s:%s\n", verb, bus_id,
+                   nvmlErrorString(activation));
+            printf("%s is currently being used by one or more other processes (e.g. CUDA application or a monitoring "
+                   "application such as another instance of nvidia-smi). Please first kill all processes using the "
+                   "device and retry the command or reboot the system to make MIG mode effective.\n",
+                   bus_id);
+        } else {
+            printf("Warning: MIG mode is in pending %s state for GPU %s:%s\n", verb, bus_id,
+                   nvmlErrorString(NVML_ERROR_NOT_SUPPORTED));
+            printf("Reboot the system or try nvidia-smi --gpu-reset to make MIG mode effective on GPU %s\n", bus_id);
+        }
+    }
+    return all_done();
+}
+
+int smi_set_persistence_mode(const smi_gpus *gpus, const char *word)
+{
+    int mode = switch_value(word);
+    if (mode < 0)
+        return invalid(word);
+    for (unsigned int i = 0; i < gpus->count; i++) {
+        const char *bus_id = smi_bus_id(gpus->devices[i]), *state = mode ? "Enabled" : "Disabled";
+        nvmlEnableState_t before = NVML_FEATURE_DISABLED;
+        nvmlDeviceGetPersistenceMode(gpus->devices[i], &before);
+        nvmlReturn_t result = nvmlDeviceSetPersistenceMode(gpus->devices[i], (nvmlEnableState_t)mode);
+        if (result != NVML_SUCCESS) {
+            printf("Unable to set persistence mode for GPU %s: %s\n", bus_id, nvmlErrorString(result));
+            return terminated(result);
+        }
+        if ((int)before == mode)
+            printf("Persistence mode is already %s for GPU %s.\n", state, bus_id);
+        else
+            printf("%s persistence mode for GPU %s.\n", state, bus_id);
+    }
+    return all_done();
+}
