@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Holds the planner against the oracle: one pair of what is there and what is wanted at a time, by sample or all of them."""
+"""Holds the planner against the oracle: pairs of what is there and what is wanted, by sample or all of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import itertools
 import random
 
 import oracle
+from model_gpu import ModelPort, gpu, gpu_instance
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import GpuLayout, Refusal
 from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
-from model_gpu import ModelPort, gpu, gpu_instance
 
 IDLE, BUSY, ORPHAN = "idle", "busy", "orphan"
 
@@ -47,7 +48,7 @@ def sampled_pairs(model, seed, count):
 def present(placed, marks):
     """GpuInstances of spots and marks."""
     made = []
-    for number, ((start, size, _id, name), mark) in enumerate(zip(placed, marks)):
+    for number, ((start, size, _id, name), mark) in enumerate(zip(placed, marks, strict=False)):
         slices = int(name.split("g.")[0])
         inside = (None, 0, 0, False) if mark == ORPHAN else (name, 0, slices, mark == BUSY)
         made.append(gpu_instance(number + 1, name, start, size, inside))
@@ -55,7 +56,7 @@ def present(placed, marks):
 
 
 def check_pair(model, instances, wanted):
-    """The planner's answer is the oracle's best, and its plan is legal and leads there. Returns whether it was a refusal."""
+    """The planner's answer is the oracle's best and its plan is legal and leads there. Returns whether it refused."""
     cost, best = oracle.best(model, instances, wanted)
     now = gpu(model, instances)
     answer = plan_instances(now, GpuLayout(counts=tuple(sorted(wanted.items()))))

@@ -54,7 +54,6 @@ TEXT_FIELD(uuid, nvmlDeviceGetUUID)
 TEXT_FIELD(vbios, nvmlDeviceGetVbiosVersion)
 TEXT_FIELD(inforom, nvmlDeviceGetInforomImageVersion)
 COUNT_FIELD(index_of, nvmlDeviceGetIndex, "%u")
-COUNT_FIELD(fan, nvmlDeviceGetFanSpeed, "%u")
 COUNT_FIELD(generation, nvmlDeviceGetCurrPcieLinkGeneration, "%u")
 COUNT_FIELD(generation_max, nvmlDeviceGetMaxPcieLinkGeneration, "%u")
 COUNT_FIELD(generation_gpu_max, nvmlDeviceGetGpuMaxPcieLinkGeneration, "%u")
@@ -68,6 +67,12 @@ POWER_FIELD(power_draw, nvmlDeviceGetPowerUsage)
 POWER_FIELD(power_limit, nvmlDeviceGetPowerManagementLimit)
 POWER_FIELD(power_enforced, nvmlDeviceGetEnforcedPowerLimit)
 POWER_FIELD(power_default, nvmlDeviceGetPowerManagementDefaultLimit)
+
+static nvmlReturn_t fan(nvmlDevice_t device, int argument, char *value) /* the boards have none */
+{
+    (void)device, (void)argument, (void)value;
+    return NVML_ERROR_NOT_SUPPORTED;
+}
 
 static nvmlReturn_t timestamp(nvmlDevice_t device, int argument, char *value)
 {

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The planner's answer is the best there is: for a seeded sample of situations here, for all of them in `make prove`."""
+"""The planner's answer is the best there is: for a seeded sample here, for all situations in `make prove`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ PARTS = 4
 def test_agrees_with_the_oracle_on_a_seeded_sample(model, part):
     refused = sum(
         check_pair(model, present(placed, marks), wanted)
-        for placed, marks, wanted in sampled_pairs(model, part, SAMPLE // PARTS))
+        for placed, marks, wanted in sampled_pairs(model, part, SAMPLE // PARTS)
+    )
     assert 0 < refused < SAMPLE // PARTS
 
 
@@ -44,8 +45,15 @@ def test_agrees_with_the_oracle_on_every_pair(model):
             if number % 16 == 0 or number == len(situations):
                 share = number / len(situations)
                 bar = "#" * int(40 * share)
-                print(f"\r{model} [{bar:<40}] {share:4.0%} {time.monotonic() - started:6.0f} s", end="", file=sys.__stderr__)
+                print(
+                    f"\r{model} [{bar:<40}] {share:4.0%} {time.monotonic() - started:6.0f} s",
+                    end="",
+                    file=sys.__stderr__,
+                )
     pairs = len(situations) * len(targets(model))
-    print(f"\n{model}: {len(situations)} marked states x {len(targets(model))} targets = {pairs} pairs, {refused} refused, "
-          f"{time.monotonic() - started:.0f} s", file=sys.__stderr__)
+    print(
+        f"\n{model}: {len(situations)} marked states x {len(targets(model))} targets = {pairs} pairs, "
+        f"{refused} refused, {time.monotonic() - started:.0f} s",
+        file=sys.__stderr__,
+    )
     assert 0 < refused < pairs
