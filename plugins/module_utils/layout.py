@@ -47,7 +47,12 @@ class Entry(NamedTuple):
         """The entry of the highest rank has the say over a GPU."""
         if self.gpus is not None:
             return NAMES_GPUS
-        return NAMES_ALL if self.product is None and self.pci_device_ids is None else NAMES_PRODUCT
+        return NAMES_PRODUCT if self.narrowed else NAMES_ALL
+
+    @property
+    def narrowed(self):
+        """True where it is only about GPUs of a product or device id."""
+        return self.product is not None or self.pci_device_ids is not None
 
     def is_about(self, gpu):
         """True where product and device id, if given, are those of this Gpu."""
@@ -103,7 +108,7 @@ def _gpus_of(entry, gpus):
     fitting = [gpu for gpu in gpus if entry.is_about(gpu)]
     if entry.gpus is None:
         return [gpu for gpu in fitting if gpu.mig_capable]
-    if not fitting and entry._replace(gpus=None).rank == NAMES_PRODUCT:
+    if entry.narrowed and not fitting:
         return []
     found = [(gpu, selector) for gpu, selector in find_gpus(entry.gpus, gpus) if entry.is_about(gpu)]
     require_mig_capable(found, gpus)
@@ -291,7 +296,7 @@ def parse_device_ids(value, where):
     for item in as_list(value) or [None]:
         text = as_text(item)
         number = int(text, 16 if text[:2].lower() == "0x" else 10) if DEVICE_ID.fullmatch(text) else 0
-        if number & 0xFFFF != 0x10DE or number > 0xFFFFFFFF:
+        if number & 0xFFFF != 0x10DE or not 0xFFFF < number <= 0xFFFFFFFF:
             raise LayoutError(
                 f"{where}: expected device and NVIDIA's vendor id in one, as 0x20B010DE, got {shown(item)}"
             )
@@ -304,7 +309,7 @@ def parse_boolean(value, where):
 
     :raises LayoutError: for anything else
     """
-    text = (str(value) if isinstance(value, bool) else as_text(value)).lower()
+    text = as_text(value).lower()
     if text in TRUE or text in FALSE:
         return text in TRUE
     raise LayoutError(f"{where}: expected true or false, got {shown(value)}")

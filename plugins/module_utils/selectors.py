@@ -53,10 +53,10 @@ def shown(value):
 
 
 def as_text(value):
-    """What was written as a number or as a string, without blanks around it; "" for anything else, booleans too."""
+    """A string without blanks around it, or an int or bool as a string; "" for anything else."""
     if isinstance(value, str):
         return value.strip()
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 40 else ""
+    return str(value) if isinstance(value, int) and abs(value) < 1 << 40 else ""
 
 
 def as_list(value):

@@ -76,6 +76,10 @@ def test_every_kind_of_profile_name(name):
     assert validate_layout([{"instances": {name: 1}}])[0].layout.counts == ((name, 1),)
 
 
+def test_blanks_around_a_name_are_no_part_of_it():
+    assert validate_layout([{"instances": {" 1g.5gb\n": " 7 "}}])[0].layout == counts(_1g_5gb=7)
+
+
 @pytest.mark.parametrize("off", [False, "false", "no", "No", "off", "0", 0, "n", " False "])
 def test_every_way_to_say_no(off):
     assert validate_layout([{"mig_enabled": off}])[0].layout == OFF
@@ -317,6 +321,7 @@ def test_refused_on_this_host(layout, message):
             [{"instances": {}, "pci_device_id": "20B010DE"}],
             "layout[0].pci_device_id: expected device and NVIDIA's vendor id",
         ),
+        ([{"instances": {}, "pci_device_id": "0x10DE"}], "layout[0].pci_device_id: expected device and NVIDIA's"),
         (
             [{"instances": {}, "pci_device_id": 0x20B0}],
             "layout[0].pci_device_id: expected device and NVIDIA's vendor id",
