@@ -166,44 +166,38 @@ def apply(port, plans, options):
 
 def _apply_to_gpu(port, plan, options):
     """Execute one GPU's plan and prove the result, or go back."""
-    done, needs, failure = [], None, None
-    for step in plan.steps:
-        try:
-            created = _execute(port, step, done)
-            done.append(Done(step, created))
-        except NvmlError as error:
-            needs = _pending_after_reset_failed(step, error, options)
-            if not needs:
-                failure = Failure(plan.gpu, str(error), step, error.code)
-            break
-        activation = created["activation"] if step.action == SET_MIG_MODE else None
-        if activation == "RESET_REQUIRED":
-            needs = "reboot"
-            break
-        if activation == "IN_USE":
-            if options.leave_pending:
-                needs = "reset"
-                break
-            failure = Failure(
-                plan.gpu,
-                str(NvmlError("nvmlDeviceSetMigMode", "IN_USE")),
-                step,
-                "IN_USE",
-                (Blocker(plan.gpu, "in_use"),),
-            )
-            break
+    done, needs, failure = _execute_all(port, plan, options)
     after, problem = _reread(port, plan.gpu)
-    if not failure and after:
-        difference = _difference(plan, after, needs)
-        failure = difference and Failure(plan.gpu, difference)
-    elif not failure:
-        failure = Failure(plan.gpu, problem)
+    if not failure:
+        problem = problem or _difference(plan, after, needs)
+        failure = problem and Failure(plan.gpu, problem)
     outcome = GpuOutcome(plan, after, tuple(done), not_done=plan.steps[len(done) :], failure=failure, needs=needs)
     if not failure:
         return outcome
     if failure.code == "IN_USE" and after and not failure.blockers:
         outcome = outcome._replace(failure=failure._replace(blockers=_holders(plan, after)))
     return _take_back(port, outcome)
+
+
+def _execute_all(port, plan, options):
+    """Execute steps up to the first that fails, or that leaves the mode pending by right: (done, needs, failure)."""
+    done = []
+    for step in plan.steps:
+        try:
+            created = _execute(port, step, done)
+        except NvmlError as error:
+            needs = _pending_after_failed_reset(step, error, options)
+            return done, needs, None if needs else Failure(plan.gpu, str(error), step, error.code)
+        done.append(Done(step, created))
+        activation = created.get("activation")
+        if activation == "RESET_REQUIRED":
+            return done, "reboot", None
+        if activation == "IN_USE" and options.leave_pending:
+            return done, "reset", None
+        if activation == "IN_USE":
+            error = NvmlError("nvmlDeviceSetMigMode", "IN_USE")
+            return done, None, Failure(plan.gpu, str(error), step, error.code, (Blocker(plan.gpu, "in_use"),))
+    return done, None, None
 
 
 def _execute(port, step, done):
@@ -222,7 +216,7 @@ def _execute(port, step, done):
         time.sleep(POLL_SECONDS)
 
 
-def _pending_after_reset_failed(step, error, options):
+def _pending_after_failed_reset(step, error, options):
     """What the GPU needs where a reset that did not happen leaves the mode pending by right, else None."""
     if step.action != RESET_GPU:
         return None
