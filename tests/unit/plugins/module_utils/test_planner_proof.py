@@ -44,9 +44,9 @@ def test_agrees_with_the_oracle_on_every_pair(model):
             refused += found
             if number % 16 == 0 or number == len(situations):
                 share = number / len(situations)
-                bar = "#" * int(40 * share)
+                filled = "#" * int(40 * share)
                 print(
-                    f"\r{model} [{bar:<40}] {share:4.0%} {time.monotonic() - started:6.0f} s",
+                    f"\r{model} [{filled:<40}] {share:4.0%} {time.monotonic() - started:6.0f} s",
                     end="",
                     file=sys.__stderr__,
                 )
