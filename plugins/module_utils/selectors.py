@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from .errors import MigError
 
-from .errors import MigError
-
 INDEX = re.compile(r"[0-9]{1,9}")
 UUID = re.compile(r"GPU-[0-9a-z-]{1,92}", re.IGNORECASE)
 YAML_NUMBER = re.compile(r"[0-9]+\.[0-9]*")

@@ -168,8 +168,8 @@ disrupted:
   sample: []
 must_be_free:
   description:
-    - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them. Without a
-      UUID it is the whole GPU that must be free.
+    - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
+    - Without a UUID it is the whole GPU that must be free.
   returned: when the change is refused, and for a rehearsal
   type: list
   elements: dict
