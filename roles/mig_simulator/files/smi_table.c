@@ -65,7 +65,7 @@ static void gpu(nvmlDevice_t device)
     nvmlEnableState_t ecc_mode = NVML_FEATURE_DISABLED, ecc_pending = NVML_FEATURE_DISABLED;
     unsigned int degrees = 0, power = 0, limit = 0, current = 0, pending = 0;
     nvmlPstates_t state = NVML_PSTATE_UNKNOWN;
-    nvmlMemory_t memory = {0, 0, 0};
+    nvmlMemory_v2_t memory;
     nvmlUtilization_t busy = {0, 0};
     nvmlComputeMode_t mode = NVML_COMPUTEMODE_DEFAULT;
     unsigned long long errors = 0;
@@ -89,7 +89,7 @@ static void gpu(nvmlDevice_t device)
     nvmlDeviceGetPerformanceState(device, &state);
     nvmlDeviceGetPowerUsage(device, &power);
     nvmlDeviceGetEnforcedPowerLimit(device, &limit);
-    nvmlDeviceGetMemoryInfo(device, &memory);
+    smi_memory(device, &memory);
     nvmlReturn_t has_utilisation = nvmlDeviceGetUtilizationRates(device, &busy);
     nvmlDeviceGetComputeMode(device, &mode);
     printf("| N/A   %3s    P%u %15uW / %4uW |", text(has_temperature, temperature, sizeof(temperature), "%uC", degrees),
@@ -107,7 +107,7 @@ static void gpu(nvmlDevice_t device)
 static void mig_device(nvmlDevice_t mig, unsigned int gpu_index, unsigned int index)
 {
     unsigned int gpu_instance = 0, compute_instance = 0;
-    nvmlMemory_t memory = {0, 0, 0};
+    nvmlMemory_v2_t memory;
     nvmlBAR1Memory_t bar1 = {0, 0, 0};
     nvmlDeviceAttributes_t attributes;
     unsigned long long errors = 0;
@@ -115,7 +115,7 @@ static void mig_device(nvmlDevice_t mig, unsigned int gpu_index, unsigned int in
     memset(&attributes, 0, sizeof(attributes));
     nvmlDeviceGetGpuInstanceId(mig, &gpu_instance);
     nvmlDeviceGetComputeInstanceId(mig, &compute_instance);
-    nvmlDeviceGetMemoryInfo(mig, &memory);
+    smi_memory(mig, &memory);
     nvmlDeviceGetBAR1MemoryInfo(mig, &bar1);
     nvmlDeviceGetAttributes_v2(mig, &attributes);
     nvmlReturn_t shown = nvmlDeviceGetMemoryErrorCounter(mig, NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC,
