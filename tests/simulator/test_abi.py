@@ -55,7 +55,6 @@ RENAMED = {
 
 # Fields that nvidia-ml-py declares wider than nvml.h does, over what is padding there: (struct, field).
 WIDER_IN_PYTHON = {
-    ("nvmlBridgeChipHierarchy_t", "bridgeCount"),
     ("nvmlGpuFabricInfo_t", "state"),
     ("nvmlGpuFabricInfo_v2_t", "state"),
     ("nvmlGpuFabricInfo_v3_t", "state"),
@@ -121,7 +120,7 @@ def test_struct_layout_is_that_of_nvidia_ml_py(compiled, struct):
     fields = header_structs()[struct]
     assert compiled[struct] == ctypes.sizeof(python)
     assert len(fields) == len(python._fields_)
-    for field, (python_name, *_) in zip(fields, python._fields_):
+    for field, (python_name, *_) in zip(fields, python._fields_, strict=False):
         descriptor = getattr(python, python_name)
         assert compiled[f"{struct}.{field}"] == descriptor.offset, field
         if (struct, field) not in WIDER_IN_PYTHON:

@@ -24,6 +24,17 @@ struct profile {       /* a GPU instance profile */
     unsigned char starts[12];
 };
 
+struct board { /* what NVML tells of a model besides MIG */
+    const char *part_number, *vbios;
+    int capability_major, capability_minor; /* CUDA compute capability */
+    unsigned cuda_cores, memory_bus_bits, bar1_mib, pcie_generation;
+    unsigned nvlinks; /* to NVSwitches; 0: none */
+    unsigned power_idle, power_min, power_max; /* W */
+    unsigned clock_graphics, clock_graphics_idle, clock_memory, clock_memory_idle, clock_video; /* MHz */
+    unsigned temperature_idle, temperature_gpu_max, temperature_memory_max, temperature_slowdown;
+    unsigned temperature_shutdown; /* degrees Celsius */
+};
+
 struct model {
     const char *name;    /* H100-SXM5-80GB */
     const char *product; /* NVIDIA H100 80GB HBM3 */
@@ -34,6 +45,7 @@ struct model {
     unsigned memory_slices, compute_slices; /* 0: no MIG */
     unsigned profile_count;
     const struct profile *profiles;
+    struct board board;
 };
 
 extern const struct model models[];

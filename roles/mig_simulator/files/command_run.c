@@ -18,47 +18,20 @@ const char *const client_types[] = {[COMPUTE_CLIENT] = "compute", [GRAPHICS_CLIE
 /* What a client is said to use, in MiB. */
 enum { CLIENT_MEMORY = 512 };
 
-static bool find_gpu(const struct host *host, const char *name, unsigned *gpu)
-{
-    unsigned long number;
-    char uuid[UUID_TEXT];
-    for (*gpu = 0; *gpu < host->gpu_count; ++*gpu) {
-        gpu_uuid_text(uuid, &host->gpus[*gpu]);
-        if (!strcmp(name, uuid) || (number_of(name, MAX_GPUS, &number) && number == *gpu))
-            return true;
-    }
-    return false;
-}
-
-static bool find_mig_device(const struct host *host, const char *name, struct client *client)
-{
-    char uuid[UUID_TEXT];
-    for (unsigned g = 0; g < host->gpu_count; g++)
-        for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++) {
-            const struct gpu_instance *instance = &host->gpus[g].gpu_instances[i];
-            for (unsigned c = 0; instance->used && c < MAX_COMPUTE_INSTANCES; c++) {
-                mig_uuid_text(uuid, host, &host->gpus[g], instance, &instance->compute_instances[c]);
-                if (instance->compute_instances[c].used && !strcmp(name, uuid)) {
-                    client->gpu = (uint8_t)g;
-                    client->compute_instance = instance->compute_instances[c].serial;
-                    return true;
-                }
-            }
-        }
-    return false;
-}
-
 /* Fill in what the name means; returns the exit status. */
 static int find_device(const struct host *host, const char *name, struct client *client)
 {
+    const struct compute_instance *compute = NULL;
+    unsigned long number;
     unsigned gpu;
-    if (find_mig_device(host, name, client))
-        return 0;
-    if (!find_gpu(host, name, &gpu))
+    if (number_of(name, MAX_GPUS, &number) && number < host->gpu_count)
+        gpu = (unsigned)number;
+    else if (!find_uuid(host, name, &gpu, &compute))
         return failure("there is no device %s on this host; see mig-simulator show", name);
-    if (host->gpus[gpu].mig_mode && client->type != HOLDER)
+    if (!compute && host->gpus[gpu].mig_mode && client->type != HOLDER)
         return failure("GPU %s is in MIG mode; name one of its MIG devices by its UUID", name);
     client->gpu = (uint8_t)gpu;
+    client->compute_instance = compute ? compute->serial : 0;
     return 0;
 }
 

@@ -16,7 +16,14 @@ import yaml
 
 ENGINES = ("ce", "dec", "enc", "jpeg", "ofa")
 PROFILE_KEYS = {"name", "id", "enum", "max", "memory_mib", "sm", *ENGINES, "starts", "size"}
-MODEL_KEYS = {"product", "pci_device_id", "architecture", "memory_total_mib", "minimum_driver", "profiles"}
+BOARD_KEYS = {
+    "board": ("part_number", "vbios", "compute_capability", "cuda_cores", "memory_bus_bits", "bar1_mib")
+    + ("pcie_generation", "nvlinks"),
+    "power_w": ("idle", "min", "max"),
+    "clocks_mhz": ("graphics", "graphics_idle", "memory", "memory_idle", "video"),
+    "temperature_c": ("idle", "gpu_max", "memory_max", "slowdown", "shutdown"),
+}
+MODEL_KEYS = {*BOARD_KEYS, "product", "pci_device_id", "architecture", "memory_total_mib", "minimum_driver", "profiles"}
 
 
 def check(condition: bool, message: str) -> None:
@@ -47,6 +54,17 @@ def profile_row(model: str, slices: dict, branch: int, profile: dict) -> str:
     return f'    {{"{profile["name"]}", {", ".join(map(str, numbers))}, {{{", ".join(map(str, starts))}}}}},\n'
 
 
+def board_row(model: str, entry: dict) -> str:
+    """Return the C initializer of a model's board."""
+    for key, names in BOARD_KEYS.items():
+        check_keys(f"{model}, {key}", entry[key], set(names), set())
+    board = entry["board"]
+    major, minor = board["compute_capability"].split(".")
+    numbers = [major, minor, *(board[name] for name in BOARD_KEYS["board"][3:])]
+    numbers += [entry[key][name] for key in ("power_w", "clocks_mhz", "temperature_c") for name in BOARD_KEYS[key]]
+    return f'{{"{board["part_number"]}", "{board["vbios"]}", {", ".join(map(str, numbers))}}}'
+
+
 def tables(catalogue: dict) -> str:
     """Return the C source of all models."""
     rows = ""
@@ -65,7 +83,7 @@ def tables(catalogue: dict) -> str:
         table = f"profiles_{number}" if profiles else "0"
         rows += f'    {{"{name}", "{model["product"]}", "{model["minimum_driver"]}", {model["pci_device_id"]:#010x}, '
         rows += f"{model['architecture'].upper()}, {model['memory_total_mib']}, "
-        rows += f"{slices['memory']}, {slices['compute']}, {len(profiles)}, {table}}},\n"
+        rows += f"{slices['memory']}, {slices['compute']}, {len(profiles)}, {table},\n     {board_row(name, model)}}},\n"
     return f"{text}const struct model models[] = {{\n{rows}}};\nconst unsigned model_count = {len(catalogue)};\n"
 
 

@@ -107,7 +107,7 @@ static void start_again(struct host *host)
         if (models[gpu->model].architecture != AMPERE)
             gpu->mig_mode_pending = 0;
         gpu_reset(gpu);
-        memset(gpu->settings, 0, sizeof gpu->settings);
+        gpu->settings = (struct settings){0};
     }
     memset(host->clients, 0, sizeof host->clients);
 }

@@ -20,6 +20,9 @@ void gpu_uuid_text(char text[UUID_TEXT], const struct gpu *gpu);
 void mig_uuid_text(char text[UUID_TEXT], const struct host *host, const struct gpu *gpu,
                    const struct gpu_instance *gpu_instance, const struct compute_instance *compute_instance);
 
+/* The GPU of such a text, and the compute instance of a MIG device's (NULL for a GPU's). False: there is none. */
+bool find_uuid(const struct host *host, const char *text, unsigned *gpu, const struct compute_instance **found);
+
 /* 00000000:07:00.0 */
 void pci_address_text(char text[PCI_ADDRESS_TEXT], const struct gpu *gpu);
 

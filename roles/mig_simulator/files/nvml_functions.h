@@ -39,7 +39,6 @@ NVML_FUNCTION(450, nvmlDeviceGetBrand, (nvmlDevice_t device, nvmlBrandType_t *ty
 NVML_FUNCTION(450, nvmlDeviceGetIndex, (nvmlDevice_t device, unsigned int *index))
 NVML_FUNCTION(450, nvmlDeviceGetSerial, (nvmlDevice_t device, char *serial, unsigned int length))
 NVML_FUNCTION(535, nvmlDeviceGetModuleId, (nvmlDevice_t device, unsigned int *moduleId))
-NVML_FUNCTION(545, nvmlDeviceGetC2cModeInfoV, (nvmlDevice_t device, nvmlC2cModeInfo_v1_t *c2cModeInfo))
 NVML_FUNCTION(450, nvmlDeviceGetUUID, (nvmlDevice_t device, char *uuid, unsigned int length))
 NVML_FUNCTION(450, nvmlDeviceGetMinorNumber, (nvmlDevice_t device, unsigned int *minorNumber))
 NVML_FUNCTION(450, nvmlDeviceGetBoardPartNumber, (nvmlDevice_t device, char *partNumber, unsigned int length))
@@ -48,21 +47,14 @@ NVML_FUNCTION(450, nvmlDeviceGetInforomVersion,
 NVML_FUNCTION(450, nvmlDeviceGetInforomImageVersion, (nvmlDevice_t device, char *version, unsigned int length))
 NVML_FUNCTION(450, nvmlDeviceGetInforomConfigurationChecksum, (nvmlDevice_t device, unsigned int *checksum))
 NVML_FUNCTION(450, nvmlDeviceValidateInforom, (nvmlDevice_t device))
-NVML_FUNCTION(545, nvmlDeviceGetLastBBXFlushTime,
-              (nvmlDevice_t device, unsigned long long *timestamp, unsigned long *durationUs))
 NVML_FUNCTION(450, nvmlDeviceGetDisplayMode, (nvmlDevice_t device, nvmlEnableState_t *display))
 NVML_FUNCTION(450, nvmlDeviceGetDisplayActive, (nvmlDevice_t device, nvmlEnableState_t *isActive))
 NVML_FUNCTION(550, nvmlDeviceGetPciInfoExt, (nvmlDevice_t device, nvmlPciInfoExt_v1_t *pci))
 NVML_FUNCTION(450, nvmlDeviceGetPciInfo_v3, (nvmlDevice_t device, nvmlPciInfo_t *pci))
-NVML_FUNCTION(450, nvmlDeviceGetGpuOperationMode,
-              (nvmlDevice_t device, nvmlGpuOperationMode_t *current, nvmlGpuOperationMode_t *pending))
 NVML_FUNCTION(450, nvmlDeviceGetCudaComputeCapability, (nvmlDevice_t device, int *major, int *minor))
 NVML_FUNCTION(450, nvmlDeviceGetBoardId, (nvmlDevice_t device, unsigned int *boardId))
 NVML_FUNCTION(450, nvmlDeviceGetMultiGpuBoard, (nvmlDevice_t device, unsigned int *multiGpuBool))
-NVML_FUNCTION(555, nvmlDeviceGetDriverModel_v2,
-              (nvmlDevice_t device, nvmlDriverModel_t *current, nvmlDriverModel_t *pending))
 NVML_FUNCTION(450, nvmlDeviceGetVbiosVersion, (nvmlDevice_t device, char *version, unsigned int length))
-NVML_FUNCTION(450, nvmlDeviceGetBridgeChipInfo, (nvmlDevice_t device, nvmlBridgeChipHierarchy_t *bridgeHierarchy))
 NVML_FUNCTION(450, nvmlDeviceOnSameBoard, (nvmlDevice_t device1, nvmlDevice_t device2, int *onSameBoard))
 NVML_FUNCTION(495, nvmlDeviceGetIrqNum, (nvmlDevice_t device, unsigned int *irqNum))
 NVML_FUNCTION(510, nvmlDeviceGetNumGpuCores, (nvmlDevice_t device, unsigned int *numCores))
@@ -75,7 +67,6 @@ NVML_FUNCTION(450, nvmlDeviceGetArchitecture, (nvmlDevice_t device, nvmlDeviceAr
 NVML_FUNCTION(450, nvmlDeviceGetVirtualizationMode, (nvmlDevice_t device, nvmlGpuVirtualizationMode_t *pVirtualMode))
 NVML_FUNCTION(470, nvmlDeviceGetGridLicensableFeatures_v4,
               (nvmlDevice_t device, nvmlGridLicensableFeatures_t *pGridLicensableFeatures))
-NVML_FUNCTION(555, nvmlDeviceGetCapabilities, (nvmlDevice_t device, nvmlDeviceCapabilities_v1_t *caps))
 NVML_FUNCTION(450, nvmlDeviceGetCount, (unsigned int *deviceCount))
 NVML_FUNCTION(450, nvmlDeviceGetHandleByIndex, (unsigned int index, nvmlDevice_t *device))
 NVML_FUNCTION(450, nvmlDeviceGetHandleByPciBusId, (const char *pciBusId, nvmlDevice_t *device))
@@ -88,8 +79,6 @@ NVML_FUNCTION(450, nvmlDeviceGetGridLicensableFeatures_v2,
 NVML_FUNCTION(450, nvmlDeviceGetGridLicensableFeatures_v3,
               (nvmlDevice_t device, nvmlGridLicensableFeatures_t *pGridLicensableFeatures))
 NVML_FUNCTION(450, nvmlDeviceGetAttributes, (nvmlDevice_t device, nvmlDeviceAttributes_v1_t *attributes))
-NVML_FUNCTION(450, nvmlDeviceGetDriverModel,
-              (nvmlDevice_t device, nvmlDriverModel_t *current, nvmlDriverModel_t *pending))
 
 /* MIG */
 NVML_FUNCTION(450, nvmlDeviceSetMigMode, (nvmlDevice_t device, unsigned int mode, nvmlReturn_t *activationStatus))
@@ -170,7 +159,6 @@ NVML_FUNCTION(450, nvmlDeviceGetAccountingMode, (nvmlDevice_t device, nvmlEnable
 NVML_FUNCTION(450, nvmlDeviceGetAccountingStats, (nvmlDevice_t device, unsigned int pid, nvmlAccountingStats_t *stats))
 NVML_FUNCTION(450, nvmlDeviceGetAccountingPids, (nvmlDevice_t device, unsigned int *count, unsigned int *pids))
 NVML_FUNCTION(450, nvmlDeviceGetAccountingBufferSize, (nvmlDevice_t device, unsigned int *bufferSize))
-NVML_FUNCTION(610, nvmlDeviceGetAccountingStats_v2, (nvmlDevice_t device, nvmlAccountingStats_v2_t *stats))
 NVML_FUNCTION(450, nvmlDeviceGetProcessUtilization,
               (nvmlDevice_t device, nvmlProcessUtilizationSample_t *utilization, unsigned int *processSamplesCount,
                unsigned long long lastSeenTimeStamp))
@@ -198,8 +186,6 @@ NVML_FUNCTION(450, nvmlDeviceGetAPIRestriction,
               (nvmlDevice_t device, nvmlRestrictedAPI_t apiType, nvmlEnableState_t *isRestricted))
 NVML_FUNCTION(450, nvmlDeviceSetPersistenceMode, (nvmlDevice_t device, nvmlEnableState_t mode))
 NVML_FUNCTION(450, nvmlDeviceSetComputeMode, (nvmlDevice_t device, nvmlComputeMode_t mode))
-NVML_FUNCTION(450, nvmlDeviceSetAPIRestriction,
-              (nvmlDevice_t device, nvmlRestrictedAPI_t apiType, nvmlEnableState_t isRestricted))
 
 /* Clocks, performance, power, temperature */
 NVML_FUNCTION(450, nvmlDeviceGetClockInfo, (nvmlDevice_t device, nvmlClockType_t type, unsigned int *clock))
@@ -210,16 +196,10 @@ NVML_FUNCTION(450, nvmlDeviceGetDefaultApplicationsClock,
               (nvmlDevice_t device, nvmlClockType_t clockType, unsigned int *clockMHz))
 NVML_FUNCTION(450, nvmlDeviceGetClock,
               (nvmlDevice_t device, nvmlClockType_t clockType, nvmlClockId_t clockId, unsigned int *clockMHz))
-NVML_FUNCTION(450, nvmlDeviceGetMaxCustomerBoostClock,
-              (nvmlDevice_t device, nvmlClockType_t clockType, unsigned int *clockMHz))
 NVML_FUNCTION(450, nvmlDeviceGetSupportedMemoryClocks,
               (nvmlDevice_t device, unsigned int *count, unsigned int *clocksMHz))
 NVML_FUNCTION(450, nvmlDeviceGetSupportedGraphicsClocks,
               (nvmlDevice_t device, unsigned int memoryClockMHz, unsigned int *count, unsigned int *clocksMHz))
-NVML_FUNCTION(450, nvmlDeviceGetAutoBoostedClocksEnabled,
-              (nvmlDevice_t device, nvmlEnableState_t *isEnabled, nvmlEnableState_t *defaultIsEnabled))
-NVML_FUNCTION(450, nvmlDeviceGetFanSpeed, (nvmlDevice_t device, unsigned int *speed))
-NVML_FUNCTION(450, nvmlDeviceGetFanSpeed_v2, (nvmlDevice_t device, unsigned int fan, unsigned int *speed))
 NVML_FUNCTION(510, nvmlDeviceGetNumFans, (nvmlDevice_t device, unsigned int *numFans))
 NVML_FUNCTION(450, nvmlDeviceGetTemperature,
               (nvmlDevice_t device, nvmlTemperatureSensors_t sensorType, unsigned int *temp))
@@ -227,8 +207,6 @@ NVML_FUNCTION(570, nvmlDeviceGetTemperatureV, (nvmlDevice_t device, nvmlTemperat
 NVML_FUNCTION(450, nvmlDeviceGetTemperatureThreshold,
               (nvmlDevice_t device, nvmlTemperatureThresholds_t thresholdType, unsigned int *temp))
 NVML_FUNCTION(570, nvmlDeviceGetMarginTemperature, (nvmlDevice_t device, nvmlMarginTemperature_v1_t *marginTempInfo))
-NVML_FUNCTION(515, nvmlDeviceGetThermalSettings,
-              (nvmlDevice_t device, unsigned int sensorIndex, nvmlGpuThermalSettings_t *pThermalSettings))
 NVML_FUNCTION(450, nvmlDeviceGetPerformanceState, (nvmlDevice_t device, nvmlPstates_t *pState))
 NVML_FUNCTION(535, nvmlDeviceGetCurrentClocksEventReasons,
               (nvmlDevice_t device, unsigned long long *clocksEventReasons))
@@ -239,8 +217,6 @@ NVML_FUNCTION(535, nvmlDeviceGetSupportedClocksEventReasons,
 NVML_FUNCTION(450, nvmlDeviceGetSupportedClocksThrottleReasons,
               (nvmlDevice_t device, unsigned long long *supportedClocksThrottleReasons))
 NVML_FUNCTION(450, nvmlDeviceGetPowerState, (nvmlDevice_t device, nvmlPstates_t *pState))
-NVML_FUNCTION(515, nvmlDeviceGetDynamicPstatesInfo,
-              (nvmlDevice_t device, nvmlGpuDynamicPstatesInfo_t *pDynamicPstatesInfo))
 NVML_FUNCTION(515, nvmlDeviceGetMinMaxClockOfPState,
               (nvmlDevice_t device, nvmlClockType_t type, nvmlPstates_t pstate, unsigned int *minClockMHz,
                unsigned int *maxClockMHz))
@@ -259,7 +235,6 @@ NVML_FUNCTION(450, nvmlDeviceGetSamples,
                nvmlValueType_t *sampleValType, unsigned int *sampleCount, nvmlSample_t *samples))
 NVML_FUNCTION(450, nvmlDeviceGetViolationStatus,
               (nvmlDevice_t device, nvmlPerfPolicyType_t perfPolicyType, nvmlViolationTime_t *violTime))
-NVML_FUNCTION(510, nvmlDeviceGetAdaptiveClockInfoStatus, (nvmlDevice_t device, unsigned int *adaptiveClockStatus))
 NVML_FUNCTION(535, nvmlDeviceSetPowerManagementLimit_v2, (nvmlDevice_t device, nvmlPowerValue_v2_t *powerValue))
 NVML_FUNCTION(450, nvmlDeviceSetGpuLockedClocks,
               (nvmlDevice_t device, unsigned int minGpuClockMHz, unsigned int maxGpuClockMHz))
@@ -270,18 +245,12 @@ NVML_FUNCTION(465, nvmlDeviceResetMemoryLockedClocks, (nvmlDevice_t device))
 NVML_FUNCTION(450, nvmlDeviceSetApplicationsClocks,
               (nvmlDevice_t device, unsigned int memClockMHz, unsigned int graphicsClockMHz))
 NVML_FUNCTION(450, nvmlDeviceResetApplicationsClocks, (nvmlDevice_t device))
-NVML_FUNCTION(450, nvmlDeviceSetAutoBoostedClocksEnabled, (nvmlDevice_t device, nvmlEnableState_t enabled))
-NVML_FUNCTION(460, nvmlDeviceSetTemperatureThreshold,
-              (nvmlDevice_t device, nvmlTemperatureThresholds_t thresholdType, int *temp))
 NVML_FUNCTION(450, nvmlDeviceSetPowerManagementLimit, (nvmlDevice_t device, unsigned int limit))
-NVML_FUNCTION(515, nvmlDeviceSetFanSpeed_v2, (nvmlDevice_t device, unsigned int fan, unsigned int speed))
 
 /* Utilisation */
 NVML_FUNCTION(450, nvmlDeviceGetUtilizationRates, (nvmlDevice_t device, nvmlUtilization_t *utilization))
 NVML_FUNCTION(450, nvmlDeviceGetEncoderUtilization,
               (nvmlDevice_t device, unsigned int *utilization, unsigned int *samplingPeriodUs))
-NVML_FUNCTION(450, nvmlDeviceGetEncoderCapacity,
-              (nvmlDevice_t device, nvmlEncoderType_t encoderQueryType, unsigned int *encoderCapacity))
 NVML_FUNCTION(450, nvmlDeviceGetEncoderStats,
               (nvmlDevice_t device, unsigned int *sessionCount, unsigned int *averageFps, unsigned int *averageLatency))
 NVML_FUNCTION(450, nvmlDeviceGetEncoderSessions,
@@ -303,25 +272,14 @@ NVML_FUNCTION(515, nvmlDeviceGetDefaultEccMode, (nvmlDevice_t device, nvmlEnable
 NVML_FUNCTION(450, nvmlDeviceGetTotalEccErrors,
               (nvmlDevice_t device, nvmlMemoryErrorType_t errorType, nvmlEccCounterType_t counterType,
                unsigned long long *eccCounts))
-NVML_FUNCTION(450, nvmlDeviceGetDetailedEccErrors,
-              (nvmlDevice_t device, nvmlMemoryErrorType_t errorType, nvmlEccCounterType_t counterType,
-               nvmlEccErrorCounts_t *eccCounts))
 NVML_FUNCTION(450, nvmlDeviceGetMemoryErrorCounter,
               (nvmlDevice_t device, nvmlMemoryErrorType_t errorType, nvmlEccCounterType_t counterType,
                nvmlMemoryLocation_t locationType, unsigned long long *count))
 NVML_FUNCTION(550, nvmlDeviceGetSramEccErrorStatus, (nvmlDevice_t device, nvmlEccSramErrorStatus_v1_t *status))
-NVML_FUNCTION(450, nvmlDeviceGetRetiredPages,
-              (nvmlDevice_t device, nvmlPageRetirementCause_t cause, unsigned int *pageCount,
-               unsigned long long *addresses))
-NVML_FUNCTION(450, nvmlDeviceGetRetiredPages_v2,
-              (nvmlDevice_t device, nvmlPageRetirementCause_t cause, unsigned int *pageCount,
-               unsigned long long *addresses, unsigned long long *timestamps))
-NVML_FUNCTION(450, nvmlDeviceGetRetiredPagesPendingStatus, (nvmlDevice_t device, nvmlEnableState_t *isPending))
 NVML_FUNCTION(450, nvmlDeviceGetRemappedRows,
               (nvmlDevice_t device, unsigned int *corrRows, unsigned int *uncRows, unsigned int *isPending,
                unsigned int *failureOccurred))
 NVML_FUNCTION(460, nvmlDeviceGetRowRemapperHistogram, (nvmlDevice_t device, nvmlRowRemapperHistogramValues_t *values))
-NVML_FUNCTION(450, nvmlDeviceSetEccMode, (nvmlDevice_t device, nvmlEnableState_t ecc))
 NVML_FUNCTION(450, nvmlDeviceClearEccErrorCounts, (nvmlDevice_t device, nvmlEccCounterType_t counterType))
 
 /* PCI Express, topology, NvLink, fabric */
@@ -332,7 +290,6 @@ NVML_FUNCTION(450, nvmlDeviceGetCpuAffinityWithinScope,
 NVML_FUNCTION(450, nvmlDeviceGetCpuAffinity, (nvmlDevice_t device, unsigned int cpuSetSize, unsigned long *cpuSet))
 NVML_FUNCTION(450, nvmlDeviceSetCpuAffinity, (nvmlDevice_t device))
 NVML_FUNCTION(450, nvmlDeviceClearCpuAffinity, (nvmlDevice_t device))
-NVML_FUNCTION(550, nvmlDeviceGetNumaNodeId, (nvmlDevice_t device, unsigned int *node))
 NVML_FUNCTION(450, nvmlDeviceGetTopologyCommonAncestor,
               (nvmlDevice_t device1, nvmlDevice_t device2, nvmlGpuTopologyLevel_t *pathInfo))
 NVML_FUNCTION(450, nvmlDeviceGetTopologyNearestGpus,
@@ -379,6 +336,4 @@ NVML_FUNCTION(520, nvmlGpmSampleAlloc, (nvmlGpmSample_t *gpmSample))
 NVML_FUNCTION(520, nvmlGpmSampleGet, (nvmlDevice_t device, nvmlGpmSample_t gpmSample))
 NVML_FUNCTION(525, nvmlGpmMigSampleGet, (nvmlDevice_t device, unsigned int gpuInstanceId, nvmlGpmSample_t gpmSample))
 NVML_FUNCTION(520, nvmlGpmQueryDeviceSupport, (nvmlDevice_t device, nvmlGpmSupport_t *gpmSupport))
-NVML_FUNCTION(535, nvmlGpmQueryIfStreamingEnabled, (nvmlDevice_t device, unsigned int *state))
-NVML_FUNCTION(535, nvmlGpmSetStreamingEnabled, (nvmlDevice_t device, unsigned int state))
 NVML_FUNCTION(450, nvmlEventSetWait, (nvmlEventSet_t set, nvmlEventData_v1_t *data, unsigned int timeoutms))

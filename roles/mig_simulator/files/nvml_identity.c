@@ -48,29 +48,14 @@ NVML(nvmlDeviceGetHandleByIndex_v2, (unsigned index, nvmlDevice_t *device), (ind
 /* A MIG device's UUID has a handle too. */
 static nvmlReturn_t by_uuid(const char *uuid, nvmlDevice_t *device)
 {
-    char text[UUID_TEXT];
+    const struct compute_instance *compute;
+    unsigned gpu;
     if (!uuid || !device || (strncmp(uuid, "GPU-", 4) && strncmp(uuid, "MIG-", 4)))
         return NVML_ERROR_INVALID_ARGUMENT;
-    for (unsigned g = 0; g < host->gpu_count; g++) {
-        const struct gpu *gpu = &host->gpus[g];
-        gpu_uuid_text(text, gpu);
-        if (!strcmp(uuid, text)) {
-            *device = gpu_handle(g);
-            return NVML_SUCCESS;
-        }
-        for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++) {
-            const struct gpu_instance *instance = &gpu->gpu_instances[i];
-            for (unsigned c = 0; instance->used && c < MAX_COMPUTE_INSTANCES; c++) {
-                const struct compute_instance *compute = &instance->compute_instances[c];
-                mig_uuid_text(text, host, gpu, instance, compute);
-                if (compute->used && !strcmp(uuid, text)) {
-                    *device = mig_device_handle(g, compute);
-                    return NVML_SUCCESS;
-                }
-            }
-        }
-    }
-    return NVML_ERROR_NOT_FOUND;
+    if (!find_uuid(host, uuid, &gpu, &compute))
+        return NVML_ERROR_NOT_FOUND;
+    *device = compute ? mig_device_handle(gpu, compute) : gpu_handle(gpu);
+    return NVML_SUCCESS;
 }
 
 NVML(nvmlDeviceGetHandleByUUID, (const char *uuid, nvmlDevice_t *device), (uuid, device))
@@ -280,12 +265,10 @@ NVML(nvmlDeviceGetArchitecture, (nvmlDevice_t device, nvmlDeviceArchitecture_t *
 
 NVML(nvmlDeviceGetCudaComputeCapability, (nvmlDevice_t device, int *major, int *minor), (device, major, minor))
 {
-    static const int numbers[][2] = {[AMPERE] = {8, 0}, [ADA] = {8, 9}, [HOPPER] = {9, 0}, [BLACKWELL] = {10, 0}};
     DEVICE(d, device);
     if (!major || !minor)
         return NVML_ERROR_INVALID_ARGUMENT;
-    bool workstation = d.model->architecture == BLACKWELL && strstr(d.model->product, "RTX");
-    *major = workstation ? 12 : numbers[d.model->architecture][0];
-    *minor = numbers[d.model->architecture][1];
+    *major = d.model->board.capability_major;
+    *minor = d.model->board.capability_minor;
     return NVML_SUCCESS;
 }

@@ -142,46 +142,12 @@ typedef struct {
     unsigned int reserved[5];
 } nvmlAccountingStats_t;
 
-typedef struct {
-    unsigned int pid; /* in */
-    unsigned int isRunning;
-    unsigned int gpuUtilization;
-    unsigned int memoryUtilization;
-    unsigned long long maxMemoryUsage;
-    unsigned int sampleCount;
-    unsigned long long sumGpuUtil;
-    unsigned long long sumFbUtil;
-    unsigned long long time;
-    unsigned long long startTime;
-} nvmlAccountingStats_v2_t;
-
 /* ---- Health, power, clocks -------------------------------------------------------------------------------------- */
 
 typedef struct {
     unsigned int gpu;
     unsigned int memory;
 } nvmlUtilization_t;
-
-typedef struct {
-    unsigned int flags;
-    struct {
-        unsigned int bIsPresent;
-        unsigned int percentage;
-        unsigned int incThreshold;
-        unsigned int decThreshold;
-    } utilization[NVML_MAX_GPU_UTILIZATIONS];
-} nvmlGpuDynamicPstatesInfo_t;
-
-typedef struct {
-    unsigned int count;
-    struct {
-        int controller;
-        int defaultMinTemp;
-        int defaultMaxTemp;
-        int currentTemp;
-        int target;
-    } sensor[NVML_MAX_THERMAL_SENSORS_PER_GPU];
-} nvmlGpuThermalSettings_t;
 
 typedef struct {
     unsigned int version;
@@ -193,13 +159,6 @@ typedef struct {
     unsigned int version;
     int marginTemperature;
 } nvmlMarginTemperature_v1_t;
-
-typedef struct {
-    unsigned long long l1Cache;
-    unsigned long long l2Cache;
-    unsigned long long deviceMemory;
-    unsigned long long registerFile;
-} nvmlEccErrorCounts_t;
 
 typedef struct {
     unsigned int version;
@@ -370,16 +329,6 @@ typedef struct {
 } nvmlGpuFabricInfo_v3_t;
 
 typedef struct {
-    nvmlBridgeChipType_t type;
-    unsigned int fwVersion;
-} nvmlBridgeChipInfo_t;
-
-typedef struct {
-    unsigned char bridgeCount;
-    nvmlBridgeChipInfo_t bridgeChipInfo[NVML_MAX_PHYSICAL_BRIDGE];
-} nvmlBridgeChipHierarchy_t;
-
-typedef struct {
     unsigned int hwbcId;
     char firmwareVersion[32];
 } nvmlHwbcEntry_t;
@@ -429,14 +378,5 @@ typedef struct {
     unsigned long long protectedMemSizeKib;
     unsigned long long unprotectedMemSizeKib;
 } nvmlConfComputeMemSizeInfo_t;
-
-typedef struct {
-    unsigned int version;
-    unsigned int capMask;
-} nvmlDeviceCapabilities_v1_t;
-
-typedef struct { /* without a version member, unlike its siblings */
-    unsigned int isC2cEnabled;
-} nvmlC2cModeInfo_v1_t;
 
 #endif

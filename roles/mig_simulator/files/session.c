@@ -16,6 +16,7 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct state state = {.lock = -1};
 static unsigned references; /* nvmlInit less nvmlShutdown */
+static unsigned number;     /* of sessions begun */
 static bool kill_after;     /* the call under way ends with the caller's death */
 
 const struct host *const host = &state.current.host;
@@ -58,6 +59,11 @@ bool session_lock(void)
 {
     pthread_mutex_lock(&mutex);
     return references > 0;
+}
+
+unsigned session_number(void)
+{
+    return number;
 }
 
 static void wait_milliseconds(unsigned milliseconds)
@@ -181,6 +187,7 @@ static nvmlReturn_t initialise(enum function function)
         }
         symbols_show(host->driver_branch);
         atomic_fetch_add(&state.counters->sessions, 1);
+        number++;
     }
     references++;
     nvmlReturn_t answer = before(function, &run);

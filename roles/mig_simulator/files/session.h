@@ -94,6 +94,9 @@ nvmlReturn_t call_end(nvmlReturn_t answer);
 void session_unlock(void);
 bool session_lock(void);
 
+/* Counts the sessions of this process: what belongs to an earlier one is void. */
+unsigned session_number(void);
+
 nvmlReturn_t change_begin(struct host **draft);
 nvmlReturn_t change_commit(void); /* returns NVML_SUCCESS */
 nvmlReturn_t change_cancel(nvmlReturn_t code); /* returns the code */

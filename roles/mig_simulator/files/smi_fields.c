@@ -54,7 +54,6 @@ TEXT_FIELD(uuid, nvmlDeviceGetUUID)
 TEXT_FIELD(vbios, nvmlDeviceGetVbiosVersion)
 TEXT_FIELD(inforom, nvmlDeviceGetInforomImageVersion)
 COUNT_FIELD(index_of, nvmlDeviceGetIndex, "%u")
-COUNT_FIELD(fan, nvmlDeviceGetFanSpeed, "%u")
 COUNT_FIELD(generation, nvmlDeviceGetCurrPcieLinkGeneration, "%u")
 COUNT_FIELD(generation_max, nvmlDeviceGetMaxPcieLinkGeneration, "%u")
 COUNT_FIELD(generation_gpu_max, nvmlDeviceGetGpuMaxPcieLinkGeneration, "%u")
@@ -68,6 +67,12 @@ POWER_FIELD(power_draw, nvmlDeviceGetPowerUsage)
 POWER_FIELD(power_limit, nvmlDeviceGetPowerManagementLimit)
 POWER_FIELD(power_enforced, nvmlDeviceGetEnforcedPowerLimit)
 POWER_FIELD(power_default, nvmlDeviceGetPowerManagementDefaultLimit)
+
+static nvmlReturn_t fan(nvmlDevice_t device, int argument, char *value) /* the boards have none */
+{
+    (void)device, (void)argument, (void)value;
+    return NVML_ERROR_NOT_SUPPORTED;
+}
 
 static nvmlReturn_t timestamp(nvmlDevice_t device, int argument, char *value)
 {
@@ -118,14 +123,9 @@ enum { MEMORY_TOTAL, MEMORY_RESERVED, MEMORY_USED, MEMORY_FREE };
 static nvmlReturn_t memory(nvmlDevice_t device, int argument, char *value)
 {
     nvmlMemory_v2_t info;
-    memset(&info, 0, sizeof(info));
-    info.version = NVML_STRUCT_VERSION(Memory, 2);
-    nvmlReturn_t result = nvmlDeviceGetMemoryInfo_v2(device, &info);
-    if (result == NVML_ERROR_FUNCTION_NOT_FOUND && argument != MEMORY_RESERVED) { /* a driver before R510 */
-        nvmlMemory_t older = {0, 0, 0};
-        result = nvmlDeviceGetMemoryInfo(device, &older);
-        info.total = older.total, info.used = older.used, info.free = older.free;
-    }
+    nvmlReturn_t result = smi_memory(device, &info);
+    if (argument == MEMORY_RESERVED && !info.reserved)
+        return NVML_ERROR_NOT_SUPPORTED;
     unsigned long long bytes[] = {info.total, info.reserved, info.used, info.free};
     PRINT("%llu", bytes[argument] >> 20);
     return result;

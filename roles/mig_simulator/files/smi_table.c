@@ -60,12 +60,12 @@ static const char *on_off(nvmlReturn_t result, nvmlEnableState_t state)
 static void gpu(nvmlDevice_t device)
 {
     static const char *const compute_modes[] = {"Default", "E. Thread", "Prohibited", "E. Process"};
-    char name[NVML_DEVICE_NAME_V2_BUFFER_SIZE] = "", fan[16], temperature[16], ecc[16], utilisation[16], mig[16];
+    char name[NVML_DEVICE_NAME_V2_BUFFER_SIZE] = "", temperature[16], ecc[16], utilisation[16], mig[16];
     nvmlEnableState_t persistence = NVML_FEATURE_DISABLED, display = NVML_FEATURE_DISABLED;
     nvmlEnableState_t ecc_mode = NVML_FEATURE_DISABLED, ecc_pending = NVML_FEATURE_DISABLED;
-    unsigned int speed = 0, degrees = 0, power = 0, limit = 0, current = 0, pending = 0;
+    unsigned int degrees = 0, power = 0, limit = 0, current = 0, pending = 0;
     nvmlPstates_t state = NVML_PSTATE_UNKNOWN;
-    nvmlMemory_t memory = {0, 0, 0};
+    nvmlMemory_v2_t memory;
     nvmlUtilization_t busy = {0, 0};
     nvmlComputeMode_t mode = NVML_COMPUTEMODE_DEFAULT;
     unsigned long long errors = 0;
@@ -85,17 +85,15 @@ static void gpu(nvmlDevice_t device)
         printf("%21s |\n", on_off(shown, ecc_mode));
     }
 
-    nvmlReturn_t has_fan = nvmlDeviceGetFanSpeed(device, &speed);
     nvmlReturn_t has_temperature = nvmlDeviceGetTemperature(device, NVML_TEMPERATURE_GPU, &degrees);
     nvmlDeviceGetPerformanceState(device, &state);
     nvmlDeviceGetPowerUsage(device, &power);
     nvmlDeviceGetEnforcedPowerLimit(device, &limit);
-    nvmlDeviceGetMemoryInfo(device, &memory);
+    smi_memory(device, &memory);
     nvmlReturn_t has_utilisation = nvmlDeviceGetUtilizationRates(device, &busy);
     nvmlDeviceGetComputeMode(device, &mode);
-    printf("| %3s   %3s    P%u %15uW / %4uW |", text(has_fan, fan, sizeof(fan), "%u%%", speed),
-           text(has_temperature, temperature, sizeof(temperature), "%uC", degrees), (unsigned int)state % 100,
-           power / 1000, limit / 1000);
+    printf("| N/A   %3s    P%u %15uW / %4uW |", text(has_temperature, temperature, sizeof(temperature), "%uC", degrees),
+           (unsigned int)state % 100, power / 1000, limit / 1000); /* N/A: no fan */
     printf("%8lluMiB / %6lluMiB |", memory.used >> 20, memory.total >> 20);
     printf("%8s %12s |\n", text(has_utilisation, utilisation, sizeof(utilisation), "%u%%", busy.gpu),
            mode < NVML_COMPUTEMODE_COUNT ? compute_modes[mode] : "N/A");
@@ -109,7 +107,7 @@ static void gpu(nvmlDevice_t device)
 static void mig_device(nvmlDevice_t mig, unsigned int gpu_index, unsigned int index)
 {
     unsigned int gpu_instance = 0, compute_instance = 0;
-    nvmlMemory_t memory = {0, 0, 0};
+    nvmlMemory_v2_t memory;
     nvmlBAR1Memory_t bar1 = {0, 0, 0};
     nvmlDeviceAttributes_t attributes;
     unsigned long long errors = 0;
@@ -117,7 +115,7 @@ static void mig_device(nvmlDevice_t mig, unsigned int gpu_index, unsigned int in
     memset(&attributes, 0, sizeof(attributes));
     nvmlDeviceGetGpuInstanceId(mig, &gpu_instance);
     nvmlDeviceGetComputeInstanceId(mig, &compute_instance);
-    nvmlDeviceGetMemoryInfo(mig, &memory);
+    smi_memory(mig, &memory);
     nvmlDeviceGetBAR1MemoryInfo(mig, &bar1);
     nvmlDeviceGetAttributes_v2(mig, &attributes);
     nvmlReturn_t shown = nvmlDeviceGetMemoryErrorCounter(mig, NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC,

@@ -27,7 +27,7 @@ struct state_file {
     _Alignas(PART) struct slot slots[2];
 };
 
-static const char magic[8] = "MIGSTATE";
+static const char magic[] = "MIGSTATE";
 
 /* A reader gives up on reading beside a writer after so many tries and waits for the lock. */
 enum { READ_TRIES = 64 };
@@ -98,7 +98,7 @@ static enum state_result map(struct state *state, int file)
     if (fstat(file, &status))
         return STATE_FAILED;
     if (!S_ISREG(status.st_mode) || pread(file, &header, sizeof header, 0) != (ssize_t)sizeof header ||
-        memcmp(header.magic, magic, sizeof magic))
+        memcmp(header.magic, magic, sizeof header.magic))
         return STATE_FOREIGN;
     if (header.build != build_identity)
         return STATE_OTHER_BUILD;
@@ -240,7 +240,7 @@ static bool write_file(int file, const struct host *host)
     struct state_file *content = calloc(1, sizeof *content);
     if (!content)
         return false;
-    memcpy(content->header.magic, magic, sizeof magic);
+    memcpy(content->header.magic, magic, sizeof content->header.magic);
     content->header.build = build_identity;
     content->header.size = sizeof *content;
     atomic_store(&content->header.generation, 2);
@@ -283,7 +283,7 @@ void state_explain(enum state_result result, const char *path, char *text, size_
     static const char *const why[] = {
         [STATE_OK] = "is in order",
         [STATE_ABSENT] = "is not there; make a simulated host with: mig-simulator init MODEL",
-        [STATE_FOREIGN] = "is not a state file of simulated GPUs; name another path in " STATE_VARIABLE,
+        [STATE_FOREIGN] = ("is not a state file of simulated GPUs; name another path in " STATE_VARIABLE),
         [STATE_OTHER_BUILD] = "was made by another build of the simulator; make it anew with: mig-simulator init MODEL",
         [STATE_DAMAGED] = "is damaged; make it anew with: mig-simulator init MODEL",
         [STATE_REPLACED] = "was replaced by another host meanwhile; try again",

@@ -51,6 +51,16 @@ struct gpu_instance {
     struct compute_instance compute_instances[MAX_COMPUTE_INSTANCES];
 };
 
+struct settings { /* what NVML can set besides MIG; all zero is the state after a reboot */
+    uint8_t persistence;
+    uint8_t compute_mode; /* NVML_COMPUTEMODE_* */
+    uint8_t accounting;
+    uint8_t reserved;
+    uint16_t application_memory, application_graphics; /* MHz; 0: the default */
+    uint16_t locked_memory, locked_graphics;           /* MHz, the upper bound; 0: not locked */
+    uint32_t power_limit;                              /* mW; 0: the default */
+};
+
 struct gpu {
     uint32_t model; /* position in models */
     uint32_t minor;
@@ -59,7 +69,8 @@ struct gpu {
     uint64_t serial;
     uint8_t uuid[16];
     uint8_t mig_mode, mig_mode_pending;
-    uint8_t settings[54]; /* what NVML can set besides MIG; all zero is the state after a reboot */
+    uint8_t reserved[2];
+    struct settings settings;
     struct gpu_instance gpu_instances[MAX_GPU_INSTANCES];
 };
 
