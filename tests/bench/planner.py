@@ -16,11 +16,12 @@ import subprocess
 import sys
 import time
 
+from model_gpu import A30, A100, H100, RTX, gpu, legal
+from planner_proof import BUSY, present, sampled_pairs
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.geometry import Geometry
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import GpuInstance, GpuLayout, Refusal
 from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
-from model_gpu import A30, A100, H100, RTX, gpu, legal
-from planner_proof import BUSY, present, sampled_pairs
 
 PAIRS = 20000
 IMPORT = """
@@ -104,7 +105,7 @@ def comparison(model, order, clear):
             continue
         feasible += 1
         goes, fits = usual_way(now, wanted, order, clear and exact.steps)
-        if any(mark == BUSY and instance in goes for instance, mark in zip(now.instances, marks)):
+        if any(mark == BUSY and instance in goes for instance, mark in zip(now.instances, marks, strict=True)):
             harmful += 1
         elif not fits:
             stuck += 1
