@@ -37,21 +37,6 @@ NVML(nvmlDeviceGetPcieThroughput, (nvmlDevice_t device, nvmlPcieUtilCounter_t co
     return NVML_SUCCESS;
 }
 
-/* The BAR1 of a GPU instance is its share of the GPU's; all its MIG devices see it. */
-NVML(nvmlDeviceGetBAR1MemoryInfo, (nvmlDevice_t device, nvmlBAR1Memory_t *bar1Memory), (device, bar1Memory))
-{
-    DEVICE(d, device);
-    if (!bar1Memory)
-        return NVML_ERROR_INVALID_ARGUMENT;
-    unsigned long long total = d.model->board.bar1_mib, used = 1;
-    if (d.gpu_instance) {
-        total = total * d.profile->size / d.model->memory_slices - 1;
-        used = 0;
-    }
-    *bar1Memory = (nvmlBAR1Memory_t){total << 20, (total - used) << 20, used << 20};
-    return NVML_SUCCESS;
-}
-
 /* ---- Processors ---- */
 
 /* Sets the bits of the first `bits` processors in as many words as the caller has. */

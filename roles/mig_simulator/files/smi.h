@@ -30,6 +30,8 @@ int smi_select(const char *selection, smi_gpus *gpus);
 unsigned int smi_index(nvmlDevice_t device);
 /* PCI address as 00000000:07:00.0, in a buffer that the next call overwrites. */
 const char *smi_bus_id(nvmlDevice_t device);
+/* Memory of a GPU or MIG device; `reserved` is 0 where the driver is too old to tell it apart from what is used. */
+nvmlReturn_t smi_memory(nvmlDevice_t device, nvmlMemory_v2_t *memory);
 bool smi_mig_enabled(nvmlDevice_t device);
 /* "3g.20gb" of a MIG device, in a buffer that the next call overwrites. */
 const char *smi_mig_profile(nvmlDevice_t mig_device);
@@ -66,6 +68,7 @@ extern const int smi_field_count;
 
 typedef struct {
     unsigned int id;
+    unsigned int slices;    /* compute slices */
     unsigned int instances; /* how many fit on an empty parent */
     unsigned int multiprocessors, copy_engines, decoders, encoders, jpegs, ofas;
     double memory_gib;
@@ -86,7 +89,7 @@ typedef struct {
     smi_profile profile;
 } smi_compute_instance;
 
-/* The profiles of a GPU or of a GPU instance, in the order of their index; `count` gives how many. */
+/* The profiles of a GPU, by slices, memory and id, or of a GPU instance; `count` gives how many. */
 nvmlReturn_t smi_gpu_instance_profiles(nvmlDevice_t device, smi_profile *profiles, unsigned int *count);
 nvmlReturn_t smi_compute_instance_profiles(const smi_gpu_instance *parent, smi_profile *profiles, unsigned int *count);
 /* The instances that exist, by profile and then by id. */

@@ -123,14 +123,9 @@ enum { MEMORY_TOTAL, MEMORY_RESERVED, MEMORY_USED, MEMORY_FREE };
 static nvmlReturn_t memory(nvmlDevice_t device, int argument, char *value)
 {
     nvmlMemory_v2_t info;
-    memset(&info, 0, sizeof(info));
-    info.version = NVML_STRUCT_VERSION(Memory, 2);
-    nvmlReturn_t result = nvmlDeviceGetMemoryInfo_v2(device, &info);
-    if (result == NVML_ERROR_FUNCTION_NOT_FOUND && argument != MEMORY_RESERVED) { /* a driver before R510 */
-        nvmlMemory_t older = {0, 0, 0};
-        result = nvmlDeviceGetMemoryInfo(device, &older);
-        info.total = older.total, info.used = older.used, info.free = older.free;
-    }
+    nvmlReturn_t result = smi_memory(device, &info);
+    if (argument == MEMORY_RESERVED && !info.reserved)
+        return NVML_ERROR_NOT_SUPPORTED;
     unsigned long long bytes[] = {info.total, info.reserved, info.used, info.free};
     PRINT("%llu", bytes[argument] >> 20);
     return result;

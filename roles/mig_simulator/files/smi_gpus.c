@@ -90,6 +90,19 @@ const char *smi_bus_id(nvmlDevice_t device)
     return bus_id;
 }
 
+nvmlReturn_t smi_memory(nvmlDevice_t device, nvmlMemory_v2_t *memory)
+{
+    nvmlMemory_t older = {0, 0, 0};
+    memset(memory, 0, sizeof(*memory));
+    memory->version = NVML_STRUCT_VERSION(Memory, 2);
+    nvmlReturn_t result = nvmlDeviceGetMemoryInfo_v2(device, memory);
+    if (result == NVML_ERROR_FUNCTION_NOT_FOUND) { /* a driver before R510 */
+        result = nvmlDeviceGetMemoryInfo(device, &older);
+        memory->total = older.total, memory->used = older.used, memory->free = older.free;
+    }
+    return result;
+}
+
 bool smi_mig_enabled(nvmlDevice_t device)
 {
     unsigned int current = 0, pending = 0;

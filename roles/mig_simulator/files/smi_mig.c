@@ -16,6 +16,16 @@ static void name_gpu_profile(smi_profile *profile, unsigned int slices, unsigned
              profile->jpegs && slices == 1 ? "+me" : "");
 }
 
+static int by_size(const void *a, const void *b)
+{
+    const smi_profile *one = a, *other = b;
+    if (one->slices != other->slices)
+        return one->slices < other->slices ? -1 : 1;
+    if (one->memory_gib < other->memory_gib || one->memory_gib > other->memory_gib)
+        return one->memory_gib < other->memory_gib ? -1 : 1;
+    return one->id < other->id ? -1 : one->id > other->id;
+}
+
 nvmlReturn_t smi_gpu_instance_profiles(nvmlDevice_t device, smi_profile *profiles, unsigned int *count)
 {
     nvmlReturn_t refused = NVML_ERROR_NOT_SUPPORTED;
@@ -39,6 +49,7 @@ nvmlReturn_t smi_gpu_instance_profiles(nvmlDevice_t device, smi_profile *profile
             continue;
         }
         *profile = (smi_profile){.id = info.id,
+                                 .slices = info.sliceCount,
                                  .instances = info.instanceCount,
                                  .multiprocessors = info.multiprocessorCount,
                                  .copy_engines = info.copyEngineCount,
@@ -53,6 +64,7 @@ nvmlReturn_t smi_gpu_instance_profiles(nvmlDevice_t device, smi_profile *profile
             name_gpu_profile(profile, info.sliceCount, info.memorySizeMB);
         ++*count;
     }
+    qsort(profiles, *count, sizeof(*profiles), by_size);
     return *count ? NVML_SUCCESS : refused;
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "reset.h"
+#include "host.h"
 #include "smi.h"
 
 static int terminated(nvmlReturn_t result)
@@ -87,4 +87,39 @@ int smi_set_persistence_mode(const smi_gpus *gpus, const char *word)
             printf("%s persistence mode for GPU %s.\n", state, bus_id);
     }
     return all_done();
+}
+
+/* There is no reset in NVML: the simulated host does it. */
+int smi_reset(const smi_gpus *gpus)
+{
+    static struct state state; /* large */
+    unsigned int busy = 0;
+    int status = 0;
+    if (host_attach(&state, state_path()) != STATE_OK)
+        return smi_exit_status(NVML_ERROR_DRIVER_NOT_LOADED);
+    for (unsigned int i = 0; i < gpus->count; i++) {
+        const char *bus_id = smi_bus_id(gpus->devices[i]);
+        const char *reason = host_reset_gpu(&state, smi_index(gpus->devices[i]));
+        if (!reason) {
+            printf("GPU %s was successfully reset.\n", bus_id);
+        } else if (strcmp(reason, nvmlErrorString(NVML_ERROR_NOT_SUPPORTED)) == 0) {
+            printf("Resetting GPU %s is not supported.\n", bus_id);
+            status = smi_exit_status(NVML_ERROR_NOT_SUPPORTED);
+        } else {
+            if (!status)
+                printf("The following GPUs could not be reset:\n");
+            printf("  GPU %s: %s\n", bus_id, reason);
+            bool in_use = strcmp(reason, nvmlErrorString(NVML_ERROR_IN_USE)) == 0;
+            busy += in_use;
+            status = smi_exit_status(in_use ? NVML_ERROR_IN_USE : NVML_ERROR_NO_PERMISSION);
+        }
+    }
+    state_close(&state);
+    if (busy)
+        printf("\n%u %s currently being used by one or more other processes (e.g., Fabric Manager, CUDA application, "
+               "graphics application such as an X server, or a monitoring application such as another instance of "
+               "nvidia-smi). Please first kill all processes using %s and all compute applications running in the "
+               "system.\n",
+               busy, busy == 1 ? "device is" : "devices are", busy == 1 ? "this device" : "these devices");
+    return status ? status : all_done();
 }

@@ -1,0 +1,74 @@
+# One door to everything. Generated files live in build/.
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+PYTHON ?= python3
+VENV := build/venv
+BIN := $(CURDIR)/$(VENV)/bin
+COLLECTION := build/collections/ansible_collections/gpufleet/mig
+SIMULATOR := build/simulator
+PYTEST_WORKERS ?= $(shell nproc)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv simulator demo demo-down test bench prove picture changelog clean
+
+help:
+	@echo 'make demo        partition a small fleet of simulated GPUs (make demo-down ends it)'
+	@echo 'make test        every test, one summary (TESTS=tests/unit for a part)'
+	@echo 'make bench       what a run costs: a table, no pass or fail'
+	@echo 'make venv        the development environment, build/venv'
+	@echo 'make simulator   the simulated GPUs, build/simulator'
+	@echo 'make picture     docs/picture.svg, drawn from the demo (which it starts anew)'
+	@echo 'make changelog   CHANGELOG.md from changelogs/fragments'
+	@echo 'make clean       end the demo and remove build'
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "gpufleet.mig needs Python 3.10 or later on this machine; $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/.demo: requirements-demo.txt | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-demo.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Ansible finds a collection by its folder's name.
+$(COLLECTION):
+	mkdir -p $(@D)
+	ln -sfn $(CURDIR) $@
+
+venv: $(VENV)/.dev $(COLLECTION)
+
+# A C compiler from PyPI where the machine has none.
+simulator: $(VENV)/.demo
+	@command -v "$${CC:-cc}" >/dev/null || $(BIN)/python -c 'import ziglang' 2>/dev/null \
+	    || $(BIN)/pip install --quiet --disable-pip-version-check -r requirements-compiler.txt
+	@$(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)' PYTHON='$(BIN)/python'
+
+demo: $(VENV)/.demo $(COLLECTION) simulator
+	@$(BIN)/python demo/demo.py up
+
+demo-down:
+	@if [ -e build/demo ]; then $(BIN)/python demo/demo.py down; fi
+
+test: venv simulator
+	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -n $(PYTEST_WORKERS)
+
+bench: venv simulator
+	@$(BIN)/python tests/bench/bench.py
+
+prove: venv simulator
+	$(BIN)/python -m pytest tests -m prove
+
+picture: venv simulator
+	@ANSIBLE_FORCE_COLOR=1 $(BIN)/python demo/demo.py up
+	@$(BIN)/python demo/draw.py docs/picture.svg
+
+changelog: venv
+	PATH='$(BIN)':$$PATH $(BIN)/antsibull-changelog release --update-existing
+
+clean: demo-down
+	rm -rf build

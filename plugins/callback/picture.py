@@ -1,0 +1,83 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: picture
+type: aggregate
+short_description: A picture of every GPU's slices at the end of a run
+version_added: 0.1.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - At the end of a playbook run, draws the GPUs of each host that the run has read with M(gpufleet.mig.mig_facts).
+  - Each GPU is a row of memory slices with its GPU instances in them. Where a host was read more than once, the picture
+    shows what was there at the first reading and still is (kept) and what is new.
+  - A busy GPU instance is marked, and its processes are named.
+  - Colours follow Ansible's own settings, so they appear on a terminal only.
+options:
+  file:
+    description: Write the picture to this file instead of the terminal.
+    type: path
+    ini:
+      - section: gpufleet_mig_picture
+        key: file
+    env:
+      - name: GPUFLEET_MIG_PICTURE_FILE
+requirements:
+  - Enable it with C(callbacks_enabled = gpufleet.mig.picture) in the section C([defaults]) of C(ansible.cfg), or with
+    E(ANSIBLE_CALLBACKS_ENABLED).
+"""
+
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.color import ANSIBLE_COLOR
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.picture import LEGEND, draw, paint
+
+
+class CallbackModule(CallbackBase):
+    """Collects readings and results of changes while the playbook runs; draws when it has ended."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "gpufleet.mig.picture"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._readings = {}
+        self._disrupted = {}
+
+    def v2_runner_on_ok(self, result):
+        self._collect(result)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        self._collect(result)
+
+    def v2_playbook_on_stats(self, stats):
+        if not self._readings:
+            return
+        hosts = [paint(self._draw(host), ANSIBLE_COLOR) + "\n\n" for host in sorted(self._readings)]
+        picture = "".join(hosts) + LEGEND
+        path = self.get_option("file")
+        if path:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(picture + "\n")
+        else:
+            self._display.banner("GPUs")
+            self._display.display(picture)
+
+    def _draw(self, host):
+        readings = self._readings[host]
+        before = readings[0] if len(readings) > 1 else None
+        return draw(host, readings[-1], before, self._disrupted[host])
+
+    def _collect(self, result):
+        data = result._result
+        host = result._host.get_name()
+        facts = (data.get("ansible_facts") or {}).get("mig")
+        if isinstance(facts, dict) and "gpus" in facts:
+            self._readings.setdefault(host, []).append(facts)
+        self._disrupted.setdefault(host, []).extend(data.get("disrupted") or ())

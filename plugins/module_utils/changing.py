@@ -1,0 +1,52 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What mig_mode and mig_instances share: from their options to a Change, through one NVML session."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+import uuid
+
+from .host_state import HostState
+from .nvml import Session
+from .results import journal_record
+from .transaction import Options, change, rehearse
+
+
+def run(params, check_mode, decide, leave_pending=False):
+    """Change the host, or in check mode and for a rehearsal only plan to. Returns a Change.
+
+    ``params`` are the module's options, ``decide(session, snapshot)`` a decision of host_planner. Raises MigError.
+    """
+    with Session() as session:
+
+        def decide_here(snapshot):
+            return decide(session, snapshot)
+
+        if check_mode or params["rehearse"]:
+            return rehearse(session, decide_here)
+        options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
+        return change(
+            session, decide_here, HostState(params["state_dir"]), params["lock_timeout"], options, _journal(params)
+        )
+
+
+def _journal(params):
+    """What makes journal records, or None where none are wanted; the records of one change share an id."""
+    if not params["journal"]:
+        return None
+    who = {
+        "change": str(uuid.uuid4()),
+        "user": getpass.getuser(),
+        "sudo_user": os.environ.get("SUDO_USER"),
+        "pid": os.getpid(),
+    }
+
+    def record(result):
+        return dict(journal_record(result), time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **who)
+
+    return record

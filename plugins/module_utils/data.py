@@ -1,0 +1,45 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Values of the model as the plain data that modules return, and layouts in the words of the layout option."""
+
+from __future__ import annotations
+
+
+def gpu_data(gpu):
+    """The three names of a GPU."""
+    return {"index": gpu.index, "uuid": gpu.uuid or None, "pci_address": gpu.pci_address or None}
+
+
+def placement_data(placement):
+    """A Placement as ``{start, size}``, or None."""
+    return placement and {"start": placement.start, "size": placement.size}
+
+
+def process_data(process):
+    """A Process as ``{pid, name, user}``."""
+    return dict(process._asdict())
+
+
+def mode_word(mode):
+    """A MIG mode in the words of nvidia-smi, None where there is none."""
+    return None if mode is None else "enabled" if mode else "disabled"
+
+
+def wanted_data(placed):
+    """A PlacedInstance in the words of the layout option."""
+    devices = sorted(placed.compute_instances)
+    inside = [{"profile": device.profile, "placement": device.start} for device in devices]
+    return {"profile": placed.profile, "placement": placed.start, "compute_instances": inside}
+
+
+def layout_entry(gpu, placed):
+    """The one layout entry that says exactly what a GPU has, so that it can be applied again.
+
+    ``placed`` are PlacedInstances, or None where MIG is off. The GPU is named by its UUID.
+    """
+    if placed is None:
+        return {"gpus": [gpu.uuid], "mig_enabled": False}
+    instances = [wanted_data(instance) for instance in sorted(placed)]
+    return {"gpus": [gpu.uuid], "mig_enabled": True, "instances": instances}

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What mig_facts returns: a Snapshot as plain data. Pure."""
+
+from __future__ import annotations
+
+from .data import gpu_data, layout_entry, mode_word, placement_data, process_data
+from .geometry import geometry_of
+
+
+def facts_of(snapshot, gather):
+    """The dict that becomes ``ansible_facts.mig``; what ``gather`` leaves out is None in it."""
+    return {
+        "driver_version": snapshot.driver_version,
+        "nvml_version": snapshot.nvml_version,
+        "cuda_version": snapshot.cuda_version,
+        "gpus": [_gpu(gpu, gather) for gpu in snapshot.gpus],
+        "incomplete": list(snapshot.incomplete),
+        "reason": snapshot.reason,
+    }
+
+
+def _gpu(gpu, gather):
+    data = gpu_data(gpu)
+    data["product"] = gpu.product or None
+    data["pci_device_id"] = None if gpu.pci_device_id is None else f"0x{gpu.pci_device_id:08X}"
+    data["minor"] = gpu.minor
+    data["memory_mib"] = gpu.memory_mib
+    data["mig_capable"] = None if gpu.problem else gpu.mig_capable
+    data["mig_mode"] = mode_word(gpu.mig_mode)
+    data["mig_mode_pending"] = mode_word(gpu.mig_mode_pending)
+    data["slices"] = {"memory": gpu.memory_slices or None, "compute": gpu.compute_slices or None}
+    data["profiles"] = data["instances"] = data["layout"] = data["free"] = data["processes"] = None
+    data["problem"] = gpu.problem
+    if gpu.problem:
+        return data
+    if "profiles" in gather:
+        data["profiles"] = [_profile(profile) for profile in gpu.profiles]
+    wants_processes = "processes" in gather
+    if wants_processes and not gpu.mig_mode:
+        data["processes"] = _processes(gpu.processes)
+    if "instances" in gather or wants_processes:
+        instances = gpu.visible_instances if gpu.instances is None else gpu.instances
+        data["instances"] = [_instance(instance, wants_processes) for instance in instances]
+        data["layout"] = _layout(gpu)
+        data["free"] = _free(gpu)
+    return data
+
+
+def _profile(profile):
+    return {
+        "name": profile.name,
+        "id": profile.id,
+        "slices": profile.slices,
+        "memory_mib": profile.memory_mib,
+        "multiprocessors": profile.multiprocessors,
+        "engines": dict(profile.engines._asdict()),
+        "placements": [placement_data(placement) for placement in profile.placements] or None,
+        "max": profile.max,
+    }
+
+
+def _instance(instance, wants_processes):
+    """A GpuInstance; ``processes`` are those of all its compute instances."""
+    inside = [
+        {
+            "id": device.id,
+            "profile": device.profile,
+            "placement": placement_data(device.placement),
+            "uuid": device.uuid,
+            "index": device.index,
+            "processes": _processes(device.processes) if wants_processes else None,
+        }
+        for device in instance.compute_instances
+    ]
+    lists = [device["processes"] for device in inside]
+    return {
+        "id": instance.id,
+        "profile": instance.profile,
+        "placement": placement_data(instance.placement),
+        "compute_instances": inside,
+        "processes": None if None in lists or not wants_processes else [one for each in lists for one in each],
+    }
+
+
+def _processes(processes):
+    return None if processes is None else [process_data(process) for process in processes]
+
+
+def _layout(gpu):
+    """A layout entry, None where the instances or their placements are not known."""
+    if not gpu.mig_capable:
+        return None
+    if not gpu.mig_mode:
+        return layout_entry(gpu, None)
+    devices = [device for instance in gpu.instances or () for device in instance.compute_instances]
+    if gpu.instances is None or any(device.placement is None for device in devices):
+        return None
+    return layout_entry(gpu, gpu.placed)
+
+
+def _free(gpu):
+    """{profile name: how many more fit}, None where the instances or the profiles' placements are not known."""
+    if not gpu.mig_mode:
+        return {}
+    if gpu.instances is None or not all(profile.placements for profile in gpu.profiles):
+        return None
+    return geometry_of(gpu.profiles).free(gpu.instances)

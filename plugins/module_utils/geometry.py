@@ -1,0 +1,236 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What fits on a GPU and inside a GPU instance, built from what the device says about itself.
+
+A set of GPU instances is legal when no two overlap, no profile exceeds its ``max``, and together they hold no more
+of an engine (decoder, encoder, JPEG, OFA) than the whole-GPU profile has; that last rule is why ``+me`` exists once
+per GPU and why only ``-me`` profiles fit beside ``+me.all``. Every subset of a legal set is legal, so a plan that
+destroys before it creates is legal after each step.
+
+Two integers hold a set's state: ``mask``, a bit for each memory slice that is taken, and ``usage``, a bit field for
+each profile's count and each engine's, each with a spare top bit so that one subtraction compares all fields with
+their limits.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .model import PlacedComputeInstance, compute_profiles_by_rule
+
+FIELD_BITS = 8
+FIELD_GUARD = 1 << (FIELD_BITS - 1)
+
+
+def _pack(values):
+    """Put small numbers into one integer, FIELD_BITS each, the first lowest."""
+    packed = 0
+    for position, value in enumerate(values):
+        packed |= value << (FIELD_BITS * position)
+    return packed
+
+
+def _mask(placement):
+    return ((1 << placement.size) - 1) << placement.start
+
+
+@lru_cache(maxsize=None)
+def geometry_of(profiles):
+    """The Geometry of a tuple of Profile, made once for all GPUs that are alike."""
+    return Geometry(profiles)
+
+
+class Geometry:
+    """The rules for GPU instances on one kind of GPU.
+
+    Takes the tuple of Profile that the device reports. Profiles are told apart by their position in ``profiles``,
+    which is sorted by id.
+    """
+
+    def __init__(self, profiles):
+        self.profiles = tuple(sorted(profiles, key=lambda profile: profile.id))
+        self.position = {profile.name: position for position, profile in enumerate(self.profiles)}
+        self.sizes = [profile.placements[0].size if profile.placements else 0 for profile in self.profiles]
+        self.placements = [
+            sorted((place.start, _mask(place)) for place in profile.placements) for profile in self.profiles
+        ]
+        largest = max(self.sizes, default=0)
+        whole = [profile.engines[1:] for profile, size in zip(self.profiles, self.sizes) if size == largest]
+        self.engines = tuple(max(counts) for counts in zip(*whole)) if whole else ()
+        self.limit = _pack([profile.max for profile in self.profiles] + list(self.engines))
+        self.guards = _pack([FIELD_GUARD] * (len(self.profiles) + len(self.engines)))
+        ones = [[int(i == position) for i in range(len(self.profiles))] for position in range(len(self.profiles))]
+        self.uses = [_pack(one + list(profile.engines[1:])) for one, profile in zip(ones, self.profiles)]
+        self._headroom = self.limit | self.guards
+        self._room = {}
+
+    def within_limits(self, usage):
+        """True where no profile's max and no engine is exceeded."""
+        return (self._headroom - usage) & self.guards == self.guards
+
+    def room(self, mask, usage):
+        """Sum of the sizes of every (profile, start) that could be created next, each taken alone."""
+        known = self._room.get((mask, usage))
+        if known is None:
+            known = 0
+            for use, size, placements in zip(self.uses, self.sizes, self.placements):
+                if self.within_limits(usage + use):
+                    known += size * sum(not mask & taken for _other, taken in placements)
+            self._room[mask, usage] = known
+        return known
+
+    def bits(self, position, start):
+        """The mask of a profile's placement at ``start``."""
+        return ((1 << self.sizes[position]) - 1) << start
+
+    def state(self, instances):
+        """(mask, usage) of GpuInstances or PlacedInstances; a profile the device does not list only takes slices."""
+        mask = usage = 0
+        for instance in instances:
+            mask |= _mask(getattr(instance, "placement", instance))
+            position = self.position.get(instance.profile)
+            usage += 0 if position is None else self.uses[position]
+        return mask, usage
+
+    def free(self, instances):
+        """How many more of each profile fit beside ``instances``, each profile taken alone: {profile name: count}."""
+        mask, usage = self.state(instances)
+        counts = {}
+        for position, profile in enumerate(self.profiles):
+            counts[profile.name] = 0
+            used, taken_mask = usage, mask
+            for _other, taken in self.placements[position]:
+                # Placements of one profile have one size and sorted starts, so taking the first that is free is
+                # exact.
+                if not taken_mask & taken and self.within_limits(used + self.uses[position]):
+                    taken_mask |= taken
+                    used += self.uses[position]
+                    counts[profile.name] += 1
+        return counts
+
+    def completions(self, mask, usage, wishes):
+        """Every way to add all of ``wishes`` to a state: an iterator of tuples of starts, in the order of the
+        wishes.
+
+        ``wishes`` are (position, start or None) in the order that ``ordered`` gives.
+        """
+        if not self.within_limits(usage + sum(self.uses[position] for position, _other in wishes)):
+            return iter(())
+        return ways(
+            mask,
+            wishes,
+            [[spot for spot in self.placements[position] if start in (None, spot[0])] for position, start in wishes],
+        )
+
+    def fits(self, wishes):
+        """True where all of ``wishes``, in any order, fit on an empty GPU."""
+        return next(self.completions(0, 0, self.ordered(wishes)), None) is not None
+
+    def ordered(self, wishes):
+        """Wishes in the order in which ``completions`` wants them: fixed ones first, then the largest."""
+        return sorted(wishes, key=lambda wish: (wish[1] is None, -self.sizes[wish[0]], wish))
+
+
+def compute_profiles_of(gpu, profile):
+    """What can be created inside a GPU instance of ``profile`` on ``gpu``: the device's word where it has one, else
+    the rule's.
+
+    Returns {name: ComputeProfile}.
+    """
+    known = gpu.compute_profiles.get(profile.name) or compute_profiles_by_rule(profile)
+    return {compute.name: compute for compute in known}
+
+
+def arrange(compute_profiles, existing, wanted):
+    """Fit wanted compute instances into one GPU instance, losing as little as can be of what exists.
+
+    ``existing`` is a tuple of (ComputeInstance, busy), ``wanted`` a tuple of WantedComputeInstance. Returns None
+    where they do not fit together, else (lost busy ones, lost, lowest placements): two tuples of ComputeInstance
+    and a sorted tuple of PlacedComputeInstance. Best is: fewest busy lost, fewest lost, lowest placements.
+    """
+    best = None
+    for kept in _subsets_that_match(existing, wanted):
+        mask = sum(_mask(instance.placement) for instance, _other in kept)
+        missing = _without(wanted, kept)
+        if missing is None:
+            continue
+        placed = _lowest(compute_profiles, mask, missing)
+        if placed is None:
+            continue
+        lost = [pair for pair in existing if pair not in kept]
+        result = tuple(
+            sorted(placed + [PlacedComputeInstance(*instance.placement, instance.profile) for instance, _other in kept])
+        )
+        cost = (sum(busy for _other, busy in lost), len(lost), result)
+        if best is None or cost < best[0]:
+            best = (
+                cost,
+                tuple(instance for instance, busy in lost if busy),
+                tuple(instance for instance, _other in lost),
+            )
+    return None if best is None else (best[1], best[2], best[0][2])
+
+
+def _subsets_that_match(existing, wanted):
+    """Subsets of existing compute instances whose profiles occur often enough in ``wanted``."""
+    names = [want.profile for want in wanted]
+    subsets = [()]
+    for pair in existing:
+        subsets += [
+            (*chosen, pair)
+            for chosen in subsets
+            if sum(other.profile == pair[0].profile for other, _other in chosen) < names.count(pair[0].profile)
+        ]
+    return subsets
+
+
+def _without(wanted, kept):
+    """Wanted compute instances that ``kept`` do not provide, or None if one of kept is not wanted.
+
+    Those with a required start are matched first.
+    """
+    missing = list(wanted)
+    for instance, _other in kept:
+        matches = [
+            want
+            for want in missing
+            if want.profile == instance.profile and want.start in (None, instance.placement.start)
+        ]
+        if not matches:
+            return None
+        missing.remove(min(matches, key=lambda want: want.start is None))
+    return missing
+
+
+def _lowest(compute_profiles, mask, missing):
+    """Place missing compute instances beside ``mask`` as low as can be: a list of PlacedComputeInstance, or None."""
+    order = sorted(missing, key=lambda want: (want.start is None, -compute_profiles[want.profile].slices, want.profile))
+    profiles = [compute_profiles[want.profile] for want in order]
+    spots = [
+        [(place.start, _mask(place)) for place in profile.placements if want.start in (None, place.start)]
+        for want, profile in zip(order, profiles)
+    ]
+    found = (
+        sorted(PlacedComputeInstance(start, profile.slices, profile.name) for start, profile in zip(starts, profiles))
+        for starts in ways(mask, order, spots)
+    )
+    return min(found, default=None)
+
+
+def ways(mask, wishes, spots, at=0, after=-1):
+    """Every way to give each of ``wishes`` one of its ``spots`` so that none overlap each other or ``mask``.
+
+    ``spots[i]`` lists the (start, mask) that wishes[i] may take. Equal wishes must be adjacent; being
+    interchangeable they get ascending starts only. Yields tuples of starts, from wish ``at`` on, whose start lies
+    past ``after``.
+    """
+    if at == len(wishes):
+        yield ()
+        return
+    alike = wishes[at] in wishes[at + 1 : at + 2]
+    for start, taken in spots[at]:
+        if start > after and not mask & taken:
+            for rest in ways(mask | taken, wishes, spots, at + 1, start if alike else -1):
+                yield (start, *rest)

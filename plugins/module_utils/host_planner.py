@@ -1,0 +1,102 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Decides for a whole host: Snapshot + layout -> (a Plan or a Refusal for each GPU that the layout names,
+warnings). Pure.
+
+Here a GPU is refused for what it is in, a mode, a driver, a lack of permission, before planner.py looks at its
+instances.
+"""
+
+from __future__ import annotations
+
+from .errors import what_to_do
+from .layout import resolve_layout
+from .model import Plan, Refusal
+from .planner import plan_instances, plan_mode
+
+
+def decide_instances(snapshot, entries, keep=(), rehearsing=False, can_place=True):
+    """Decide on the GPU and compute instances that layout ``entries`` (validated) want.
+
+    ``keep`` are MIG device UUIDs that must not go. ``rehearsing`` takes a GPU with MIG off for one that is on and
+    empty, as it will be once mig_mode has run. ``can_place`` says whether the driver creates GPU instances at given
+    placements (R460 and later). Returns (decisions, warnings).
+    """
+    decisions, warnings = [], _problems(snapshot)
+    for gpu, layout in resolve_layout(entries, snapshot.gpus):
+        if not layout.mig_enabled:
+            continue
+        refusal = _unreadable(gpu) or (None if can_place else _old_driver(gpu, snapshot))
+        if not refusal and not (gpu.mig_mode and gpu.mig_mode_pending):
+            if not rehearsing:
+                refusal = _mode_is_off(gpu)
+            elif not gpu.mig_mode:
+                warnings.append(f"{gpu.name}: MIG mode is off; it was planned as on and empty.")
+                gpu = gpu._replace(mig_mode=True, mig_mode_pending=True, instances=())
+                if not any(profile.placements for profile in gpu.profiles):
+                    warnings.append(
+                        f"{gpu.name}: this driver tells profiles only while MIG mode is on, so its instances "
+                        "could not be planned yet."
+                    )
+                    decisions.append(Plan(gpu))
+                    continue
+        decisions.append(refusal or plan_instances(gpu, layout, frozenset(keep)))
+    known = {
+        device.uuid
+        for gpu in snapshot.gpus
+        for instance in gpu.instances or ()
+        for device in instance.compute_instances
+    }
+    gone = [uuid for uuid in keep if uuid not in known]
+    if gone:
+        warnings.append(f"keep names MIG devices that are not there (any more): {', '.join(gone)}.")
+    return decisions, warnings
+
+
+def decide_modes(snapshot, entries, reset=True, pending=False):
+    """Decide on the MIG mode that layout ``entries`` (validated) want; the other arguments are plan_mode's."""
+    return [
+        _unreadable(gpu) or plan_mode(gpu, layout.mig_enabled, reset, pending)
+        for gpu, layout in resolve_layout(entries, snapshot.gpus)
+    ], _problems(snapshot)
+
+
+def _problems(snapshot):
+    """Nobody can tell whether a GPU without an answer is MIG-capable, so `all` passes it by; that must be said."""
+    return [f"{gpu.name} was left alone: {gpu.problem}" for gpu in snapshot.gpus if gpu.problem]
+
+
+def _unreadable(gpu):
+    if gpu.instances is not None:
+        return None
+    return Refusal(
+        gpu,
+        "permission",
+        f"{gpu.name}: this user may not list its GPU instances, so nothing was changed. {what_to_do('permission')}",
+    )
+
+
+def _old_driver(gpu, snapshot):
+    """R450 creates GPU instances wherever it likes, so a plan could not be kept."""
+    return Refusal(
+        gpu,
+        "unsupported",
+        f"{gpu.name}: driver {snapshot.driver_version} cannot create a GPU instance at a given placement, "
+        "so its instances are only read. Install R460 or later.",
+    )
+
+
+def _mode_is_off(gpu):
+    if gpu.mig_mode == gpu.mig_mode_pending:
+        what = "MIG mode is off"
+    else:
+        now, then = ("on", "off") if gpu.mig_mode else ("off", "on")
+        what = f"MIG mode is {now} and will be {then} after the next reset"
+    return Refusal(
+        gpu,
+        "mig_mode",
+        f"{gpu.name}: {what}, so its instances cannot be changed. Run gpufleet.mig.mig_mode with "
+        "state: enabled (or with this layout) first.",
+    )

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What the collection keeps on a host, in ``state_dir``: a lock, so that one change runs at a time, and a journal
+of changes.
+
+The hardware is the only state that decides anything; the journal is for people, for going back, and for seeing that
+a run was killed. It holds two JSON lines a change, ``begin`` before the first step and ``end`` after the last,
+joined by an id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+
+from .errors import MigError
+
+
+def default_state_dir():
+    """/var/lib/gpufleet-mig for root, the user's XDG state directory otherwise."""
+    if os.geteuid() == 0:
+        return "/var/lib/gpufleet-mig"
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "gpufleet-mig")
+
+
+class HostState:
+    """The state directory of a host.
+
+    Everything here raises MigError naming the path when it does not exist and cannot be made, or cannot be written.
+    """
+
+    def __init__(self, path=None):
+        self.path = path or default_state_dir()
+        self.journal = os.path.join(self.path, "journal.jsonl")
+
+    @contextlib.contextmanager
+    def lock(self, timeout):
+        """Hold the host's lock; another run is waited for ``timeout`` seconds, then MigError says who holds it."""
+        path = os.path.join(self.path, "lock")
+        with self._writable():
+            os.makedirs(self.path, mode=0o755, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + timeout
+            while not _try_lock(lock):
+                if time.monotonic() >= deadline:
+                    holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+                    raise MigError(
+                        f"Another change of this host's GPUs is running (process {holder} holds {path}) and did "
+                        f"not end within lock_timeout, {timeout} s. Nothing was changed. Wait for it, or raise that."
+                    )
+                time.sleep(0.05)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(lock)
+
+    def write(self, record):
+        """Append one record, a dict of plain values, to the journal and see it on disk."""
+        line = json.dumps(record, sort_keys=True) + "\n"
+        with self._writable():
+            journal = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            try:
+                _end_line(journal, self.journal)
+                if os.write(journal, line.encode()) != len(line.encode()):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(journal)
+            finally:
+                os.close(journal)
+
+    def read(self):
+        """The journal's records, oldest first, without a line that a crash cut short; none where none can be read."""
+        records = []
+        try:
+            with open(self.journal, encoding="utf-8") as journal:
+                for line in journal:
+                    with contextlib.suppress(ValueError):
+                        records.append(json.loads(line))
+        except OSError:
+            return []
+        return records
+
+    def interrupted(self):
+        """The last change if it began and never ended: its ``begin`` record, else None."""
+        records = self.read()
+        return records[-1] if records and records[-1].get("event") == "begin" else None
+
+    @contextlib.contextmanager
+    def _writable(self):
+        try:
+            yield
+        except OSError as error:
+            raise MigError(
+                f"The state directory {self.path} cannot be written: {error.strerror}. Nothing was changed. "
+                "Give this user write access to it, make room, or name another with state_dir."
+            ) from error
+
+
+def _try_lock(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        return False
+    return True
+
+
+def _end_line(journal, path):
+    """Close a line that a crash cut short, so that the next record starts on a line of its own."""
+    if os.fstat(journal).st_size:
+        with open(path, "rb") as written:
+            written.seek(-1, os.SEEK_END)
+            if written.read(1) != b"\n":
+                os.write(journal, b"\n")

@@ -1,0 +1,311 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The layout language: from what a user writes to one GpuLayout per GPU, and from what is on a GPU back to an entry.
+
+Nothing here asks whether a profile exists on a GPU or fits there: that is the planner's business.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from .model import PROFILE_NAME, GpuLayout, WantedComputeInstance, WantedInstance
+from .selectors import LayoutError, Selector, as_list, find_gpus, in_order, parse_selectors, require_mig_capable, shown
+
+DEVICE_ID = re.compile(r"0x[0-9a-f]{1,8}|[0-9]{1,10}", re.IGNORECASE)
+WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
+TRUE = ("true", "yes", "on", "y", "t", "1")
+FALSE = ("false", "no", "off", "n", "f", "0")
+NAMES_GPUS, NAMES_PRODUCT, NAMES_ALL = 2, 1, 0
+
+
+class Entry(NamedTuple):
+    """One checked entry of a layout; ``gpus`` is None for ``all``, ``prefix`` is how messages begin."""
+
+    prefix: str
+    gpus: tuple[Selector, ...] | None
+    product: str | None
+    pci_device_ids: tuple[int, ...] | None
+    layout: GpuLayout
+
+    @property
+    def rank(self):
+        """The entry of the highest rank has the say over a GPU."""
+        if self.gpus is not None:
+            return NAMES_GPUS
+        return NAMES_ALL if self.product is None and self.pci_device_ids is None else NAMES_PRODUCT
+
+    def is_about(self, gpu):
+        """True where product and device id, if given, are those of this Gpu."""
+        return (self.product is None or fnmatchcase(gpu.product.lower(), self.product.lower())) and (
+            self.pci_device_ids is None or gpu.pci_device_id in self.pci_device_ids
+        )
+
+
+def short_form(gpus, instances):
+    """The layout that the options ``gpus`` and ``instances`` stand for; its messages want ``prefix=""``."""
+    return [{"gpus": gpus, "instances": instances}]
+
+
+def validate_layout(entries, prefix="layout[{}]."):
+    """Say everything that can be said about a layout without hardware.
+
+    :param entries: the list that a user writes; a key whose value is None counts as absent
+    :param prefix: how messages call an entry, with ``{}`` for its number
+    :returns: a tuple of Entry
+    :raises LayoutError: naming the place, what was expected and what to do
+    """
+    if not isinstance(entries, (list, tuple)):
+        raise LayoutError(f"layout: expected a list of entries, got {shown(entries)}")
+    return tuple(_parse_entry(entry, prefix.format(number)) for number, entry in enumerate(entries))
+
+
+def resolve_layout(entries, gpus):
+    """Decide which entry has the say over which GPU.
+
+    One naming the GPU comes before one naming its product or device id, and that before plain ``all``.
+
+    :param entries: what validate_layout returns
+    :param gpus: the Gpu values of this host
+    :returns: a tuple of (Gpu, GpuLayout) in index order, without the GPUs that no entry is about
+    :raises LayoutError: for GPUs that are named and absent or not MIG-capable, and for two entries of equal rank about
+        one GPU
+    """
+    chosen = {}
+    for entry in entries:
+        for gpu in _gpus_of(entry, gpus):
+            other = chosen.setdefault((gpu.index, entry.rank), entry)
+            if other is not entry:
+                raise LayoutError(
+                    f"{other.prefix.rstrip('.')} and {entry.prefix.rstrip('.')} both claim {gpu.name} with equal right;"
+                    " let only one of them be about it"
+                )
+    best = {index: chosen[index, rank].layout for index, rank in sorted(chosen)}
+    return tuple((gpu, best[gpu.index]) for gpu in in_order(gpus) if gpu.index in best)
+
+
+def _gpus_of(entry, gpus):
+    """The GPUs an entry is about; on a host without its product, the GPUs that it names need not be there."""
+    fitting = [gpu for gpu in gpus if entry.is_about(gpu)]
+    if entry.gpus is None:
+        return [gpu for gpu in fitting if gpu.mig_capable]
+    if not fitting and entry._replace(gpus=None).rank == NAMES_PRODUCT:
+        return []
+    found = [(gpu, selector) for gpu, selector in find_gpus(entry.gpus, gpus) if entry.is_about(gpu)]
+    require_mig_capable(found, gpus)
+    return [gpu for gpu, _selector in found]
+
+
+def _parse_entry(entry, prefix):
+    check_keys(entry, ("gpus", "product", "pci_device_id", "mig_enabled", "instances"), prefix.rstrip("."))
+    product = entry.get("product")
+    if product is not None:
+        check_product(product, prefix + "product")
+    device_ids = entry.get("pci_device_id")
+    if device_ids is not None:
+        device_ids = parse_device_ids(device_ids, prefix + "pci_device_id")
+    enabled = entry.get("mig_enabled")
+    enabled = True if enabled is None else parse_boolean(enabled, prefix + "mig_enabled")
+    instances = entry.get("instances")
+    if not enabled:
+        if instances:
+            raise LayoutError(f"{prefix}instances: MIG instances need mig_enabled: true; remove one of the two")
+        layout = GpuLayout(mig_enabled=False)
+    elif instances is None:
+        raise LayoutError(f"{prefix}instances: missing; write {{}} for MIG on and no instances, or mig_enabled: false")
+    elif isinstance(instances, dict):
+        layout = GpuLayout(counts=parse_counts(instances, prefix + "instances"))
+    elif isinstance(instances, (list, tuple)):
+        layout = GpuLayout(instances=_parse_instances(instances, prefix + "instances"))
+    else:
+        raise LayoutError(
+            f"{prefix}instances: expected counts such as {{1g.5gb: 7}} or a list of instances, got {shown(instances)}"
+        )
+    return Entry(prefix, parse_selectors(entry.get("gpus"), prefix + "gpus"), product, device_ids, layout)
+
+
+def parse_counts(counts, where):
+    """MIG devices by profile name.
+
+    :returns: a tuple of (profile name, count), sorted, without zeros
+    :raises LayoutError: for what is not a profile name or not a count, and for one profile under two names
+    """
+    found = {}
+    for name, count in counts.items():
+        profile = parse_profile(name, where).name
+        if profile in found:
+            raise LayoutError(f"{where}: {profile} is counted under two names; write one sum")
+        found[profile] = parse_whole_number(count, f"{where}[{name!r}]", "a count, 0 or more")
+    return tuple(sorted((profile, count) for profile, count in found.items() if count))
+
+
+class ProfileName(NamedTuple):
+    """A profile name taken apart: ``1c.3g.20gb`` takes 1 of 3 compute slices; ``3c.3g.20gb`` is named ``3g.20gb``."""
+
+    name: str
+    gpu_instance: str
+    compute: int
+    slices: int
+
+
+def parse_profile(value, where):
+    """A ProfileName.
+
+    :raises LayoutError: where it is none, or takes more compute slices than there are
+    """
+    # No real name is long, and int() refuses numbers of thousands of digits in a way of its own.
+    found = PROFILE_NAME.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 40 else None
+    if found is None:
+        raise LayoutError(
+            f"{where}: expected a profile name such as 3g.20gb, 1c.3g.20gb or 1g.5gb+me, got {shown(value)};"
+            " nvidia-smi mig -lgip lists those of a GPU"
+        )
+    slices = int(found.group("slices"))
+    compute = int(found.group("compute") or slices)
+    outer = found.group("gpu_instance")
+    if compute > slices:
+        raise LayoutError(f"{where}: {found.group()} asks for {compute} compute slices, and {outer} has {slices}")
+    return ProfileName(outer if compute == slices else found.group(), outer, compute, slices)
+
+
+def _parse_instances(instances, where):
+    """The list form: a tuple of WantedInstance."""
+    wanted = []
+    for number, item in enumerate(instances):
+        here = f"{where}[{number}]"
+        item = _item(item, ("profile", "placement", "compute_instances"), here)
+        profile = parse_profile(item.get("profile"), here + ".profile")
+        if profile.name != profile.gpu_instance:
+            raise LayoutError(
+                f"{here}.profile: {profile.name} is a compute instance; write profile: {profile.gpu_instance}"
+                f" with compute_instances: [{profile.name}]"
+            )
+        computes = item.get("compute_instances")
+        if computes is None:
+            computes = (WantedComputeInstance(profile.name),)
+        else:
+            computes = _parse_compute_instances(computes, profile, here + ".compute_instances")
+        wanted.append(WantedInstance(profile.name, _parse_start(item, here), computes))
+    _check_starts(wanted, where)
+    return tuple(wanted)
+
+
+def _parse_compute_instances(items, outer, where):
+    """A tuple of WantedComputeInstance inside the GPU instance whose ProfileName is ``outer``."""
+    if not isinstance(items, (list, tuple)):
+        raise LayoutError(f"{where}: expected a list such as [1c.{outer.name}], or [] for none, got {shown(items)}")
+    wanted, taken = [], 0
+    for number, item in enumerate(items):
+        here = f"{where}[{number}]"
+        item = _item(item, ("profile", "placement"), here)
+        profile = parse_profile(item.get("profile"), here)
+        if profile.gpu_instance != outer.name:
+            raise LayoutError(
+                f"{here}: {profile.name} does not belong in a {outer.name}; its names end in {outer.name}"
+            )
+        taken += profile.compute
+        wanted.append(WantedComputeInstance(profile.name, _parse_start(item, here)))
+    if taken > outer.slices:
+        raise LayoutError(
+            f"{where}: they take {taken} compute slices, and {outer.name} has {outer.slices}; leave some out"
+        )
+    _check_starts(wanted, where)
+    return tuple(wanted)
+
+
+def _item(item, keys, where):
+    """An item of a list form as a mapping; a profile name alone stands for one."""
+    if isinstance(item, str):
+        return {"profile": item}
+    check_keys(item, keys, where)
+    if item.get("profile") is None:
+        raise LayoutError(f"{where}: profile is missing; write {{profile: 1g.5gb}} or the like")
+    return item
+
+
+def _parse_start(item, where):
+    start = item.get("placement")
+    return None if start is None else parse_whole_number(start, where + ".placement", "the first slice, such as 4")
+
+
+def _check_starts(wanted, where):
+    first = {}
+    for number, instance in enumerate(wanted):
+        if instance.start is not None and first.setdefault(instance.start, number) != number:
+            raise LayoutError(
+                f"{where}[{first[instance.start]}] and [{number}] both start at slice {instance.start}; move one"
+            )
+
+
+def check_keys(mapping, known, where):
+    """Refuse what is not a mapping, and keys that mean nothing there.
+
+    :raises LayoutError: with the nearest known key
+    """
+    if not isinstance(mapping, dict):
+        raise LayoutError(f"{where}: expected a mapping with {', '.join(known)}, got {shown(mapping)}")
+    for key in mapping:
+        if key not in known:
+            from difflib import get_close_matches  # not loaded otherwise, and good input does without
+
+            near = get_close_matches(str(key), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise LayoutError(f"{where}: unknown key {shown(key)}; {hint}")
+
+
+def check_product(value, where):
+    """Refuse a product that is no shell pattern.
+
+    :raises LayoutError: for an empty one too
+    """
+    try:
+        if isinstance(value, str) and value.strip():
+            fnmatchcase("", value.lower())
+            return
+    except re.error:  # "[z-a]", before Python 3.11
+        pass
+    raise LayoutError(f"{where}: expected a product name or a pattern such as 'NVIDIA A100*', got {shown(value)}")
+
+
+def parse_device_ids(value, where):
+    """PCI device and vendor ids: one or a list, each an int, a decimal or a 0x string.
+
+    :returns: a sorted tuple of int
+    :raises LayoutError: for an empty list, and for what is not an NVIDIA device
+    """
+    found = set()
+    for item in as_list(value) or [None]:
+        text = str(item).strip() if isinstance(item, (int, str)) else ""
+        number = int(text, 16 if text[:2].lower() == "0x" else 10) if DEVICE_ID.fullmatch(text) else 0
+        if number & 0xFFFF != 0x10DE or number > 0xFFFFFFFF:
+            raise LayoutError(
+                f"{where}: expected device and NVIDIA's vendor id in one, as 0x20B010DE, got {shown(item)}"
+            )
+        found.add(number)
+    return tuple(sorted(found))
+
+
+def parse_boolean(value, where):
+    """A bool from whatever Ansible takes for one.
+
+    :raises LayoutError: for anything else
+    """
+    text = str(value).strip().lower() if isinstance(value, (int, str)) else ""
+    if text in TRUE or text in FALSE:
+        return text in TRUE
+    raise LayoutError(f"{where}: expected true or false, got {shown(value)}")
+
+
+def parse_whole_number(value, where, expected):
+    """An int from an int or from the digits that a template leaves of one.
+
+    :raises LayoutError: for anything else, booleans and negative numbers among it
+    """
+    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if not WHOLE_NUMBER.fullmatch(text):
+        raise LayoutError(f"{where}: expected {expected}, got {shown(value)}")
+    return int(text)

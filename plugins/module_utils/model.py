@@ -1,0 +1,307 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The values that all rooms share: what is there (Snapshot), what is wanted (GpuLayout), what to do (Step, Plan).
+
+Everything here is immutable and knows neither NVML nor Ansible. Sizes of memory are MiB; starts and sizes of GPU
+instance placements are memory slices of the GPU, those of compute instance placements are compute slices of their
+GPU instance. NamedTuples, because typing is already loaded by every Ansible module and dataclasses are not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, NamedTuple, Optional, Tuple
+
+# [<C>c.]<G>g.<M>gb[+me|+gfx|+me.all|-me], the names of the MIG User Guide and of nvidia-smi mig -lgip / -lcip.
+PROFILE_NAME = re.compile(
+    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.[1-9][0-9]*gb(?:[+-][a-z]+(?:\.[a-z]+)*)?)$"
+)
+
+
+class Placement(NamedTuple):
+    """Where an instance sits: its first slice and how many it takes."""
+
+    start: int
+    size: int
+
+
+class Engines(NamedTuple):
+    """How many engines of each kind a profile has; GPU instances on one GPU compete for all but ``copy``."""
+
+    copy: int = 0
+    decoder: int = 0
+    encoder: int = 0
+    jpeg: int = 0
+    ofa: int = 0
+
+
+class Profile(NamedTuple):
+    """A GPU instance profile as one GPU offers it; ``max`` is how many the GPU holds at the most.
+
+    ``placements`` is empty where they were not asked for or the driver did not tell: without privilege, or with MIG
+    off.
+    """
+
+    name: str
+    id: int
+    slices: int
+    max: int
+    memory_mib: int
+    multiprocessors: int
+    engines: Engines
+    placements: Tuple[Placement, ...]
+
+
+class ComputeProfile(NamedTuple):
+    """A compute instance profile inside one GPU instance profile."""
+
+    name: str
+    id: int
+    slices: int
+    placements: Tuple[Placement, ...]
+
+
+class Process(NamedTuple):
+    """A process that uses a MIG device or a GPU; what is not known is None."""
+
+    pid: int
+    name: Optional[str] = None
+    user: Optional[str] = None
+
+
+class ComputeInstance(NamedTuple):
+    """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts
+    as busy.
+
+    ``placement`` is None only on R450 drivers, which do not tell it and under which nothing is changed.
+    """
+
+    id: int
+    profile: str
+    placement: Optional[Placement]
+    uuid: Optional[str] = None
+    index: Optional[int] = None
+    processes: Optional[Tuple[Process, ...]] = ()
+
+    @property
+    def busy(self):
+        """True where a process uses it, and where nobody can tell."""
+        return self.processes is None or bool(self.processes)
+
+
+class GpuInstance(NamedTuple):
+    """A GPU instance; one without compute instances is an orphan: it holds memory slices and no MIG device."""
+
+    id: int
+    profile: str
+    placement: Placement
+    compute_instances: Tuple[ComputeInstance, ...] = ()
+
+
+class Gpu(NamedTuple):
+    """One GPU as it was read.
+
+    ``mig_mode`` and ``mig_mode_pending`` are None on a GPU without MIG. ``instances`` is None where the caller may
+    not list GPU instances; only then ``visible_instances`` has those that hold MIG devices, without placements.
+    ``compute_profiles`` maps a GPU instance profile name to what the device offers inside it, known only for profiles
+    of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
+    be read. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say); then everything
+    that NVML had not told by then has its default.
+    """
+
+    index: int
+    uuid: str = ""
+    pci_address: str = ""
+    product: str = ""
+    pci_device_id: Optional[int] = None
+    minor: Optional[int] = None
+    memory_mib: Optional[int] = None
+    mode_needs_reset: bool = False
+    mig_mode: Optional[bool] = None
+    mig_mode_pending: Optional[bool] = None
+    memory_slices: int = 0
+    compute_slices: int = 0
+    profiles: Tuple[Profile, ...] = ()
+    compute_profiles: Dict[str, Tuple[ComputeProfile, ...]] = {}  # noqa: RUF012 - never changed, as all here
+    instances: Optional[Tuple[GpuInstance, ...]] = ()
+    visible_instances: Tuple[GpuInstance, ...] = ()
+    processes: Optional[Tuple[Process, ...]] = ()
+    problem: Optional[str] = None
+
+    @property
+    def mig_capable(self):
+        """True where NVML knows a MIG mode for it."""
+        return self.mig_mode is not None
+
+    @property
+    def placed(self):
+        """Its instances as a sorted tuple of PlacedInstance: what a Plan's target is compared with."""
+        return tuple(
+            sorted(
+                PlacedInstance(
+                    *instance.placement,
+                    instance.profile,
+                    tuple(
+                        sorted(
+                            PlacedComputeInstance(*device.placement, device.profile)
+                            for device in instance.compute_instances
+                        )
+                    ),
+                )
+                for instance in self.instances or ()
+            )
+        )
+
+    @property
+    def name(self):
+        """How messages call it: index, product, UUID and PCI address."""
+        known = ", ".join(fact for fact in (self.product, self.uuid, self.pci_address) if fact)
+        return f"GPU {self.index} ({known})" if known else f"GPU {self.index}"
+
+
+class Snapshot(NamedTuple):
+    """All that was read of a host.
+
+    ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU.
+    """
+
+    gpus: Tuple[Gpu, ...] = ()
+    driver_version: Optional[str] = None
+    nvml_version: Optional[str] = None
+    cuda_version: Optional[str] = None
+    incomplete: Tuple[str, ...] = ()
+    reason: Optional[str] = None
+
+
+class WantedComputeInstance(NamedTuple):
+    """A compute instance that a layout names; ``start`` is None where any placement will do."""
+
+    profile: str
+    start: Optional[int] = None
+
+
+class WantedInstance(NamedTuple):
+    """A GPU instance that a layout names, with exactly these compute instances."""
+
+    profile: str
+    start: Optional[int] = None
+    compute_instances: Tuple[WantedComputeInstance, ...] = ()
+
+
+class GpuLayout(NamedTuple):
+    """What one GPU should have: with MIG on either ``counts``, MIG devices by profile name, or ``instances``."""
+
+    mig_enabled: bool = True
+    counts: Optional[Tuple[Tuple[str, int], ...]] = None
+    instances: Optional[Tuple[WantedInstance, ...]] = None
+
+
+class PlacedComputeInstance(NamedTuple):
+    """A compute instance as a plan leaves it, comparable with what was read."""
+
+    start: int
+    size: int
+    profile: str
+
+
+class PlacedInstance(NamedTuple):
+    """A GPU instance as a plan leaves it, comparable with what was read."""
+
+    start: int
+    size: int
+    profile: str
+    compute_instances: Tuple[PlacedComputeInstance, ...] = ()
+
+
+SET_MIG_MODE = "set_mig_mode"
+RESET_GPU = "reset_gpu"
+DESTROY_COMPUTE_INSTANCE = "destroy_compute_instance"
+DESTROY_GPU_INSTANCE = "destroy_gpu_instance"
+CREATE_GPU_INSTANCE = "create_gpu_instance"
+CREATE_COMPUTE_INSTANCE = "create_compute_instance"
+
+
+class Step(NamedTuple):
+    """One NVML call (or one reset) on one GPU.
+
+    ``profile`` and ``placement`` are those of the instance acted on, ``profile_id`` what NVML calls that profile;
+    ``gpu_instance`` is the placement of the GPU instance around a compute instance, which tells it also before it
+    exists. Ids and ``uuid`` are known for what exists already.
+    """
+
+    action: str
+    gpu: Gpu
+    profile: Optional[str] = None
+    profile_id: Optional[int] = None
+    placement: Optional[Placement] = None
+    gpu_instance: Optional[Placement] = None
+    gpu_instance_id: Optional[int] = None
+    compute_instance_id: Optional[int] = None
+    uuid: Optional[str] = None
+    mig_enabled: Optional[bool] = None
+
+
+class Plan(NamedTuple):
+    """The ordered steps for one GPU and what they leave: ``mig_mode`` and ``target`` are what a verification must
+    find.
+
+    ``target`` is None where instances are not this plan's concern. ``kept`` and ``disrupted`` are MIG device UUIDs.
+    """
+
+    gpu: Gpu
+    steps: Tuple[Step, ...] = ()
+    mig_mode: Optional[bool] = None
+    target: Optional[Tuple[PlacedInstance, ...]] = None
+    kept: Tuple[str, ...] = ()
+    disrupted: Tuple[str, ...] = ()
+
+
+class Blocker(NamedTuple):
+    """A MIG device (or, with ``device`` None, a whole GPU) that stands in the way, and who holds it.
+
+    ``because`` is one of busy, kept, unreadable and in_use (held by somebody whom NVML does not name).
+    """
+
+    gpu: Gpu
+    because: str
+    device: Optional[ComputeInstance] = None
+    profile: Optional[str] = None
+    placement: Optional[Placement] = None
+    processes: Tuple[Process, ...] = ()
+
+
+class Refusal(NamedTuple):
+    """Why a layout cannot be reached on a GPU without harm.
+
+    ``kind`` is one of no_such_profile, impossible, busy, unsupported, permission. For busy, ``blockers`` is the
+    smallest set whose end lets the layout be reached and ``plan`` what would then follow. ``nearest`` is a layout
+    that would fit, in the words of the layout option, where one was looked for.
+    """
+
+    gpu: Gpu
+    kind: str
+    message: str
+    blockers: Tuple[Blocker, ...] = ()
+    plan: Optional[Plan] = None
+    nearest: Optional[object] = None
+
+
+def compute_profiles_by_rule(profile):
+    """Compute instance profiles of a GPU instance that does not exist yet, which no driver can be asked about.
+
+    Takes a Profile and returns a tuple of ComputeProfile, smallest first, the spanning one last. The rule holds for
+    all models of the MIG User Guide; ids are NVML_COMPUTE_INSTANCE_PROFILE_* of nvml.h. What it says is compared
+    with the device after creation.
+    """
+    ids = {1: 0, 2: 1, 3: 2, 4: 3, 7: 4, 8: 5, 6: 6}
+    aligned = {1: 1, 2: 2, 3: 4, 4: 4}
+    smaller = {2: (1,), 3: (1, 2), 4: (1, 2), 7: (1, 2, 3, 4)}
+    found = []
+    for slices in smaller.get(profile.slices, ()):
+        starts = range(0, profile.slices - slices + 1, aligned[slices])
+        name = f"{slices}c.{profile.name}"
+        found.append(ComputeProfile(name, ids[slices], slices, tuple(Placement(start, slices) for start in starts)))
+    spanning = ComputeProfile(profile.name, ids.get(profile.slices, 0), profile.slices, (Placement(0, profile.slices),))
+    return (*found, spanning)

@@ -1,0 +1,227 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The door to NVML: a session that reads Snapshots and executes Steps. The only room that imports pynvml.
+
+pynvml is imported when a session opens, so the modules load on hosts that lack it.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from ctypes import CDLL, byref
+
+from .errors import CODES, BindingMissing, DriverMissing, LibraryMissing, NvmlError
+from .model import (
+    CREATE_COMPUTE_INSTANCE,
+    CREATE_GPU_INSTANCE,
+    DESTROY_COMPUTE_INSTANCE,
+    DESTROY_GPU_INSTANCE,
+    RESET_GPU,
+    SET_MIG_MODE,
+)
+from .nvml_read import GATHER, Reader
+
+LIBRARY = "libnvidia-ml.so.1"
+# 12.550.52 is the first release that has all of: versioned profile info, compute instance placements, and process lists
+# v2 beside v3, without which drivers before R510 cannot tell who is busy.
+REQUIREMENT = "nvidia-ml-py>=12.550.52"
+REQUIRED_FUNCTIONS = ("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "nvmlDeviceGetMPSComputeRunningProcesses_v2")
+DRIVER_CODES = ("DRIVER_NOT_LOADED", "LIB_RM_VERSION_MISMATCH", "GPU_NOT_FOUND")
+
+
+class Session:
+    """One NVML session, used as a context manager.
+
+    Entering raises LibraryMissing, DriverMissing or BindingMissing (only where there is a library: without one there is
+    nothing to read, whatever the binding). Every method raises NvmlError for a call that the driver refuses.
+    """
+
+    def __enter__(self):
+        self._pynvml = import_binding()
+        self._open()
+        return self
+
+    def __exit__(self, *exception):
+        self._close()
+
+    def _open(self):
+        try:
+            self.call("nvmlInit")
+        except NvmlError as error:
+            if error.code == "LIBRARY_NOT_FOUND":
+                raise LibraryMissing() from None
+            if error.code in DRIVER_CODES:
+                raise DriverMissing(error.code) from None
+            raise
+        self._reader = Reader(self)
+
+    def _close(self):
+        with suppress(NvmlError):  # nothing is left to release, and an error here would hide the one that matters
+            self.call("nvmlShutdown")
+
+    def call(self, function, *arguments):
+        """Call a function of pynvml by name and return what it returns."""
+        try:
+            return getattr(self._pynvml, function)(*arguments)
+        except self._pynvml.NVMLError as error:
+            raise NvmlError(function, code_name(error.value)) from None
+
+    def call_raw(self, function, *arguments):
+        """Call a function of the library that pynvml does not wrap; the arguments are ctypes values."""
+        try:
+            self._pynvml._nvmlCheckReturn(self._pynvml._nvmlGetFunctionPointer(function)(*arguments))
+        except self._pynvml.NVMLError as error:
+            raise NvmlError(function, code_name(error.value)) from None
+
+    def ctype(self, name):
+        """A ctypes type of pynvml by its name."""
+        return getattr(self._pynvml, name)
+
+    def has(self, function):
+        """Whether the driver's library has this function."""
+        try:
+            self._pynvml._nvmlGetFunctionPointer(function)
+        except self._pynvml.NVMLError:
+            return False
+        return True
+
+    @property
+    def places_gpu_instances(self):
+        """Whether a GPU instance can be given a placement (R460 and later)."""
+        return self.has("nvmlDeviceCreateGpuInstanceWithPlacement")
+
+    @property
+    def places_compute_instances(self):
+        """Whether a compute instance can be given a placement (R525 and later)."""
+        return self.has("nvmlGpuInstanceCreateComputeInstanceWithPlacement")
+
+    def read(self, gather=GATHER, only=None):
+        """Read the host and return a Snapshot.
+
+        ``gather`` holds any of profiles, instances and processes (processes imply instances). ``only`` is None for all
+        GPUs, or a function that takes the tuple of Gpu, identified and with their MIG mode, and returns those to read.
+        A GPU that fails is in the Snapshot with its ``problem``; it does not keep the others from being read.
+        """
+        return self._reader.snapshot(gather, only)
+
+    def read_gpu(self, gpu):
+        """Read one GPU again and return a Gpu: mode, instances and processes; what cannot have changed is kept."""
+        return self._reader.gpu(gpu)
+
+    def execute(self, step):
+        """Execute one Step. Returns what it brought about:
+
+        ``{"activation": "SUCCESS" | "IN_USE" | "RESET_REQUIRED" | ...}`` for set_mig_mode,
+        ``{"gpu_instance_id": int}`` for create_gpu_instance,
+        ``{"gpu_instance_id": int, "compute_instance_id": int, "uuid": str or None}`` for create_compute_instance,
+        and {} for the others.
+        """
+        return ACTIONS[step.action](self, step)
+
+    def _set_mig_mode(self, step):
+        status = self.call("nvmlDeviceSetMigMode", self._handle(step), int(step.mig_enabled))
+        return {"activation": code_name(status)}
+
+    def _reset_gpu(self, step):
+        from .reset import reset_gpu
+
+        self._close()  # an open session is itself a client that holds the GPU
+        try:
+            reset_gpu(step.gpu.pci_address)
+        finally:
+            self._open()
+        return {}
+
+    def _destroy_compute_instance(self, step):
+        gpu_instance = self._gpu_instance(step)
+        instance = self.call("nvmlGpuInstanceGetComputeInstanceById", gpu_instance, step.compute_instance_id)
+        self.call("nvmlComputeInstanceDestroy", instance)
+        return {}
+
+    def _destroy_gpu_instance(self, step):
+        self.call("nvmlGpuInstanceDestroy", self._gpu_instance(step))
+        return {}
+
+    def _create_gpu_instance(self, step):
+        placement = self.ctype("c_nvmlGpuInstancePlacement_t")(*step.placement)
+        function = "nvmlDeviceCreateGpuInstanceWithPlacement"
+        instance = self.call(function, self._handle(step), step.profile_id, byref(placement))
+        return {"gpu_instance_id": self.call("nvmlGpuInstanceGetInfo", instance).id}
+
+    def _create_compute_instance(self, step):
+        gpu_instance = self._gpu_instance(step)
+        if self.places_compute_instances:
+            placement = self.ctype("c_nvmlComputeInstancePlacement_t")(*step.placement)
+            function = "nvmlGpuInstanceCreateComputeInstanceWithPlacement"
+            instance = self.call(function, gpu_instance, step.profile_id, byref(placement))
+        else:
+            instance = self.call("nvmlGpuInstanceCreateComputeInstance", gpu_instance, step.profile_id)
+        gpu_instance_id = self.call("nvmlGpuInstanceGetInfo", gpu_instance).id
+        compute_instance_id = self._reader.compute_instance_info(instance).id
+        return {
+            "gpu_instance_id": gpu_instance_id,
+            "compute_instance_id": compute_instance_id,
+            "uuid": self._reader.uuid_of(self._handle(step), gpu_instance_id, compute_instance_id),
+        }
+
+    def _handle(self, step):
+        return self._reader.handle(step.gpu)
+
+    def _gpu_instance(self, step):
+        """The handle of the GPU instance that a step acts on or in: by its id, or before that is known by placement."""
+        if step.gpu_instance_id is not None:
+            return self.call("nvmlDeviceGetGpuInstanceById", self._handle(step), step.gpu_instance_id)
+        placement = step.gpu_instance or step.placement
+        for instance, info, _profile in self._reader.gpu_instances(step.gpu):
+            if (info.placement.start, info.placement.size) == placement:
+                return instance
+        raise NvmlError(
+            "nvmlDeviceGetGpuInstances",
+            "NOT_FOUND",
+            f"{step.gpu.name} has no GPU instance at {placement.start}:{placement.size}.",
+        )
+
+
+ACTIONS = {
+    SET_MIG_MODE: Session._set_mig_mode,
+    RESET_GPU: Session._reset_gpu,
+    DESTROY_COMPUTE_INSTANCE: Session._destroy_compute_instance,
+    DESTROY_GPU_INSTANCE: Session._destroy_gpu_instance,
+    CREATE_GPU_INSTANCE: Session._create_gpu_instance,
+    CREATE_COMPUTE_INSTANCE: Session._create_compute_instance,
+}
+
+
+def code_name(value):
+    """The name of a return code without NVML_ERROR_; a number that nvml.h did not know reads UNKNOWN_123."""
+    if 0 <= value < len(CODES):
+        return CODES[value]
+    return "UNKNOWN" if value == 999 else f"UNKNOWN_{value}"
+
+
+def import_binding():
+    """Import pynvml and return it. Raises BindingMissing, or LibraryMissing where there is no NVML library to bind."""
+    try:
+        import pynvml
+    except ImportError:
+        try:
+            CDLL(LIBRARY)
+        except OSError:
+            raise LibraryMissing() from None
+        raise BindingMissing(REQUIREMENT, sys.executable) from None
+    if not all(hasattr(pynvml, function) for function in REQUIRED_FUNCTIONS):
+        raise BindingMissing(REQUIREMENT, sys.executable, (binding_version(), pynvml.__file__))
+    return pynvml
+
+
+def binding_version():
+    """The installed version of nvidia-ml-py as text."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("nvidia-ml-py")
+    except metadata.PackageNotFoundError:
+        return "unknown"

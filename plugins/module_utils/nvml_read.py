@@ -1,0 +1,411 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""How a Snapshot is read from NVML: the order and the protocols of the calls, which go through a Session."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_uint
+
+from .errors import NvmlError
+from .model import (
+    ComputeInstance,
+    ComputeProfile,
+    Engines,
+    Gpu,
+    GpuInstance,
+    Placement,
+    Profile,
+    Snapshot,
+    compute_profiles_by_rule,
+)
+from .processes import describe
+
+GATHER = ("profiles", "instances", "processes")
+# What NVML may keep from a caller, in the order in which Snapshot.incomplete names it.
+WITHHELD = ("memory", "profiles", "placements", "orphans", "free", "processes")
+AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE, the last one whose MIG mode changes by a reset
+PROFILE_INDEXES = (
+    64  # far beyond NVML_GPU_INSTANCE_PROFILE_COUNT, 0x12 in the newest header; the device ends the listing
+)
+SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
+MEDIA_PROFILES = (7, 8)  # NVML_GPU_INSTANCE_PROFILE_{1,2}_SLICE_REV1, the +me profiles that drivers without names know
+PROCESS_LISTS = (
+    "nvmlDeviceGetComputeRunningProcesses",
+    "nvmlDeviceGetGraphicsRunningProcesses",
+    "nvmlDeviceGetMPSComputeRunningProcesses",
+)
+
+
+class Reader:
+    """Reads GPUs through ``nvml`` (a Session); lives as long as the handles do and remembers what cannot change."""
+
+    def __init__(self, nvml):
+        self._nvml = nvml
+        self._handles = {}  # GPU UUID: handle
+        self._tables = {}  # (GPU UUID, MIG mode): tuple of Profile
+        self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of (ComputeProfile, how many fit)
+        self._info_version = 2
+        self._lists = {}  # process list function: its newest version that the library has, or None
+        self._withheld = set()
+
+    def snapshot(self, gather, only):
+        """Session.read."""
+        call = self._nvml.call
+        self._withheld.clear()
+        driver = call("nvmlSystemGetDriverVersion")
+        nvml = call("nvmlSystemGetNVMLVersion")
+        cuda = self._optional("nvmlSystemGetCudaDriverVersion_v2")
+        gpus = tuple(self._identify(index) for index in range(call("nvmlDeviceGetCount")))
+        reason = None if gpus else f"The NVIDIA driver {driver} finds no GPU."
+        if only is not None:
+            gpus = only(gpus)
+        gpus = tuple(self._detailed_or_problem(gpu, gather) for gpu in gpus)
+        return Snapshot(
+            gpus=gpus,
+            driver_version=driver,
+            nvml_version=nvml,
+            cuda_version=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
+            incomplete=tuple(name for name in WITHHELD if name in self._withheld),
+            reason=reason,
+        )
+
+    def gpu(self, gpu):
+        """Session.read_gpu."""
+        handle = self.handle(gpu)
+        mode, pending = self._mig_mode(handle)
+        minor = self._optional("nvmlDeviceGetMinorNumber", handle)
+        fresh = gpu._replace(mig_mode=mode, mig_mode_pending=pending, minor=minor, problem=None)
+        return self._detailed(fresh, GATHER)
+
+    def handle(self, gpu):
+        """The handle of a GPU, which may have another index by now."""
+        if gpu.uuid not in self._handles:
+            self._handles[gpu.uuid] = self._nvml.call("nvmlDeviceGetHandleByUUID", gpu.uuid)
+        return self._handles[gpu.uuid]
+
+    def _optional(self, function, *arguments):
+        """What a function returns, or None where this device or driver has no answer, or none for this caller."""
+        try:
+            return self._nvml.call(function, *arguments)
+        except NvmlError as error:
+            if error.kind not in ("unsupported", "permission"):
+                raise
+            return None
+
+    def _identify(self, index):
+        """The Gpu at an index with what names it and its MIG mode, or with its problem."""
+        call = self._nvml.call
+        known = {}
+        try:
+            handle = call("nvmlDeviceGetHandleByIndex", index)
+            known["uuid"] = call("nvmlDeviceGetUUID", handle)
+            self._handles[known["uuid"]] = handle
+            pci = call("nvmlDeviceGetPciInfo", handle)
+            known["pci_address"] = text(pci.busId)
+            known["pci_device_id"] = pci.pciDeviceId
+            known["product"] = call("nvmlDeviceGetName", handle)
+            known["minor"] = self._optional("nvmlDeviceGetMinorNumber", handle)
+            memory = self._optional("nvmlDeviceGetMemoryInfo", handle)
+            if memory is None:
+                self._withheld.add("memory")
+            else:
+                known["memory_mib"] = memory.total // (1024 * 1024)
+            mode, pending = self._mig_mode(handle)
+            if mode is not None:
+                architecture = self._optional("nvmlDeviceGetArchitecture", handle)
+                known["mode_needs_reset"] = architecture is None or architecture <= AMPERE
+                known["mig_mode"], known["mig_mode_pending"] = mode, pending
+        except NvmlError as error:
+            return Gpu(index, problem=str(error), **known)
+        return Gpu(index, **known)
+
+    def _mig_mode(self, handle):
+        """(current, pending) as bools, or (None, None) on a GPU or driver without MIG."""
+        try:
+            current, pending = self._nvml.call("nvmlDeviceGetMigMode", handle)
+        except NvmlError as error:
+            if error.kind != "unsupported":
+                raise
+            return None, None
+        return bool(current), bool(pending)
+
+    def _detailed_or_problem(self, gpu, gather):
+        if gpu.problem:
+            return gpu
+        try:
+            return self._detailed(gpu, gather)
+        except NvmlError as error:
+            return gpu._replace(problem=str(error))
+
+    def _detailed(self, gpu, gather):
+        """The identified Gpu with its profiles, instances and processes as far as they are asked for."""
+        handle = self._handles[gpu.uuid]
+        wants_processes = "processes" in gather
+        facts = {"profiles": (), "compute_profiles": {}, "instances": (), "visible_instances": (), "processes": ()}
+        if gpu.mig_capable and gather:
+            profiles = self._table(gpu, gpu.mig_mode)
+            facts["profiles"] = profiles
+            facts["compute_slices"] = max((profile.slices for profile in profiles), default=0)
+            ends = (place.start + place.size for profile in profiles for place in profile.placements)
+            facts["memory_slices"] = max(ends, default=0)
+        if gpu.mig_mode and ("instances" in gather or wants_processes):
+            devices = self._mig_devices(handle)
+            try:
+                facts["instances"] = self._instances(gpu, devices, wants_processes)
+                facts["compute_profiles"] = self._compute_profiles(gpu, facts["instances"])
+            except NvmlError as error:
+                if error.kind != "permission":
+                    raise
+                self._withheld.update(("placements", "orphans", "free"))
+                facts["instances"] = None
+                facts["visible_instances"] = self._visible_instances(devices, wants_processes)
+        elif not gpu.mig_mode and wants_processes:
+            facts["processes"] = self._processes(handle)
+        return gpu._replace(**facts)
+
+    # GPU instance profiles
+
+    def _table(self, gpu, mig_mode):
+        """All Profiles of a GPU, asked for once; what the driver answers may depend on the MIG mode."""
+        key = (gpu.uuid, mig_mode)
+        if key not in self._tables:
+            self._tables[key] = tuple(self._profiles(gpu))
+        return self._tables[key]
+
+    def _profiles(self, gpu):
+        handle = self.handle(gpu)
+        for index, info in self._infos("nvmlDeviceGetGpuInstanceProfileInfo", handle):
+            if self._info_version == 2:
+                name = profile_name(info)
+            elif gpu.memory_mib is None:
+                self._withheld.add("profiles")
+                return
+            else:
+                name = profile_name_by_rule(info.sliceCount, info.memorySizeMB, gpu.memory_mib, index in MEDIA_PROFILES)
+            yield Profile(
+                name,
+                info.id,
+                info.sliceCount,
+                info.instanceCount,
+                info.memorySizeMB,
+                info.multiprocessorCount,
+                Engines(info.copyEngineCount, info.decoderCount, info.encoderCount, info.jpegCount, info.ofaCount),
+                self._placements(handle, info.id),
+            )
+
+    def _infos(self, function, handle, *arguments):
+        """Yield (index, info) of all profiles that a device offers.
+
+        Indexes are tried one by one: NOT_SUPPORTED means that this device lacks the profile, INVALID_ARGUMENT that the
+        driver knows no further ones. A driver without versioned info is asked for version 1, which has no names.
+        """
+        for index in range(PROFILE_INDEXES):
+            try:
+                info = self._profile_info(function, handle, index, *arguments)
+            except NvmlError as error:
+                if error.code == "NOT_SUPPORTED":
+                    continue
+                if error.code == "INVALID_ARGUMENT":
+                    return
+                raise
+            yield index, info
+
+    def _profile_info(self, function, *arguments):
+        if self._info_version == 2:
+            try:
+                return self._nvml.call(function, *arguments)
+            except NvmlError as error:
+                if error.code not in ("FUNCTION_NOT_FOUND", "ARGUMENT_VERSION_MISMATCH"):
+                    raise
+                self._info_version = 1
+        return self._nvml.call(function, *arguments, 1)
+
+    def _placements(self, handle, profile_id):
+        """All placements of a GPU instance profile, whether taken or not; () where the driver does not tell."""
+        function = "nvmlDeviceGetGpuInstancePossiblePlacements"
+        kind = self._nvml.ctype("c_nvmlGpuInstancePlacement_t")
+        try:
+            if self._nvml.has(function + "_v2"):
+                return self._listed_placements(function, kind, handle, profile_id)
+            # Before R470 the count is output only and there is no asking for it first.
+            count, array = c_uint(), (kind * PROFILE_INDEXES)()
+            self._nvml.call_raw(function, handle, c_uint(profile_id), array, byref(count))
+            return as_placements(array, count)
+        except NvmlError as error:
+            if error.kind == "permission":
+                self._withheld.update(("placements", "free"))
+            elif error.kind != "unsupported":
+                raise
+            return ()
+
+    def _listed_placements(self, function, kind, handle, profile_id):
+        """Placements from a function that answers a NULL array with SUCCESS and the count."""
+        count = c_uint()
+        self._nvml.call(function, handle, profile_id, None, byref(count))
+        array = (kind * count.value)()
+        if count.value:
+            self._nvml.call(function, handle, profile_id, array, byref(count))
+        return as_placements(array, count)
+
+    # Instances
+
+    def gpu_instances(self, gpu):
+        """Yield (handle, info, Profile) of every GPU instance, with or without compute instances; MIG must be on."""
+        kind = self._nvml.ctype("c_nvmlGpuInstance_t")
+        for profile in self._table(gpu, True):
+            for instance in self._listed("nvmlDeviceGetGpuInstances", kind, self.handle(gpu), profile.id, profile.max):
+                yield instance, self._nvml.call("nvmlGpuInstanceGetInfo", instance), profile
+
+    def _listed(self, function, kind, parent, profile_id, most):
+        """The handles that a list function gives; the profile says how many there may be, the count is output only."""
+        count, array = c_uint(), (kind * max(most, 1))()
+        self._nvml.call(function, parent, profile_id, array, byref(count))
+        return array[: count.value]
+
+    def _instances(self, gpu, devices, wants_processes):
+        found = []
+        for handle, info, profile in self.gpu_instances(gpu):
+            inside = self._compute_instances(gpu, handle, info.id, profile, devices, wants_processes)
+            found.append(GpuInstance(info.id, profile.name, as_placement(info.placement), inside))
+        return tuple(sorted(found, key=lambda instance: instance.placement))
+
+    def _compute_instances(self, gpu, gpu_instance, gpu_instance_id, profile, devices, wants_processes):
+        kind = self._nvml.ctype("c_nvmlComputeInstance_t")
+        found = []
+        for compute_profile, most in self._compute_table(gpu, gpu_instance, profile):
+            listed = self._listed("nvmlGpuInstanceGetComputeInstances", kind, gpu_instance, compute_profile.id, most)
+            for instance in listed:
+                info = self.compute_instance_info(instance)
+                device, uuid, index = devices.get((gpu_instance_id, info.id), (None, None, None))
+                processes = ()
+                if wants_processes:
+                    processes = self._processes(device) if device else None
+                placement = as_placement(info.placement) if info.placement.size else None
+                found.append(ComputeInstance(info.id, compute_profile.name, placement, uuid, index, processes))
+        return tuple(sorted(found, key=lambda instance: (instance.placement or (), instance.id)))
+
+    def compute_instance_info(self, instance):
+        """The info of a compute instance; R450 leaves its placement empty."""
+        if self._nvml.has("nvmlComputeInstanceGetInfo_v2"):
+            return self._nvml.call("nvmlComputeInstanceGetInfo_v2", instance)
+        info = self._nvml.ctype("c_nvmlComputeInstanceInfo_t")()
+        self._nvml.call_raw("nvmlComputeInstanceGetInfo", instance, byref(info))
+        return info
+
+    def _compute_table(self, gpu, gpu_instance, profile):
+        """What such a GPU instance offers, asked for once: a tuple of (ComputeProfile, how many fit)."""
+        key = (gpu.uuid, profile.name)
+        if key not in self._compute_tables:
+            self._compute_tables[key] = tuple(self._compute_infos(gpu_instance, profile))
+        return self._compute_tables[key]
+
+    def _compute_infos(self, gpu_instance, profile):
+        by_rule = {known.slices: known.placements for known in compute_profiles_by_rule(profile)}
+        function = "nvmlGpuInstanceGetComputeInstancePossiblePlacements"
+        tells_placements = self._nvml.has(function)
+        kind = self._nvml.ctype("c_nvmlComputeInstancePlacement_t")
+        for _index, info in self._infos("nvmlGpuInstanceGetComputeInstanceProfileInfo", gpu_instance, SHARED):
+            if self._info_version == 2:
+                name = profile_name(info)
+            else:
+                name = profile.name if info.sliceCount == profile.slices else f"{info.sliceCount}c.{profile.name}"
+            if tells_placements:
+                placements = self._listed_placements(function, kind, gpu_instance, info.id)
+            else:
+                placements = by_rule.get(info.sliceCount, ())
+            yield ComputeProfile(name, info.id, info.sliceCount, placements), info.instanceCount
+
+    def _compute_profiles(self, gpu, instances):
+        names = sorted({instance.profile for instance in instances})
+        return {name: tuple(found for found, _most in self._compute_tables[gpu.uuid, name]) for name in names}
+
+    # MIG devices and processes
+
+    def _mig_devices(self, handle):
+        """{(GPU instance id, compute instance id): (handle, UUID, index)}; MIG device indexes may have holes."""
+        call = self._nvml.call
+        found = {}
+        for index in range(call("nvmlDeviceGetMaxMigDeviceCount", handle)):
+            try:
+                device = call("nvmlDeviceGetMigDeviceHandleByIndex", handle, index)
+                ids = call("nvmlDeviceGetGpuInstanceId", device), call("nvmlDeviceGetComputeInstanceId", device)
+                found[ids] = device, call("nvmlDeviceGetUUID", device), index
+            except NvmlError as error:
+                if error.kind != "not_found":
+                    raise
+        return found
+
+    def uuid_of(self, handle, gpu_instance_id, compute_instance_id):
+        """The UUID of a compute instance's MIG device, None where there is none."""
+        return self._mig_devices(handle).get((gpu_instance_id, compute_instance_id), (None, None))[1]
+
+    def _visible_instances(self, devices, wants_processes):
+        """GpuInstances as far as their MIG devices tell: the name of one ends in ``MIG <profile>``."""
+        found = {}
+        for (gpu_instance_id, identity), (device, uuid, index) in devices.items():
+            profile = self._nvml.call("nvmlDeviceGetName", device).rpartition("MIG ")[2]
+            processes = self._processes(device) if wants_processes else ()
+            inside = ComputeInstance(identity, profile, None, uuid, index, processes)
+            found.setdefault(gpu_instance_id, []).append(inside)
+        # The GPU instance profile in a compute instance profile's name is 3g.20gb of 1c.3g.20gb.
+        return tuple(
+            GpuInstance(identity, inside[0].profile.rpartition("c.")[2], None, tuple(inside))
+            for identity, inside in found.items()
+        )
+
+    def _processes(self, handle):
+        """The Processes of a GPU or MIG device, None where they cannot be read (which is not the same as none)."""
+        pids = set()
+        for function in PROCESS_LISTS:
+            versioned = self._process_list(function)
+            if versioned is None and function != PROCESS_LISTS[0]:
+                continue
+            try:
+                pids.update(process.pid for process in self._nvml.call(versioned or function + "_v2", handle))
+            except NvmlError as error:
+                if error.kind == "lost":
+                    raise
+                if error.kind == "unsupported" and function != PROCESS_LISTS[0]:
+                    continue
+                self._withheld.add("processes")
+                return None
+        return tuple(describe(pid) for pid in sorted(pids))
+
+    def _process_list(self, function):
+        if function not in self._lists:
+            versions = (function + "_v3", function + "_v2")
+            self._lists[function] = next((name for name in versions if self._nvml.has(name)), None)
+        return self._lists[function]
+
+
+def text(value):
+    """A string of NVML, which pynvml returns as bytes from structs."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def as_placement(placement):
+    """A placement struct of NVML as a Placement."""
+    return Placement(placement.start, placement.size)
+
+
+def as_placements(array, count):
+    """The first ``count`` placement structs of an array as Placements, lowest start first."""
+    return tuple(sorted(as_placement(placement) for placement in array[: count.value]))
+
+
+def profile_name(info):
+    """The name in a versioned profile info, which reads ``MIG 1g.5gb``."""
+    return text(info.name).replace("MIG ", "", 1)
+
+
+def profile_name_by_rule(slices, memory_mib, total_mib, media):
+    """The name of a profile for which the driver has none: ``1g.5gb``.
+
+    The size in a name is the profile's share of the memory, rounded up to eighths, times the GPU's memory in GiB,
+    rounded up (as NVIDIA's go-nvlib names them).
+    """
+    eighths = -(-8 * memory_mib // total_mib)
+    gigabytes = int(eighths * -(-total_mib // 1024) / 8 + 0.5)
+    return f"{slices}g.{gigabytes}gb{'+me' if media else ''}"

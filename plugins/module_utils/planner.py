@@ -1,0 +1,189 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Decides how one GPU gets from what is there to what is wanted: Gpu + wish -> Plan or Refusal.
+
+Pure: no clock, no I/O, no NVML, no Ansible. Which instances stay and where new ones go is the exact search's
+decision (search.py); here its answer becomes ordered steps, or a refusal that names who is in the way.
+"""
+
+from __future__ import annotations
+
+from .geometry import compute_profiles_of, geometry_of
+from .model import (
+    CREATE_COMPUTE_INSTANCE,
+    CREATE_GPU_INSTANCE,
+    DESTROY_COMPUTE_INSTANCE,
+    DESTROY_GPU_INSTANCE,
+    RESET_GPU,
+    SET_MIG_MODE,
+    Blocker,
+    GpuLayout,
+    Placement,
+    Plan,
+    Refusal,
+    Step,
+    WantedComputeInstance,
+    WantedInstance,
+)
+from .refusals import LET_GO_OF_GPU, busy_message, explain_impossible, unknown_profile
+from .search import cheapest
+
+EMPTY = GpuLayout(instances=())
+
+
+def plan_instances(gpu, layout, keep=frozenset()):
+    """Plan the GPU and compute instances of one GPU.
+
+    ``gpu`` must have readable instances, ``layout`` is a GpuLayout, ``keep`` a set of MIG device UUIDs that must
+    not go even when idle. Returns a Plan, or a Refusal of kind no_such_profile, impossible or busy; the latter
+    carries the smallest set of devices in the way and the plan that follows once they are free.
+    """
+    geometry = geometry_of(gpu.profiles)
+    problem = unknown_profile(gpu, geometry, layout)
+    if problem:
+        return Refusal(gpu, "no_such_profile", problem)
+    solution = cheapest(gpu, geometry, layout, lambda device: device.busy or device.uuid in keep)
+    if solution is None:
+        message, nearest = explain_impossible(gpu, geometry, layout)
+        return Refusal(gpu, "impossible", message, nearest=nearest)
+    plan = _plan_of(gpu, geometry, solution)
+    blockers = tuple(_blocker(gpu, match.instance, device) for match in solution.matches for device in match.busy_lost)
+    if blockers:
+        return Refusal(gpu, "busy", busy_message(gpu, plan, blockers), blockers, plan)
+    return plan
+
+
+def plan_mode(gpu, enabled, reset=True, pending=False):
+    """Plan MIG mode of one GPU.
+
+    ``enabled`` is the wanted mode, ``reset`` whether a GPU whose mode change needs it may be reset, ``pending``
+    whether a busy GPU may be left with the mode pending (then it is set, and nothing is destroyed or reset). A
+    change destroys the GPU's instances as part of the plan. Returns a Plan, or a Refusal of kind busy naming every
+    busy MIG device or, with MIG off, the GPU's processes.
+    """
+    if gpu.mig_mode_pending == enabled and (gpu.mig_mode == enabled or pending):
+        return Plan(gpu, mig_mode=gpu.mig_mode)
+    set_mode = (Step(SET_MIG_MODE, gpu, mig_enabled=enabled),)
+    if gpu.mig_mode == enabled:
+        return Plan(gpu, set_mode, enabled)
+    if gpu.mode_needs_reset and gpu.mig_mode_pending == enabled:
+        set_mode = ()
+    if gpu.mode_needs_reset and not reset:
+        return Plan(gpu, set_mode, gpu.mig_mode)
+    emptied = plan_instances(gpu, EMPTY)
+    freed = emptied.plan if isinstance(emptied, Refusal) else emptied
+    steps = freed.steps + set_mode + ((Step(RESET_GPU, gpu, mig_enabled=enabled),) if gpu.mode_needs_reset else ())
+    plan = freed._replace(steps=steps, mig_mode=enabled)
+    blockers = emptied.blockers if isinstance(emptied, Refusal) else ()
+    if gpu.processes or gpu.processes is None:
+        blockers += (Blocker(gpu, "unreadable" if gpu.processes is None else "busy", processes=gpu.processes or ()),)
+    if not blockers:
+        return plan
+    if pending:
+        return Plan(gpu, set_mode, gpu.mig_mode)
+    return Refusal(gpu, "busy", busy_message(gpu, plan, blockers, LET_GO_OF_GPU), blockers, plan)
+
+
+def plan_back(before, now):
+    """Plan from what is there back towards what was, as far as it goes without harm.
+
+    ``before`` and ``now`` are two readings of one GPU. Returns (Plan, what of before cannot come back as
+    PlacedInstances). A busy instance of now stays as it is, and what of before overlaps it is given up.
+    """
+    wanted, given_up = before.placed, []
+    while True:
+        result = plan_instances(now, GpuLayout(instances=tuple(_as_wanted(instance) for instance in wanted)))
+        if isinstance(result, Plan):
+            return result, tuple(given_up)
+        held = {blocker.placement for blocker in result.blockers}
+        hidden = [instance for instance in wanted if any(_overlap(instance, placement) for placement in held)]
+        stays = [instance for instance in now.placed if Placement(instance.start, instance.size) in held]
+        given_up += [instance for instance in hidden if instance not in stays]
+        wanted = [instance for instance in wanted if instance not in hidden] + stays
+
+
+def _overlap(one, other):
+    return one.start < other.start + other.size and other.start < one.start + one.size
+
+
+def _as_wanted(instance):
+    return WantedInstance(
+        instance.profile,
+        instance.start,
+        tuple(WantedComputeInstance(device.profile, device.start) for device in instance.compute_instances),
+    )
+
+
+def _blocker(gpu, instance, device):
+    because = "unreadable" if device.processes is None else "busy" if device.processes else "kept"
+    return Blocker(gpu, because, device, device.profile, instance.placement, device.processes or ())
+
+
+def _plan_of(gpu, geometry, solution):
+    """Turn a Solution into steps: all destruction, by placement, then each GPU instance with its compute instances.
+
+    A new GPU instance gets its compute instances before the next is made, so that an interruption leaves few
+    without any.
+    """
+    matches = sorted(solution.matches, key=lambda match: match.instance.placement)
+    destroyed, created = [], []
+    for match in matches:
+        instance = match.instance
+        known = {"gpu": gpu, "gpu_instance": instance.placement, "gpu_instance_id": instance.id}
+        for device in sorted(match.lost, key=lambda device: device.placement):
+            destroyed.append(
+                Step(
+                    DESTROY_COMPUTE_INSTANCE,
+                    profile=device.profile,
+                    placement=device.placement,
+                    compute_instance_id=device.id,
+                    uuid=device.uuid,
+                    **known,
+                )
+            )
+        if match.becomes is None:
+            destroyed.append(
+                Step(
+                    DESTROY_GPU_INSTANCE,
+                    gpu,
+                    instance.profile,
+                    placement=instance.placement,
+                    gpu_instance_id=instance.id,
+                )
+            )
+        else:
+            stays = {device.placement for device in instance.compute_instances if device not in match.lost}
+            created.append((match.becomes, instance.id, stays))
+    created += [(instance, None, set()) for instance in solution.created]
+    steps = destroyed
+    for instance, gpu_instance_id, stays in sorted(created, key=lambda item: item[0]):
+        profile = geometry.profiles[geometry.position[instance.profile]]
+        placement = Placement(instance.start, instance.size)
+        if gpu_instance_id is None:
+            steps.append(Step(CREATE_GPU_INSTANCE, gpu, profile.name, profile.id, placement))
+        inside = compute_profiles_of(gpu, profile)
+        for device in instance.compute_instances:
+            if Placement(device.start, device.size) not in stays:
+                steps.append(
+                    Step(
+                        CREATE_COMPUTE_INSTANCE,
+                        gpu,
+                        device.profile,
+                        inside[device.profile].id,
+                        Placement(device.start, device.size),
+                        placement,
+                        gpu_instance_id,
+                    )
+                )
+    lost = [device.uuid for match in matches for device in match.lost]
+    devices = [device.uuid for match in matches for device in match.instance.compute_instances]
+    return Plan(
+        gpu,
+        tuple(steps),
+        gpu.mig_mode,
+        tuple(sorted([item[0] for item in created])),
+        tuple(uuid for uuid in devices if uuid not in lost),
+        tuple(lost),
+    )

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Says why a layout is refused, in sentences for a tired reader, and which layout would fit instead. Pure."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from .geometry import compute_profiles_of
+from .model import CREATE_GPU_INSTANCE, PROFILE_NAME
+from .search import contents_fit, spreads
+
+
+def unknown_profile(gpu, geometry, layout):
+    """The sentence about the first profile that this GPU does not have, or None."""
+    if layout.counts is not None:
+        names = [(PROFILE_NAME.match(name).group("gpu_instance"), (name,)) for name, _other in layout.counts]
+    else:
+        names = [(want.profile, [device.profile for device in want.compute_instances]) for want in layout.instances]
+    for outer, inner in names:
+        if outer not in geometry.position:
+            return f"{gpu.name} has no profile {outer}; it has {', '.join(sorted(geometry.position))}."
+        inside = compute_profiles_of(gpu, geometry.profiles[geometry.position[outer]])
+        for name in inner:
+            if name not in inside:
+                return f"{gpu.name} has no profile {name}; inside {outer} it has {', '.join(inside)}."
+    return None
+
+
+def explain_impossible(gpu, geometry, layout):
+    """Why a layout does not fit even on an empty GPU: (sentence, nearest {profile: count} that does)."""
+    ways = spreads(gpu, geometry, layout)
+    wanted = ways[0] if ways else ()
+    reason = _compute_instances_reason(gpu, geometry, layout) or _gpu_instances_reason(gpu, geometry, wanted)
+    nearest = _nearest(geometry, wanted) if ways else None
+    message = f"{gpu.name} cannot have {describe(layout)}: {reason}."
+    if nearest is not None:
+        message += f" The nearest that fits is {describe_instances(nearest)}."
+    return message, nearest
+
+
+def describe(layout):
+    """A GpuLayout in words, such as 2 × 3g.20gb + 1g.5gb at 6."""
+    if layout.counts is not None:
+        return describe_instances(dict(layout.counts))
+    return (
+        " + ".join(
+            want.profile + ("" if want.start is None else f" at {want.start}") + _contents_in_words(want)
+            for want in layout.instances
+        )
+        or "no instances"
+    )
+
+
+def _contents_in_words(want):
+    names = [device.profile for device in want.compute_instances]
+    return "" if names == [want.profile] else f" holding {' + '.join(names) or 'nothing'}"
+
+
+def describe_instances(counts):
+    """{profile: count} in words."""
+    return (
+        " + ".join(name if count == 1 else f"{count} × {name}" for name, count in counts.items() if count)
+        or "no instances"
+    )
+
+
+def _compute_instances_reason(gpu, geometry, layout):
+    if layout.instances is not None:
+        for want in layout.instances:
+            if not contents_fit(gpu, geometry, want):
+                names = " + ".join(
+                    device.profile + ("" if device.start is None else f" at {device.start}")
+                    for device in want.compute_instances
+                )
+                return f"{names} do not fit together into one {want.profile}"
+        return None
+    for name, count in layout.counts:
+        match = PROFILE_NAME.match(name)
+        profile = geometry.profiles[geometry.position[match.group("gpu_instance")]]
+        inside = compute_profiles_of(gpu, profile)[name]
+        most = profile.max * len(inside.placements)
+        if count > most:
+            return f"{count} × {name} are wanted, at most {most} fit on one GPU"
+    if not spreads(gpu, geometry, layout):
+        return "the compute instances need more GPU instances than their profile allows on one GPU"
+    return None
+
+
+def _gpu_instances_reason(gpu, geometry, wanted):
+    """Why these GPU instances do not fit: the first of bad start, max, memory slices, engines, and else alignment."""
+    for want in wanted:
+        starts = [start for start, _other in geometry.placements[geometry.position[want.profile]]]
+        if want.start is not None and want.start not in starts:
+            return f"{want.profile} cannot start at memory slice {want.start}, only at {_one_of(starts)}"
+    positions = [geometry.position[want.profile] for want in wanted]
+    for position, profile in enumerate(geometry.profiles):
+        if positions.count(position) > profile.max:
+            return f"{positions.count(position)} × {profile.name} are wanted, at most {profile.max} fit on one GPU"
+    needed = sum(geometry.sizes[position] for position in positions)
+    if needed > gpu.memory_slices:
+        return f"together they need {needed} memory slices and the GPU has {gpu.memory_slices}"
+    for kind, (name, most) in enumerate(zip(("decoder", "encoder", "JPEG", "OFA"), geometry.engines)):
+        needed = sum(geometry.profiles[position].engines[1:][kind] for position in positions)
+        if needed > most:
+            return f"together they need {needed} {name} engines and the GPU has {most}"
+    rules = "; ".join(
+        f"{geometry.profiles[position].name} takes {geometry.sizes[position]} from "
+        f"{_one_of([start for start, _other in geometry.placements[position]])}"
+        for position in sorted(set(positions))
+    )
+    return f"no arrangement on {gpu.memory_slices} memory slices avoids an overlap ({rules})"
+
+
+def _one_of(starts):
+    names = [str(start) for start in starts]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _nearest(geometry, wanted):
+    """The part of ``wanted`` that fits and takes the most memory slices, then the most instances: {profile: count}."""
+    kinds = sorted({(geometry.position[want.profile], want.start) for want in wanted}, key=str)
+    counts = [sum((geometry.position[want.profile], want.start) == kind for want in wanted) for kind in kinds]
+    ranges = [
+        range(min(count, geometry.profiles[position].max), -1, -1) for (position, _other), count in zip(kinds, counts)
+    ]
+    parts = sorted(
+        product(*ranges),
+        key=lambda part: (
+            -sum(geometry.sizes[position] * count for (position, _other), count in zip(kinds, part)),
+            -sum(part),
+        ),
+    )
+    for part in parts:
+        if geometry.fits([kind for kind, count in zip(kinds, part) for _other in range(count)]):
+            nearest = {}
+            for (position, _other), count in zip(kinds, part):
+                name = geometry.profiles[position].name
+                nearest[name] = nearest.get(name, 0) + count
+            return {name: count for name, count in nearest.items() if count}
+    return None
+
+
+LET_GO = "End or move what uses it, wait for it with busy_timeout, or ask for a layout that keeps it."
+LET_GO_OF_GPU = "End or move what uses it, or leave the mode pending with when_busy: pending."
+
+
+def busy_message(gpu, plan, blockers, advice=LET_GO):
+    """Who is in the way of a plan, of what, and what can be done about it."""
+    made = [step for step in plan.steps if step.action == CREATE_GPU_INSTANCE]
+    held = "; ".join(_in_the_way(blocker, made) for blocker in blockers)
+    return f"{gpu.name} is in use: {held}. Nothing was changed. {advice}"
+
+
+def _in_the_way(blocker, made):
+    if blocker.device is None:
+        return f"the whole GPU must be free, but {_holders(blocker)}"
+    what = (
+        f"{blocker.profile} at slice {blocker.placement.start} ({blocker.device.uuid}) is held by {_holders(blocker)}"
+    )
+    first, last = blocker.placement.start, blocker.placement.start + blocker.placement.size
+    needs = [
+        step for step in made if step.placement.start < last and first < step.placement.start + step.placement.size
+    ]
+    if needs:
+        return (
+            f"{what} where {' + '.join(f'{step.profile} at slice {step.placement.start}' for step in needs)} would go"
+        )
+    return f"{what} and the layout has no place for it"
+
+
+def _holders(blocker):
+    names = [
+        f"process {process.pid}"
+        + (f" {process.name}" if process.name else "")
+        + (f" of {process.user}" if process.user else "")
+        for process in blocker.processes
+    ]
+    return ", ".join(names) or {
+        "kept": "an allocation (keep)",
+        "unreadable": "processes that could not be read",
+        "in_use": "a client that NVML does not name (nvidia-persistenced, DCGM, a display server, Fabric Manager)",
+    }.get(blocker.because, "an unknown process")

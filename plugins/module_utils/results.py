@@ -1,0 +1,261 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a changing module returns: a Change as plain data, sentences and a diff. Pure."""
+
+from __future__ import annotations
+
+from .data import gpu_data, layout_entry, mode_word, placement_data, process_data
+from .model import (
+    CREATE_COMPUTE_INSTANCE,
+    CREATE_GPU_INSTANCE,
+    DESTROY_COMPUTE_INSTANCE,
+    DESTROY_GPU_INSTANCE,
+    RESET_GPU,
+    SET_MIG_MODE,
+)
+
+
+def result_of(change, real=True, rehearsal=False):
+    """The module result for a Change: (dict for exit_json or fail_json, None or the failure message).
+
+    ``real`` is false in check mode, where the plan stands for what would happen; ``rehearsal`` changes nothing and
+    succeeds with busy instances in the way, since naming them is its purpose.
+    """
+    plans = change.plans
+    steps = [step for plan in plans for step in plan.steps]
+    result = {
+        "changed": any(_differs(outcome) for outcome in change.outcomes) if real else bool(steps) and not rehearsal,
+        "plan": [step_data(step) for step in steps],
+        "actions": [sentence(step) for step in steps],
+        "kept": [uuid for plan in plans for uuid in plan.kept],
+        "disrupted": [uuid for plan in plans for uuid in plan.disrupted],
+        "diff": {
+            "before": "".join(_picture(plan.gpu, plan.gpu.mig_mode, plan.gpu.placed) for plan in plans),
+            "after": "".join(_after_picture(plan) for plan in plans),
+        },
+    }
+    failed = [outcome for outcome in change.outcomes if outcome.failure]
+    if rehearsal or change.refusals:
+        blockers = [blocker for refusal in change.refusals for blocker in refusal.blockers]
+        result["must_be_free"] = [blocker_data(blocker) for blocker in blockers]
+        result["blockers"] = holders_data(blockers)
+    if change.refusals and not (rehearsal and all(refusal.kind == "busy" for refusal in change.refusals)):
+        nearest = {refusal.gpu.uuid: refusal.nearest for refusal in change.refusals if refusal.nearest}
+        return dict(result, changed=False, nearest=nearest), " ".join(refusal.message for refusal in change.refusals)
+    if failed:
+        return dict(result, **_partial(change, failed)), " ".join(_failure_message(outcome) for outcome in failed)
+    if real:
+        result["done"] = [done_data(done) for outcome in change.outcomes for done in outcome.done]
+    return result, None
+
+
+def _partial(change, failed):
+    """What a failed change must say: how far it got, what was undone and what is left."""
+    outcomes = change.outcomes
+    before = {
+        device.uuid: (instance.profile, instance.placement, device.placement)
+        for outcome in outcomes
+        for instance, device in _devices(outcome.plan.gpu)
+    }
+    after = {
+        device.uuid: (instance.profile, instance.placement, device.placement)
+        for outcome in outcomes
+        for instance, device in _devices(outcome.after)
+    }
+    first = failed[0].failure
+    return {
+        "kept": [uuid for uuid, place in before.items() if after.get(uuid) == place],
+        "disrupted": [uuid for uuid, place in before.items() if after.get(uuid) != place],
+        "diff": {
+            "before": "".join(
+                _picture(outcome.plan.gpu, outcome.plan.gpu.mig_mode, outcome.plan.gpu.placed) for outcome in outcomes
+            ),
+            "after": "".join(
+                _picture(outcome.after, outcome.after.mig_mode, outcome.after.placed)
+                for outcome in outcomes
+                if outcome.after
+            ),
+        },
+        "done": [done_data(done) for outcome in outcomes for done in outcome.done],
+        "undone": [done_data(done) for outcome in outcomes for done in outcome.undone],
+        "pending": [step_data(step) for outcome in outcomes for step in outcome.not_done],
+        "left": [f"{outcome.plan.gpu.name}: {what}" for outcome in failed for what in outcome.left],
+        "failed_step": first.step and step_data(first.step),
+        "nvml_code": first.code,
+        "blockers": holders_data([blocker for outcome in failed for blocker in outcome.failure.blockers]),
+    }
+
+
+def _failure_message(outcome):
+    failure = outcome.failure
+    parts = [
+        f"{outcome.plan.gpu.name}: {sentence(failure.step)} failed: {failure.message}"
+        if failure.step
+        else failure.message
+    ]
+    if outcome.left:
+        parts.append(
+            f"Not everything could be brought back: {'; '.join(outcome.left)}. Run again once the cause is gone."
+        )
+    elif outcome.undone or outcome.done:
+        parts.append("This GPU was brought back to where it was.")
+    else:
+        parts.append("Nothing was changed on this GPU.")
+    return " ".join(parts)
+
+
+def mode_data(change):
+    """What mig_mode adds: each GPU's mode before, after and pending, and whether a reset or a reboot is needed."""
+    outcomes = {outcome.plan.gpu.uuid: outcome for outcome in change.outcomes}
+    gpus, needs = [], set()
+    for plan in change.plans:
+        outcome = outcomes.get(plan.gpu.uuid)
+        if outcome:
+            after, pending = outcome.after and outcome.after.mig_mode, outcome.after and outcome.after.mig_mode_pending
+        else:
+            after = plan.mig_mode
+            pending = next(
+                (step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), plan.gpu.mig_mode_pending
+            )
+        if outcome and outcome.needs:
+            needs.add(outcome.needs)
+        elif after != pending:
+            needs.add("reset")
+        gpus.append(
+            dict(
+                gpu_data(plan.gpu),
+                before=mode_word(plan.gpu.mig_mode),
+                after=mode_word(after),
+                pending=mode_word(pending),
+            )
+        )
+    return {"gpus": gpus, "reset_required": "reset" in needs, "reboot_required": "reboot" in needs}
+
+
+def journal_record(change):
+    """What the journal keeps of a Change: the layout before, the actions, and, once there are outcomes, their results.
+
+    ``before`` is in the words of the layout option, so that it can be applied again.
+    """
+    record = {
+        "before": [layout_entry(plan.gpu, plan.gpu.placed if plan.gpu.mig_mode else None) for plan in change.plans],
+        "actions": [sentence(step) for plan in change.plans for step in plan.steps],
+    }
+    if change.outcomes:
+        record["outcome"] = [
+            dict(
+                gpu_data(outcome.plan.gpu),
+                result="failed" if outcome.failure else "done",
+                left=list(outcome.left),
+                message=outcome.failure and outcome.failure.message,
+            )
+            for outcome in change.outcomes
+        ]
+    return record
+
+
+def step_data(step):
+    """A Step as plain data; what does not belong to its action is left out."""
+    data = {"action": step.action, "gpu": gpu_data(step.gpu)}
+    for key in ("profile", "gpu_instance_id", "compute_instance_id", "uuid", "mig_enabled"):
+        if getattr(step, key) is not None:
+            data[key] = getattr(step, key)
+    for key in ("placement", "gpu_instance"):
+        if getattr(step, key) is not None:
+            data[key] = placement_data(getattr(step, key))
+    return data
+
+
+def done_data(done):
+    """A Done as plain data: its step with the ids and UUIDs of what it created."""
+    return dict(step_data(done.step), **done.created)
+
+
+def blocker_data(blocker):
+    """A Blocker as plain data: the MIG device (or whole GPU) that must be free, and who holds it."""
+    return {
+        "gpu": gpu_data(blocker.gpu),
+        "uuid": blocker.device and blocker.device.uuid,
+        "profile": blocker.profile,
+        "placement": placement_data(blocker.placement),
+        "because": blocker.because,
+        "processes": [process_data(process) for process in blocker.processes],
+    }
+
+
+def holders_data(blockers):
+    """The processes behind blockers, each once, with what they hold."""
+    return [
+        dict(process_data(process), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
+        for blocker in blockers
+        for process in blocker.processes
+    ]
+
+
+def sentence(step):
+    """A Step in words."""
+    where = f"GPU {step.gpu.index}: "
+    if step.action == SET_MIG_MODE:
+        return where + f"{'enable' if step.mig_enabled else 'disable'} MIG mode"
+    if step.action == RESET_GPU:
+        return where + f"reset the GPU at {step.gpu.pci_address}"
+    verb = {
+        CREATE_GPU_INSTANCE: "create",
+        CREATE_COMPUTE_INSTANCE: "create",
+        DESTROY_GPU_INSTANCE: "destroy",
+        DESTROY_COMPUTE_INSTANCE: "destroy",
+    }[step.action]
+    if step.action in (CREATE_GPU_INSTANCE, DESTROY_GPU_INSTANCE):
+        return where + f"{verb} GPU instance {step.profile} at {_slices(step.placement)}"
+    uuid = f" ({step.uuid})" if step.uuid else ""
+    return where + f"{verb} compute instance {step.profile}{uuid} in the GPU instance at {_slices(step.gpu_instance)}"
+
+
+def _slices(placement):
+    last = placement.start + placement.size - 1
+    return f"slice {placement.start}" if placement.size == 1 else f"slices {placement.start}-{last}"
+
+
+def _after_picture(plan):
+    pending = [
+        step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE and step.mig_enabled != plan.mig_mode
+    ]
+    placed = plan.gpu.placed if plan.target is None else plan.target
+    return _picture(plan.gpu, plan.mig_mode, placed, pending)
+
+
+def _picture(gpu, mig_mode, placed, pending=()):
+    """A GPU's layout as lines of text, for a diff."""
+    lines = [
+        f"GPU {gpu.index} {gpu.product} {gpu.uuid}",
+        f"  MIG {'enabled' if mig_mode else 'disabled'}"
+        + "".join(f", {'enabled' if mode else 'disabled'} after a reset" for mode in pending),
+    ]
+    for one in placed if mig_mode else ():
+        inside = [device.profile for device in one.compute_instances]
+        contents = "" if inside == [one.profile] else f" holding {' + '.join(inside) or 'nothing'}"
+        lines.append(f"  {_slices(one):<12} {one.profile}{contents}")
+    return "\n".join(lines) + "\n"
+
+
+def _devices(gpu):
+    return [(instance, device) for instance in (gpu and gpu.instances) or () for device in instance.compute_instances]
+
+
+def _differs(outcome):
+    """True where anything of a GPU is not as it was, UUIDs included, because users hold on to them."""
+    before, after = outcome.plan.gpu, outcome.after
+    if after is None:
+        return bool(outcome.done)
+    uuids = [
+        {(device.uuid, instance.placement, device.placement) for instance, device in _devices(gpu)}
+        for gpu in (before, after)
+    ]
+    return (before.mig_mode, before.mig_mode_pending, before.placed, uuids[0]) != (
+        after.mig_mode,
+        after.mig_mode_pending,
+        after.placed,
+        uuids[1],
+    )

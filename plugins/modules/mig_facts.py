@@ -1,0 +1,355 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mig_facts
+short_description: Read NVIDIA GPUs and their MIG partitioning
+version_added: 0.1.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Reads all NVIDIA GPUs of a host through NVML, with their MIG mode, the profiles and placements they offer, their
+    GPU instances and
+    compute instances, and the processes in them.
+  - A host without NVIDIA driver or GPUs is no failure. It has no GPUs, and RV(ansible_facts.mig.reason) says why. So
+    the
+    module may run on a mixed fleet, also as a fact module, listed in C(facts_modules).
+  - Without root it returns what NVML tells to everybody, which is mode, profiles and MIG devices; what NVML keeps
+    from the caller is
+    V(null) and named in RV(ansible_facts.mig.incomplete).
+notes:
+  - As a fact module it takes its options from C(module_defaults).
+seealso:
+  - module: gpufleet.mig.mig_mode
+  - module: gpufleet.mig.mig_instances
+extends_documentation_fragment:
+  - gpufleet.mig.attributes
+attributes:
+  check_mode:
+    description: The module reads and changes nothing, in check mode as without.
+    support: full
+  diff_mode:
+    description: The module changes nothing, so there is no difference to show.
+    support: full
+  facts:
+    description: Returns C(ansible_facts) and may be listed in C(facts_modules).
+    support: full
+  idempotent:
+    description: Reading changes nothing.
+    support: full
+options:
+  gpus:
+    description:
+      - Which GPUs to return, V(all) or a list of indexes, UUIDs and PCI addresses. V(all) means every GPU here,
+        MIG-capable or not.
+      - Naming a GPU that is absent is an error on a host with GPUs.
+    type: raw
+    default: all
+  gather:
+    description:
+      - What to read beyond the GPUs and their mode. Leaving out what is not needed saves time.
+      - V(processes) includes V(instances), in which it shows them.
+    type: list
+    elements: str
+    choices: [profiles, instances, processes]
+    default: [profiles, instances, processes]
+"""
+
+EXAMPLES = r"""
+- name: Read the GPUs of every host
+  gpufleet.mig.mig_facts:
+
+- name: Show what is there
+  ansible.builtin.debug:
+    msg: "GPU {{ item.index }} ({{ item.product }}): {{ item.instances | map(attribute='profile') | join(', ') }}"
+  loop: "{{ ansible_facts.mig.gpus | selectattr('instances') }}"
+  loop_control:
+    label: "{{ item.uuid }}"
+
+- name: Keep the layout of this host, to be able to apply it again
+  ansible.builtin.set_fact:
+    layout_before: "{{ ansible_facts.mig.gpus | map(attribute='layout') | select | list }}"
+
+- name: Read one GPU without its processes
+  gpufleet.mig.mig_facts:
+    gpus: [0]
+    gather: [profiles, instances]
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: What was read, in one fact.
+  returned: always
+  type: dict
+  contains:
+    mig:
+      description: The GPUs of the host.
+      returned: always
+      type: dict
+      contains:
+        driver_version:
+          description: Version of the NVIDIA driver, V(null) where there is none.
+          returned: always
+          type: str
+          sample: 570.133.20
+        nvml_version:
+          description: Version of NVML.
+          returned: always
+          type: str
+          sample: 12.570.133.20
+        cuda_version:
+          description: The newest CUDA version that the driver serves.
+          returned: always
+          type: str
+          sample: "12.8"
+        reason:
+          description: Why there are no GPUs, V(null) where there are some.
+          returned: always
+          type: str
+          sample: "libnvidia-ml.so.1, the NVML library, was not found."
+        incomplete:
+          description:
+            - What NVML kept from this user. Any of V(memory), V(profiles), V(placements), V(orphans) (GPU instances
+              without compute instances), V(free) and V(processes).
+          returned: always
+          type: list
+          elements: str
+          sample: []
+        gpus:
+          description: The GPUs in index order.
+          returned: always
+          type: list
+          elements: dict
+          contains:
+            index:
+              description: Index of the GPU, which may change at a reboot.
+              returned: always
+              type: int
+              sample: 0
+            uuid:
+              description: UUID of the GPU, which never changes.
+              returned: always
+              type: str
+              sample: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4
+            pci_address:
+              description: PCI address of the GPU.
+              returned: always
+              type: str
+              sample: "00000000:07:00.0"
+            product:
+              description: Product name.
+              returned: always
+              type: str
+              sample: NVIDIA A100-SXM4-40GB
+            pci_device_id:
+              description: PCI device and vendor id, as layouts take it.
+              returned: always
+              type: str
+              sample: "0x20B010DE"
+            minor:
+              description: Minor number of the device file, the N in C(/dev/nvidiaN).
+              returned: always
+              type: int
+              sample: 0
+            memory_mib:
+              description: Memory of the whole GPU in MiB.
+              returned: always
+              type: int
+              sample: 40960
+            mig_capable:
+              description: Whether the GPU and its driver know MIG.
+              returned: always
+              type: bool
+              sample: true
+            mig_mode:
+              description: The current MIG mode, V(enabled) or V(disabled), V(null) on a GPU without MIG.
+              returned: always
+              type: str
+              sample: enabled
+            mig_mode_pending:
+              description: The MIG mode that the next reset or reboot activates.
+              returned: always
+              type: str
+              sample: enabled
+            slices:
+              description: How many C(memory) and C(compute) slices the GPU has, V(null) where the driver does not tell.
+              returned: always
+              type: dict
+              sample: {memory: 8, compute: 7}
+            profiles:
+              description: The GPU instance profiles that the GPU offers. V(null) if not gathered.
+              returned: always
+              type: list
+              elements: dict
+              contains:
+                name:
+                  description: Name of the profile.
+                  returned: always
+                  type: str
+                  sample: 3g.20gb
+                id:
+                  description: The number by which NVML and C(nvidia-smi) know it on this GPU.
+                  returned: always
+                  type: int
+                  sample: 9
+                slices:
+                  description: Compute slices.
+                  returned: always
+                  type: int
+                  sample: 3
+                memory_mib:
+                  description: Memory in MiB.
+                  returned: always
+                  type: int
+                  sample: 19968
+                multiprocessors:
+                  description: Streaming multiprocessors.
+                  returned: always
+                  type: int
+                  sample: 42
+                engines:
+                  description: How many engines of each kind it has.
+                  returned: always
+                  type: dict
+                  sample: {copy: 3, decoder: 2, encoder: 0, jpeg: 0, ofa: 0}
+                placements:
+                  description: Where it may start and how many memory slices it takes. V(null) where the driver does
+                    not tell.
+                  returned: always
+                  type: list
+                  elements: dict
+                  sample: [{start: 0, size: 4}, {start: 4, size: 4}]
+                max:
+                  description: How many the GPU holds at the most.
+                  returned: always
+                  type: int
+                  sample: 2
+            instances:
+              description:
+                - The GPU instances, by placement. V(null) if not gathered.
+                - Without privilege those with a MIG device only, without placements.
+              returned: always
+              type: list
+              elements: dict
+              contains:
+                id:
+                  description: GPU instance id.
+                  returned: always
+                  type: int
+                  sample: 2
+                profile:
+                  description: Name of its profile.
+                  returned: always
+                  type: str
+                  sample: 3g.20gb
+                placement:
+                  description: First memory slice and number of memory slices.
+                  returned: always
+                  type: dict
+                  sample: {start: 4, size: 4}
+                compute_instances:
+                  description:
+                    - Its compute instances, C(placement) being in compute slices of the GPU instance. An empty list
+                      means that memory is held
+                      and nothing can run there.
+                    - C(processes) is V(null) where it could not be read.
+                  returned: always
+                  type: list
+                  elements: dict
+                  sample:
+                    - id: 0
+                      profile: 3g.20gb
+                      placement: {start: 0, size: 3}
+                      uuid: MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
+                      index: 0
+                      processes: []
+                processes:
+                  description: The processes of all its compute instances, V(null) where one of the lists could not be
+                    read.
+                  returned: always
+                  type: list
+                  elements: dict
+                  sample: [{pid: 4711, name: python3, user: alice}]
+            layout:
+              description:
+                - One entry for O(gpufleet.mig.mig_instances#module:layout) and O(gpufleet.mig.mig_mode#module:layout)
+                  that brings about exactly
+                  what was read.
+                - V(null) on a GPU without MIG, and where placements are not known.
+              returned: always
+              type: dict
+              sample:
+                gpus: [GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4]
+                mig_enabled: true
+                instances:
+                  - profile: 3g.20gb
+                    placement: 4
+                    compute_instances:
+                      - {profile: 3g.20gb, placement: 0}
+            free:
+              description:
+                - For each profile, how many more could be created beside what is there, if only that profile were.
+                - Empty where MIG is off, V(null) where it is not known.
+              returned: always
+              type: dict
+              sample: {1g.5gb: 4, 1g.5gb+me: 1, 1g.10gb: 2, 2g.10gb: 2, 3g.20gb: 1, 4g.20gb: 1, 7g.40gb: 0}
+            processes:
+              description: While MIG is off, the processes of the whole GPU, V(null) otherwise and where they could
+                not be read.
+              returned: always
+              type: list
+              elements: dict
+              sample: null
+            problem:
+              description: Why the GPU could not be read; then most of the rest is V(null).
+              returned: always
+              type: str
+              sample: null
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import GATHER, Session
+
+
+def read(gpus, gather):
+    """Read the host and return a Snapshot; raises MigError."""
+    only = None
+    if gpus != "all":
+        # Loaded only where it is used: compiling it is a good part of what reading costs.
+        from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import select_gpus
+
+        def only(found):
+            return select_gpus(gpus, found, mig_capable_only=False) if found else found
+
+    try:
+        with Session() as session:
+            return session.read(gather, only)
+    except (DriverMissing, LibraryMissing) as error:
+        return Snapshot(reason=str(error))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "gpus": {"type": "raw", "default": "all"},
+            "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": list(GATHER)},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        snapshot = read(module.params["gpus"], module.params["gather"])
+    except MigError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(ansible_facts={"mig": facts_of(snapshot, module.params["gather"])})
+
+
+if __name__ == "__main__":
+    main()

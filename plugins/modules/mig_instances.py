@@ -1,0 +1,175 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mig_instances
+short_description: Partition NVIDIA GPUs into MIG GPU instances and compute instances
+version_added: 0.1.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Gives each GPU that a layout names exactly the GPU instances and compute instances of that layout.
+  - Among all ways to get there it takes the one that destroys least, then creates least, then leaves the most room;
+    instances that may stay do stay, and the processes in them never notice. An instance in use is never destroyed.
+    When one is in the way, nothing is changed and the message names it and its processes.
+  - A change is planned completely before its first step, verified by reading the hardware again, and taken back where a
+    step fails.
+  - GPUs that the layout does not name are not touched.
+notes:
+  - MIG mode must be on; M(gpufleet.mig.mig_mode) sees to that.
+  - One change of a host runs at a time; a second run waits for it for O(lock_timeout).
+  - The UUID of a MIG device that was created again may differ from the old one. Read it again after a change.
+extends_documentation_fragment:
+  - gpufleet.mig.attributes
+  - gpufleet.mig.changing
+options:
+  layout:
+    description:
+      - What each GPU should have, a list of entries.
+      - An entry naming a GPU beats one naming its product or device id, which beats plain V(all).
+      - Mutually exclusive with O(gpus) and O(instances).
+    type: list
+    elements: dict
+    suboptions:
+      gpus:
+        description:
+          - Which GPUs it is about, V(all) (every MIG-capable one) or a list of indexes, UUIDs and PCI addresses.
+        type: raw
+        default: all
+      product:
+        description: A shell pattern that the product name must match, such as V(NVIDIA A100*).
+        type: str
+      pci_device_id:
+        description: One or several PCI device and vendor ids such as V(0x20B010DE), as in mig-parted's device-filter.
+        type: raw
+      mig_enabled:
+        description: Entries with V(false) are left to M(gpufleet.mig.mig_mode).
+        type: bool
+        default: true
+      instances:
+        description:
+          - As a mapping, how many MIG devices of each profile there are, in any arrangement, for instance
+            V({3g.20gb: 1, 1g.5gb: 4}). An empty mapping empties the GPU.
+          - As a list, the GPU instances one by one. An item is a profile, or a mapping with C(profile), optionally
+            C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
+            or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
+            GPU instance.
+        type: raw
+  gpus:
+    description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.
+    type: raw
+  instances:
+    description: The short form of a O(layout) with one entry, like O(layout[].instances).
+    type: raw
+  keep:
+    description:
+      - UUIDs of MIG devices that must survive even when no process uses them, for instance because they are allocated
+        to a pod that has not started its work.
+    type: list
+    elements: str
+    default: []
+  busy_timeout:
+    description: How many seconds to wait for instances in use that are in the way.
+    type: float
+    default: 0
+"""
+
+EXAMPLES = r"""
+- name: Cut every GPU of the host into seven slices
+  gpufleet.mig.mig_instances:
+    instances: {1g.5gb: 7}
+
+- name: Give GPU 0 two sizes, whatever else is on the host
+  gpufleet.mig.mig_instances:
+    gpus: [0]
+    instances: {3g.20gb: 1, 1g.5gb: 4}
+
+- name: A mixed host, with two compute instances sharing one GPU instance
+  gpufleet.mig.mig_instances:
+    layout:
+      - instances: {2g.10gb: 3}
+      - gpus: [0]
+        instances:
+          - profile: 3g.20gb
+            placement: 4
+            compute_instances: [1c.3g.20gb, 2c.3g.20gb]
+          - profile: 1g.5gb
+
+- name: See what would have to be freed first, without changing anything
+  gpufleet.mig.mig_instances:
+    instances: {7g.40gb: 1}
+    rehearse: true
+  register: rehearsal
+"""
+
+RETURN = r"""
+done:
+  description: The steps of RV(plan) with the ids and UUIDs of what was created. On failure, those that were executed.
+  returned: after a change, and on failure
+  type: list
+  elements: dict
+  sample:
+    - action: create_gpu_instance
+      gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      profile: 3g.20gb
+      placement: {start: 4, size: 4}
+      gpu_instance_id: 2
+nearest:
+  description: For each GPU (by UUID) on which the layout does not fit, the nearest mapping for C(instances) that does.
+  returned: when a layout does not fit
+  type: dict
+  sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGING, LAYOUT_OPTIONS
+from ansible_collections.gpufleet.mig.plugins.module_utils.changing import run
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import short_form, validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            CHANGING,
+            layout={"type": "list", "elements": "dict", "options": LAYOUT_OPTIONS},
+            gpus={"type": "raw"},
+            instances={"type": "raw"},
+            keep={"type": "list", "elements": "str", "default": []},
+            busy_timeout={"type": "float", "default": 0},
+        ),
+        mutually_exclusive=[("layout", "instances"), ("layout", "gpus")],
+        required_one_of=[("layout", "instances")],
+        supports_check_mode=True,
+    )
+    params = module.params
+    rehearsing = module.check_mode or params["rehearse"]
+
+    def decide(session, snapshot):
+        return decide_instances(snapshot, entries, params["keep"], rehearsing, session.places_gpu_instances)
+
+    try:
+        if params["layout"] is None:
+            entries = validate_layout(short_form(params["gpus"], params["instances"]), prefix="")
+        else:
+            entries = validate_layout(params["layout"])
+        change = run(params, module.check_mode, decide)
+    except MigError as error:
+        module.fail_json(msg=str(error))
+    for warning in change.warnings:
+        module.warn(warning)
+    result, problem = result_of(change, not rehearsing, params["rehearse"])
+    if problem:
+        module.fail_json(msg=problem, **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fixtures that all tests share. In CI (CI=true) a skip is a failure: there the machine has what the tests need."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import environments
+import pytest
+from paths import SIMULATOR
+from playbook import Run
+from simulated_host import SimulatedHost
+
+
+def _fail_skip(report):
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: in CI nothing may be skipped; this machine lacks what it needs. {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    report = yield
+    _fail_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    report = yield
+    _fail_skip(report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def simulator():
+    """The folder with the built simulated GPUs."""
+    if not (SIMULATOR / "libnvidia-ml.so.1").exists():
+        pytest.fail("build/simulator is not there: run `make simulator` first")
+    return SIMULATOR
+
+
+@pytest.fixture
+def simulated_host(simulator, tmp_path):
+    """A factory of simulated hosts: simulated_host("A100-SXM4-40GB:8", "--mig", name="a100")."""
+    hosts = []
+
+    def make(*arguments, name="gpu-host"):
+        host = SimulatedHost(name, tmp_path / "hosts" / name)
+        hosts.append(host)
+        if arguments:
+            host.simulator("init", *arguments)
+        return host
+
+    yield make
+    for host in hosts:
+        host.close()
+
+
+@pytest.fixture(scope="session")
+def main_environment():
+    """The environment that the tests themselves run in."""
+    return environments.main_environment()
+
+
+@pytest.fixture(scope="session", params=["oldest", "newest"])
+def edge_environment(request):
+    """The oldest and the newest supported pair of ansible-core and Python of which this machine has the Python."""
+    found = environments.pair(request.param)
+    if found is None:
+        pytest.skip(f"no Python for the {request.param} supported ansible-core: {environments.CORES}")
+    return environments.environment(*found)
+
+
+@pytest.fixture
+def run_playbook(main_environment, tmp_path):
+    """Start a playbook on simulated hosts: run_playbook(playbook, hosts, check=..., diff=...) gives a playbook.Run."""
+    numbers = itertools.count()
+    runs = []
+
+    def start(playbook, hosts, environment=main_environment, **options):
+        run = Run(tmp_path / "runs" / str(next(numbers)), environment, playbook, hosts, **options)
+        runs.append(run)
+        return run
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.kill()

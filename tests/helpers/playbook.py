@@ -1,0 +1,115 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs of ansible-playbook on simulated hosts, with the results as data."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from paths import COLLECTIONS
+
+
+class Run:
+    """A run of ansible-playbook in ``directory``: start it, finish() it, ask for its results."""
+
+    def __init__(self, directory, environment, playbook, hosts, *, check=False, diff=False, forks=5, extra_vars=None):
+        """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py."""
+        directory.mkdir(parents=True)
+        self.results_file = directory / "results.jsonl"
+        inventory = directory / "inventory.json"
+        inventory.write_text(
+            json.dumps({"all": {"hosts": {host.name: host.variables() for host in hosts}}}), encoding="utf-8"
+        )
+        if not isinstance(playbook, str):
+            path = directory / "playbook.json"
+            path.write_text(json.dumps(playbook), encoding="utf-8")
+            playbook = str(path)
+        command = [str(environment.bin / "ansible-playbook"), playbook, "-i", str(inventory), "-f", str(forks)]
+        command += ["--check"] * check + ["--diff"] * diff
+        if extra_vars:
+            command += ["-e", json.dumps(extra_vars)]
+        self.process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+                "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
+                "ANSIBLE_CALLBACKS_ENABLED": "results",
+                "RESULTS_FILE": str(self.results_file),
+                "ANSIBLE_HOME": str(directory / "ansible"),
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_LOCALHOST_WARNING": "0",
+                "ANSIBLE_RETRY_FILES_ENABLED": "0",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output = ""
+        self.returncode = None
+
+    def finish(self):
+        """Wait for the end of the run, whatever its outcome."""
+        self.output = self.process.communicate()[0]
+        self.returncode = self.process.returncode
+        return self
+
+    def ok(self):
+        """Wait for the end of the run, which must be a success."""
+        self.finish()
+        assert self.returncode == 0, self.output
+        return self
+
+    def failed(self):
+        """Wait for the end of the run, which must be an orderly failure of a host."""
+        self.finish()
+        assert self.returncode == 2, self.output
+        assert "Traceback" not in self.output, self.output
+        return self
+
+    def kill(self):
+        """End the run with SIGKILL, and with it all its workers and the modules that they run, as a power cut would."""
+        processes = [self.process.pid]
+        for process in processes:
+            # Stopped first, a process starts no others while its children are looked up.
+            _signal(process, signal.SIGSTOP)
+            processes += _children(process)
+        for process in processes:
+            _signal(process, signal.SIGKILL)
+        self.finish()
+
+    def results(self, action=None, host=None):
+        """The task results, in order: [{host, task, action, status, result}], of one action or host if named."""
+        with open(self.results_file, encoding="utf-8") as lines:
+            everything = [json.loads(line) for line in lines]
+        return [one for one in everything if action in (None, one["action"]) and host in (None, one["host"])]
+
+    def result(self, action, host=None):
+        """The result of the one task with this action."""
+        found = self.results(action, host)
+        assert len(found) == 1, f"{len(found)} results of {action}\n{self.output}"
+        return found[0]["result"]
+
+
+def _children(process):
+    """The ids of that process's children."""
+    try:
+        threads = list(Path(f"/proc/{process}/task").iterdir())
+        return [int(child) for thread in threads for child in (thread / "children").read_text(encoding="utf-8").split()]
+    except FileNotFoundError:
+        return []
+
+
+def _signal(process, number):
+    # One that has ended by itself is no error.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)

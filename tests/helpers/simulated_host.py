@@ -1,0 +1,110 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A simulated host: a state file, and an environment in which processes see its GPUs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from paths import SIMULATOR
+
+
+class SimulatedHost:
+    """One host in ``directory``: its GPUs in the file ``state``, the modules' lock and journal in ``state_dir``.
+
+    ``environment`` is what a process needs to see the GPUs. ``python`` is an interpreter that has it set, which is how
+    Ansible reaches the host: any playbook and any ad-hoc command, without knowing that the GPUs are simulated.
+    """
+
+    def __init__(self, name, directory):
+        self.name = name
+        self.directory = directory
+        self.state = directory / "state"
+        self.state_dir = directory / "state_dir"
+        self.python = directory / "python"
+        self.environment = {
+            "LD_LIBRARY_PATH": str(SIMULATOR),
+            "PATH": f"{SIMULATOR}:{os.environ['PATH']}",
+            "MIG_SIMULATOR_STATE": str(self.state),
+        }
+        self._jobs = []
+        directory.mkdir(parents=True, exist_ok=True)
+        self.use_interpreter(sys.executable)
+
+    def use_interpreter(self, interpreter, **environment):
+        """Ansible runs the modules with this interpreter and these further environment variables from now on."""
+        variables = {**self.environment, **environment}
+        exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
+        self.python.write_text(f"#!/bin/sh\n{exports}exec '{interpreter}' \"$@\"\n", encoding="utf-8")
+        self.python.chmod(0o755)
+
+    def without_driver(self):
+        """A host on which no NVML library is found."""
+        self.environment = {name: value for name, value in self.environment.items() if name == "MIG_SIMULATOR_STATE"}
+        self.environment["PATH"] = os.environ["PATH"]
+        self.use_interpreter(sys.executable)
+        return self
+
+    def run(self, *command, check=True):
+        """Run a program in the host's environment: the completed process with its text output."""
+        answer = subprocess.run(
+            command, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
+        )
+        if check and answer.returncode:
+            raise AssertionError(
+                f"{' '.join(map(str, command))}: exit status {answer.returncode}\n{answer.stdout}{answer.stderr}"
+            )
+        return answer
+
+    def simulator(self, *arguments, check=True):
+        """Run a command of mig-simulator."""
+        return self.run(str(SIMULATOR / "mig-simulator"), *arguments, check=check)
+
+    def show(self):
+        """What `mig-simulator show --json` says, as data."""
+        return json.loads(self.simulator("show", "--json").stdout)
+
+    def job(self, device, command=("sleep", "infinity")):
+        """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it."""
+        job = subprocess.Popen(
+            [
+                str(SIMULATOR / "mig-simulator"),
+                "run",
+                "--device",
+                str(device),
+                "--",
+                "sh",
+                "-c",
+                'echo up; exec "$@"',
+                "sh",
+                *command,
+            ],
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._jobs.append(job)
+        if job.stdout.readline() != "up\n":
+            raise AssertionError(f"mig-simulator run --device {device}: exit status {job.wait()}")
+        return job
+
+    def variables(self):
+        """What an inventory says of this host."""
+        return {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": str(self.python),
+            "ansible_remote_tmp": str(self.directory / "tmp"),
+            "mig_state_dir": str(self.state_dir),
+        }
+
+    def close(self):
+        """End the jobs that this object has started."""
+        for job in self._jobs:
+            job.kill()
+            job.wait()
+            job.stdout.close()

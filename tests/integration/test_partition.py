@@ -1,0 +1,115 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""gpufleet.mig.partition on simulated hosts: check, apply, check, apply, each asserted."""
+
+from __future__ import annotations
+
+import pytest
+from layouts import profiles
+
+PARTITION = "gpufleet.mig.partition"
+VERIFY = "gpufleet.mig.verify"
+MODE = "gpufleet.mig.mig_mode"
+INSTANCES = "gpufleet.mig.mig_instances"
+BALANCED = {"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2}
+LAYOUT = {"mig_partition_layout": [{"instances": BALANCED}, {"gpus": [1], "mig_enabled": False}]}
+
+
+def check_apply_check_apply(run_playbook, host, environment):
+    """The four runs; each of the four says and does what it should."""
+    before = host.show()
+    options = {"environment": environment, "diff": True, "extra_vars": LAYOUT}
+
+    foretold = run_playbook(PARTITION, [host], check=True, **options).ok()
+    assert foretold.result(MODE)["changed"]
+    assert foretold.result(INSTANCES)["changed"]
+    assert host.show() == before
+
+    done = run_playbook(PARTITION, [host], **options).ok()
+    for action in (MODE, INSTANCES):
+        assert done.result(action)["changed"]
+        assert done.result(action)["plan"] == foretold.result(action)["plan"]
+        assert done.result(action)["actions"] == foretold.result(action)["actions"]
+        assert done.result(action)["diff"] == foretold.result(action)["diff"]
+    assert done.result(INSTANCES)["diff"]["before"] != done.result(INSTANCES)["diff"]["after"]
+    assert profiles(host) == [BALANCED, None]
+    reached = host.show()
+
+    for check in (True, False):
+        again = run_playbook(PARTITION, [host], check=check, **options).ok()
+        for action in (MODE, INSTANCES):
+            assert not again.result(action)["changed"]
+            assert again.result(action)["plan"] == []
+        assert host.show() == reached
+
+
+def test_check_apply_check_apply(run_playbook, simulated_host, main_environment):
+    check_apply_check_apply(run_playbook, simulated_host("A100-SXM4-40GB:2"), main_environment)
+
+
+def test_check_apply_check_apply_on_other_controllers(run_playbook, simulated_host, edge_environment):
+    check_apply_check_apply(run_playbook, simulated_host("A100-SXM4-40GB:2"), edge_environment)
+
+
+def test_busy_instances_stay_and_refusals_name_the_job(run_playbook, simulated_host):
+    host = simulated_host("--mig", "A100-SXM4-40GB")
+    first = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"3g.20gb": 2}}]}).ok()
+    busy = first.result(INSTANCES)["done"][-1]["uuid"]
+    job = host.job(busy)
+
+    change = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": BALANCED}]}).ok()
+    assert change.result(INSTANCES)["kept"] == [busy]
+    assert profiles(host) == [BALANCED]
+
+    before = host.show()
+    refused = run_playbook(
+        PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"7g.40gb": 1}}]}
+    ).failed()
+    result = refused.result(INSTANCES)
+    assert not result.get("changed")
+    assert busy in result["msg"]
+    assert str(job.pid) in result["msg"]
+    assert [blocker["uuid"] for blocker in result["must_be_free"]] == [busy]
+    assert host.show() == before
+
+
+def test_a_mig_parted_file_is_a_layout(run_playbook, simulated_host, tmp_path):
+    host = simulated_host("A100-SXM4-40GB")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "version: v1\nmig-configs:\n  small:\n    - devices: all\n      mig-enabled: true\n      mig-devices: {1g.5gb: 7}\n",
+        encoding="utf-8",
+    )
+    variables = {"mig_partition_mig_parted_config": str(config), "mig_partition_mig_parted_label": "small"}
+    run_playbook(PARTITION, [host], extra_vars=variables).ok()
+    assert profiles(host) == [{"1g.5gb": 7}]
+
+
+@pytest.mark.parametrize("given", [{}, {"mig_partition_mig_parted_config": "config.yaml"}], ids=["nothing", "no label"])
+def test_without_a_layout_it_says_what_to_set(run_playbook, simulated_host, given):
+    run = run_playbook(PARTITION, [simulated_host("A100-SXM4-40GB")], extra_vars=given).failed()
+    message = run.result("ansible.builtin.assert")["msg"]
+    assert "mig_partition_layout" in message
+    assert "mig_partition_mig_parted_label" in message
+    assert not run.results(MODE)
+
+
+def test_a_host_without_mig_capable_gpus_is_left_alone(run_playbook, simulated_host):
+    hosts = [simulated_host("L40S-48GB", name="l40s"), simulated_host(name="bare").without_driver()]
+    run = run_playbook(PARTITION, hosts, extra_vars=LAYOUT).ok()
+    assert not run.results(MODE)
+    assert not run.results(INSTANCES)
+
+
+def test_verify_says_the_difference(run_playbook, simulated_host):
+    host = simulated_host("A100-SXM4-40GB:2")
+    run_playbook(PARTITION, [host], extra_vars=LAYOUT).ok()
+    run_playbook(VERIFY, [host], extra_vars=LAYOUT).ok()
+    host.run("nvidia-smi", "mig", "-i", "0", "-dci")
+    before = host.show()
+    message = run_playbook(VERIFY, [host], extra_vars=LAYOUT).failed().result("ansible.builtin.assert")["msg"]
+    assert host.name in message
+    assert "compute instance" in message
+    assert host.show() == before

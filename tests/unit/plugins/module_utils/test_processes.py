@@ -1,0 +1,32 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who a process is."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.processes import describe, user_name
+
+
+def test_a_process_has_a_name_and_a_user():
+    with subprocess.Popen(["sleep", "infinity"]) as process:
+        try:
+            found = describe(process.pid)
+        finally:
+            process.kill()
+    assert found == (process.pid, "sleep", pwd.getpwuid(os.geteuid()).pw_name)
+
+
+def test_a_process_that_ended_is_still_a_pid():
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    assert describe(process.pid) == (process.pid, None, None)
+
+
+def test_a_user_without_a_name_is_a_number():
+    assert user_name(4000000000) == "4000000000"

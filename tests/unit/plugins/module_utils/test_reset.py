@@ -1,0 +1,61 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Resetting a GPU through nvidia-smi, played by a program of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import NvmlError
+from ansible_collections.gpufleet.mig.plugins.module_utils.reset import reset_gpu
+
+ADDRESS = "00000000:07:00.0"
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Put an nvidia-smi on PATH that notes its arguments, prints a text and ends with a status."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def make(says, status):
+        program = tmp_path / "nvidia-smi"
+        (tmp_path / "says").write_text(says, encoding="utf-8")
+        script = f'#!/bin/sh\ncd {tmp_path}\necho "$#" "$@" > arguments\ncat says\nexit {status}\n'
+        program.write_text(script, encoding="utf-8")
+        program.chmod(0o755)
+        return tmp_path / "arguments"
+
+    return make
+
+
+def test_exactly_one_gpu_is_named(nvidia_smi):
+    arguments = nvidia_smi("GPU was successfully reset.\nAll done.\n", 0)
+    reset_gpu(ADDRESS)
+    assert arguments.read_text(encoding="utf-8") == f"3 --gpu-reset -i {ADDRESS}\n"
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "code", "kind"),
+    [
+        (f"GPU {ADDRESS} is currently in use by another process.\n", 255, "IN_USE", "busy"),
+        ("1 device is currently being used by one or more other processes\n", 255, "IN_USE", "busy"),
+        (f"Resetting GPU {ADDRESS} is not supported.\n", 3, "NOT_SUPPORTED", "unsupported"),
+        ("Insufficient Permissions\n", 4, "NO_PERMISSION", "permission"),
+        ("Unable to determine the device handle\n", 15, "GPU_IS_LOST", "lost"),
+        ("Something else\n", 255, "UNKNOWN", "failed"),
+    ],
+)
+def test_failures_are_classified_and_quoted(nvidia_smi, says, status, code, kind):
+    nvidia_smi(says, status)
+    with pytest.raises(NvmlError) as raised:
+        reset_gpu(ADDRESS)
+    assert (raised.value.code, raised.value.kind) == (code, kind)
+    assert str(raised.value).startswith(f"nvidia-smi --gpu-reset -i {ADDRESS} failed: {says.strip()}")
+
+
+def test_a_host_without_nvidia_smi(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NvmlError, match="no nvidia-smi on PATH"):
+        reset_gpu(ADDRESS)

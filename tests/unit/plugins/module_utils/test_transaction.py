@@ -1,0 +1,312 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A change reaches its layout, or the GPU is back where it was, or what is left is named: on a model of a GPU as the port."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
+
+from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.results import journal_record, result_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
+
+CODES = ("INVALID_ARGUMENT", "NOT_SUPPORTED", "NO_PERMISSION", "NOT_FOUND", "IN_USE", "INSUFFICIENT_RESOURCES", "UNKNOWN")
+
+
+@pytest.fixture
+def state(tmp_path):
+    return HostState(str(tmp_path / "state"))
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """The deadline for a GPU instance that is busy after its compute instance went is not waited out."""
+    monkeypatch.setattr(transaction, "BUSY_AFTER_DESTROY_SECONDS", 0.3)
+    monkeypatch.setattr(transaction, "POLL_SECONDS", 0.01)
+
+
+def split(index=0):
+    """An A100 with four idle 1g.5gb at 0-3 and a 3g.20gb at 4 where a job runs."""
+    return gpu(A100, [
+        *(gpu_instance(7 + start, "1g.5gb", start, 1) for start in range(4)),
+        gpu_instance(2, "3g.20gb", 4, 4, ("3g.20gb", 0, 3, True)),
+    ], index=index)
+
+
+def run(port, state, instances, **options):
+    """Change every GPU of the port to ``instances``; returns (Change, result, message)."""
+    entries = validate_layout([{"instances": instances}])
+    change = transaction.change(
+        port, lambda snapshot: decide_instances(snapshot, entries), state, 5, Options(**options), journal_record)
+    return (change, *result_of(change))
+
+
+WANTED = {"2g.10gb": 1, "1g.5gb": 1, "3g.20gb": 1}
+
+
+def test_reaches_the_layout_and_leaves_the_job_alone(state):
+    port = ModelPort(split())
+    _change, result, message = run(port, state, WANTED)
+    assert message is None
+    assert result["changed"]
+    after = port.gpus["GPU-0"]
+    assert sorted(one.profile for one in after.instances) == ["1g.5gb", "2g.10gb", "3g.20gb"]
+    assert "MIG-2-0" in result["kept"]
+    assert [step["action"] for step in result["plan"]] == [step.action for step in port.executed]
+    assert result["done"][-1]["uuid"].startswith("MIG-new")
+    _change, again, _message = run(port, state, WANTED)
+    assert not again["changed"]
+    assert again["plan"] == []
+
+
+def test_rehearsal_gives_the_identical_plan_and_touches_nothing(state):
+    port = ModelPort(split())
+    entries = validate_layout([{"instances": WANTED}])
+    rehearsal = transaction.rehearse(port, lambda snapshot: decide_instances(snapshot, entries, rehearsing=True))
+    planned, _message = result_of(rehearsal, real=False)
+    assert port.executed == []
+    assert planned["changed"]
+    _change, result, _message = run(port, state, WANTED)
+    assert {key: planned[key] for key in ("plan", "actions", "kept", "disrupted", "diff")} == {
+        key: result[key] for key in ("plan", "actions", "kept", "disrupted", "diff")}
+
+
+def test_refusal_of_one_gpu_leaves_all_alone(state):
+    port = ModelPort(split(0), gpu(A100, index=1))
+    before = dict(port.gpus)
+    change, result, message = run(port, state, {"7g.40gb": 1})
+    assert "GPU 0" in message
+    assert not result["changed"]
+    assert [blocker["uuid"] for blocker in result["must_be_free"]] == ["MIG-2-0"]
+    assert port.gpus == before
+    assert change.outcomes == ()
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("number", range(1, 9))
+def test_any_step_that_fails_is_taken_back(state, number, code):
+    port = ModelPort(split())
+    before = port.gpus["GPU-0"]
+    port.hooks[number] = fail(code)
+    _change, result, message = run(port, state, WANTED)
+    if message is None:
+        # The one failure that is retried: a GPU instance that is busy just after its compute instance went.
+        assert code == "IN_USE"
+        assert port.executed[number - 1].action == "destroy_gpu_instance"
+        return
+    assert port.gpus["GPU-0"].placed == before.placed
+    assert result["nvml_code"] == code
+    assert result["left"] == []
+    assert code in message
+    assert "was brought back to where it was" in message or number == 1
+    assert result["changed"] == (number > 1)
+    assert "MIG-2-0" in result["kept"]
+    _change, again, message = run(port, state, WANTED)
+    assert message is None
+    assert again["changed"]
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_driver_that_lies_is_caught_by_reading_again(state, number):
+    port = ModelPort(split())
+    before = port.gpus["GPU-0"]
+    port.hooks[number] = lie
+    _change, result, message = run(port, state, WANTED)
+    assert message
+    assert port.gpus["GPU-0"].placed == before.placed
+    assert result["left"] == []
+
+
+def test_a_job_that_starts_between_plan_and_step_is_never_ended(state):
+    port = ModelPort(split())
+    before = port.gpus["GPU-0"]
+    # The third step destroys the compute instance of a further 1g.5gb: a job gets there first.
+    port.hooks[3] = lambda port: port.start_job("MIG-9-0")
+    _change, result, message = run(port, state, WANTED)
+    assert result["nvml_code"] == "IN_USE"
+    assert result["blockers"][0]["pid"] == 4711
+    after = port.gpus["GPU-0"]
+    assert after.placed == before.placed
+    assert after.instances[2].compute_instances[0].processes
+    assert "brought back" in message
+
+
+def test_what_a_new_job_hides_is_named_as_left(state):
+    port = ModelPort(split())
+
+    def job_then_failure(port):
+        port.start_job("MIG-new-1")
+        fail("UNKNOWN")(port)
+
+    plan = run(ModelPort(split()), HostState(state.path + "-other"), WANTED)[1]["plan"]
+    assert plan[-1]["action"] == "create_compute_instance"
+    last = len(plan)
+    # The new 2g.10gb is complete with the last step; its job starts, then the verification is made to fail.
+    original = port.read_gpu
+    seen = []
+
+    def read_gpu(gpu):
+        if not seen:
+            seen.append(True)
+            port.start_job("MIG-new-1")
+            now = original(gpu)
+            return now._replace(instances=now.instances[1:])
+        return original(gpu)
+
+    port.read_gpu = read_gpu
+    _change, result, message = run(port, state, WANTED)
+    assert last == len(result["done"])
+    assert any("1g.5gb at slice" in text for text in result["left"])
+    assert any(device.busy and device.uuid == "MIG-new-1" for one in port.gpus["GPU-0"].instances for device in one.compute_instances)
+    assert "Not everything could be brought back" in message
+
+
+def test_one_gpu_that_fails_does_not_undo_the_others(state):
+    port = ModelPort(gpu(A100, index=0), gpu(A100, index=1))
+    port.hooks[1] = fail("UNKNOWN")
+    _change, result, message = run(port, state, {"7g.40gb": 1})
+    assert "GPU 0" in message
+    assert "GPU 1" not in message
+    assert port.gpus["GPU-0"].instances == ()
+    assert [one.profile for one in port.gpus["GPU-1"].instances] == ["7g.40gb"]
+    assert result["changed"]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_atomic_takes_all_gpus_back(state, number):
+    port = ModelPort(gpu(A100, index=0), gpu(A100, index=1))
+    port.hooks[number] = fail("UNKNOWN")
+    _change, result, message = run(port, state, {"7g.40gb": 1}, atomic=True)
+    assert message
+    assert all(one.instances == () for one in port.gpus.values())
+    assert not result["changed"]
+    assert result["left"] == []
+
+
+def test_lost_gpu_is_named_and_the_others_finish(state):
+    port = ModelPort(gpu(A100, index=0), gpu(A100, index=1))
+
+    def lose(port):
+        port.lost.add("GPU-0")
+
+    port.hooks[2] = lose
+    _change, result, message = run(port, state, {"7g.40gb": 1})
+    assert result["nvml_code"] == "GPU_IS_LOST"
+    assert any("could not be read again" in text for text in result["left"])
+    assert [one.profile for one in port.gpus["GPU-1"].instances] == ["7g.40gb"]
+
+
+def test_waits_for_a_busy_instance_that_becomes_free(state):
+    port = ModelPort(split())
+    reads = []
+    original = port.read
+
+    def read():
+        reads.append(True)
+        if len(reads) == 3:
+            busy = port.gpus["GPU-0"].instances[-1]
+            idle = busy._replace(compute_instances=(busy.compute_instances[0]._replace(processes=()),))
+            port.gpus["GPU-0"] = port.gpus["GPU-0"]._replace(instances=(*port.gpus["GPU-0"].instances[:-1], idle))
+        return original()
+
+    port.read = read
+    _change, result, message = run(port, state, {"7g.40gb": 1}, busy_timeout=30)
+    assert message is None
+    assert result["changed"]
+    assert len(reads) == 3
+
+
+def modes(port, state, enabled, pending=False, reset=True):
+    entries = validate_layout([{"mig_enabled": enabled, "instances": {}}])
+    change = transaction.change(
+        port, lambda snapshot: decide_modes(snapshot, entries, reset, pending), state, 5, Options(leave_pending=pending))
+    return (change, *result_of(change))
+
+
+def test_mode_that_a_nameless_client_keeps_from_being_active_is_taken_back(state):
+    port = ModelPort(gpu(H100, mig=False))
+    port.activation = "IN_USE"
+    _change, result, message = modes(port, state, True)
+    assert "IN_USE" in message
+    assert (port.gpus["GPU-0"].mig_mode, port.gpus["GPU-0"].mig_mode_pending) == (False, False)
+    assert not result["changed"]
+
+
+def test_mode_may_stay_pending_on_a_busy_gpu(state):
+    port = ModelPort(gpu(A100, mig=False, processes=job(7)))
+    change, result, message = modes(port, state, True, pending=True)
+    assert message is None
+    assert result["changed"]
+    assert port.gpus["GPU-0"].mig_mode_pending
+    assert not modes(port, state, True, pending=True)[1]["changed"]
+
+
+def test_pass_through_needs_a_reboot(state):
+    port = ModelPort(gpu(H100, mig=False))
+    port.activation = "RESET_REQUIRED"
+    change, _result, message = modes(port, state, True)
+    assert message is None
+    assert change.outcomes[0].needs == "reboot"
+
+
+def test_disabling_brings_instances_back_when_the_reset_fails(state):
+    now = split()
+    idle = now.instances[-1]._replace(compute_instances=(now.instances[-1].compute_instances[0]._replace(processes=()),))
+    port = ModelPort(now._replace(instances=(*now.instances[:-1], idle)))
+    before = port.gpus["GPU-0"]
+    port.hooks[12] = fail("UNKNOWN", "nvidia-smi --gpu-reset")
+    _change, result, message = modes(port, state, False)
+    assert result["failed_step"]["action"] == "reset_gpu"
+    after = port.gpus["GPU-0"]
+    assert (after.mig_mode, after.mig_mode_pending, after.placed) == (True, True, before.placed)
+    assert len(result["disrupted"]) == 5
+
+
+def test_second_run_waits_for_the_first(state):
+    port = ModelPort(split())
+    with state.lock(1):
+        with pytest.raises(MigError, match="Another change of this host's GPUs is running"), HostState(state.path).lock(0.05):
+            pass
+        waiting = threading.Thread(target=run, args=(port, HostState(state.path), WANTED))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        assert port.executed == []
+    waiting.join(10)
+    assert port.executed
+
+
+def test_journal_tells_a_run_that_was_killed(state):
+    port = ModelPort(split())
+
+    def kill(port):
+        raise KeyboardInterrupt
+
+    port.hooks[2] = kill
+    with pytest.raises(KeyboardInterrupt):
+        run(port, state, WANTED)
+    assert state.interrupted()["event"] == "begin"
+    assert state.interrupted()["before"][0]["gpus"] == ["GPU-0"]
+    run(port, state, WANTED)
+    assert state.interrupted() is None
+    lines = [json.loads(line) for line in open(state.journal, encoding="utf-8")]
+    assert [line["event"] for line in lines] == ["begin", "begin", "end"]
+    assert lines[-1]["outcome"][0]["result"] == "done"
+
+
+def test_state_directory_that_cannot_be_written_is_an_error_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("")
+    port = ModelPort(split())
+    with pytest.raises(MigError, match=r"The state directory .*/file/state cannot be written: Not a directory\. Nothing was changed"):
+        run(port, HostState(str(tmp_path / "file" / "state")), WANTED)
+    assert port.executed == []

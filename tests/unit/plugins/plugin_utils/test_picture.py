@@ -1,0 +1,98 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.picture import draw, paint
+
+
+def instance(profile, start, size, uuid, processes=(), id=0):
+    return {
+        "id": id,
+        "profile": profile,
+        "placement": {"start": start, "size": size},
+        "compute_instances": [{"profile": profile, "uuid": uuid}],
+        "processes": list(processes),
+    }
+
+
+def facts(*instances, **gpu):
+    one = {
+        "index": 0,
+        "uuid": "GPU-a",
+        "product": "NVIDIA A100-SXM4-40GB",
+        "mig_capable": True,
+        "mig_mode": "enabled",
+        "problem": None,
+        "slices": {"memory": 8, "compute": 7},
+        "instances": list(instances),
+    }
+    return {"driver_version": "550.90.07", "gpus": [{**one, **gpu}]}
+
+
+def picture(*arguments, **options):
+    return paint(draw("host", *arguments, **options), colour=False).splitlines()[1:]
+
+
+TRAIN = {"pid": 4242, "name": "train"}
+BEFORE = facts(instance("3g.20gb", 0, 4, "MIG-1", [TRAIN]), instance("2g.10gb", 4, 2, "MIG-2"))
+AFTER = facts(instance("1g.5gb", 4, 1, "MIG-3"), instance("3g.20gb", 0, 4, "MIG-1", [TRAIN]))
+
+
+def test_one_reading_has_no_marks_but_busy():
+    assert picture(BEFORE) == [
+        "  GPU 0  |3g.20gb*               |2g.10gb    |  .  |  .  |",
+        "    busy: GPU 0 3g.20gb at slice 0: 4242 train",
+    ]
+
+
+def test_kept_new_and_free_slices():
+    assert picture(AFTER, BEFORE) == [
+        "  GPU 0  |=3g.20gb*                      |+1g.5gb|   .   |   .   |   .   |",
+        "    busy: GPU 0 3g.20gb at slice 0: 4242 train",
+    ]
+
+
+def test_an_instance_that_came_back_with_its_old_uuid_is_new():
+    row = picture(BEFORE, BEFORE, disrupted=["MIG-2"])[0]
+    assert "=3g.20gb*" in row
+    assert "+2g.10gb" in row
+
+
+def test_an_unreadable_process_list_has_its_own_mark():
+    unreadable = {**instance("7g.40gb", 0, 8, "MIG-1"), "processes": None}
+    assert "|7g.40gb? " in picture(facts(unreadable))[0]
+
+
+def test_compute_instances_that_share_a_gpu_instance_are_named():
+    shared = instance("3g.20gb", 0, 4, "MIG-1")
+    shared["compute_instances"] = [
+        {"profile": "1c.3g.20gb", "uuid": "MIG-1"},
+        {"profile": "2c.3g.20gb", "uuid": "MIG-2"},
+    ]
+    assert "|3g.20gb[1c 2c] " in picture(facts(shared))[0]
+
+
+def test_a_gpu_instance_without_compute_instances_is_recognised_by_its_id():
+    orphan = {**instance("3g.20gb", 4, 4, None, id=2), "compute_instances": []}
+    assert "=3g.20gb[]" in picture(facts(orphan), facts(orphan))[0]
+    assert "+3g.20gb[]" in picture(facts({**orphan, "id": 1}), facts(orphan))[0]
+
+
+def test_gpus_without_instances_to_show():
+    hidden = {**instance("1g.5gb", 0, 1, "MIG-1"), "placement": None}
+    assert picture(facts(mig_capable=False, mig_mode=None))[0].endswith("no MIG on this model")
+    assert picture(facts(mig_mode="disabled"))[0].endswith("MIG off")
+    assert picture(facts(problem="GPU is lost", mig_capable=None))[0].endswith("GPU is lost")
+    assert picture(facts(hidden, hidden))[0].endswith("not shown to this user: 1g.5gb, 1g.5gb")
+
+
+def test_a_host_without_gpus_says_why():
+    assert draw("host", {"gpus": [], "reason": "no driver"}) == [[("host: no GPUs. no driver", "text")]]
+
+
+def test_colours_only_when_asked_for():
+    lines = draw("host", AFTER, BEFORE)
+    assert "\033[" not in paint(lines, colour=False)
+    assert "\033[97;44m+1g.5gb\033[0m" in paint(lines, colour=True)
