@@ -76,7 +76,7 @@ def test_show_draws_the_slices(nvml, host):
 
 def test_show_as_json_has_everything(nvml, host):
     gpu = nvml("--mig", "H100-SXM5-80GB")
-    instance, compute, device = spanning(gpu, 9)
+    instance, _, device = spanning(gpu, 9)
     client = host.client("run", "--device", n.nvmlDeviceGetUUID(device), "--type", "mps")
     shown = host.show()
     assert {key: shown[key] for key in ("driver_version", "cuda_version", "passthrough", "uuid_policy")} == {

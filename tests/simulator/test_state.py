@@ -131,7 +131,8 @@ def test_who_may_not_write_the_state_still_reads(host):
     host.state.chmod(0o644)
     code = (
         "import os, subprocess\nnvmlShutdown()\nos.setresuid(65534, 65534, 65534)\nnvmlInit()\n"
-        "gpu = nvmlDeviceGetHandleByIndex(0)\nprint(nvmlDeviceGetMigMode(gpu))\ninput()\nprint(nvmlDeviceGetMigMode(gpu))\n"
+        "gpu = nvmlDeviceGetHandleByIndex(0)\n"
+        "print(nvmlDeviceGetMigMode(gpu), flush=True)\ninput()\nprint(nvmlDeviceGetMigMode(gpu))\n"
     )
     begin = "from pynvml import *\nnvmlInit()\n"
     pipe = subprocess.PIPE
