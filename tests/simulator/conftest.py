@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "roles" / "mig_simulator" / "files"
 PROGRAMS = Path(__file__).parent / "programs"
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+SANITIZERS = ["-fsanitize=address", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
 
 
 def built(name: str, *variables: str) -> Path:
@@ -28,7 +28,7 @@ def built(name: str, *variables: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        command = ["make", "-s", "-C", str(SOURCES), f"BUILD={folder}", f"PYTHON={sys.executable}", *variables]
+        command = ["make", "-s", "-j2", "-C", str(SOURCES), f"BUILD={folder}", f"PYTHON={sys.executable}", *variables]
         made = subprocess.run(command, capture_output=True, text=True)
         assert made.returncode == 0, made.stdout + made.stderr
     return folder
