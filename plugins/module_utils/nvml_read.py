@@ -29,6 +29,7 @@ AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE, the last one whose MIG mode changes by a 
 PROFILE_INDEXES = (
     64  # far beyond NVML_GPU_INSTANCE_PROFILE_COUNT, 0x12 in the newest header; the device ends the listing
 )
+PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
 MEDIA_PROFILES = (7, 8)  # NVML_GPU_INSTANCE_PROFILE_{1,2}_SLICE_REV1, the +me profiles that drivers without names know
 PROCESS_LISTS = (
@@ -230,8 +231,9 @@ class Reader:
         try:
             if self._nvml.has(function + "_v2"):
                 return self._listed_placements(function, kind, handle, profile_id)
-            # Before R470 the count is output only and there is no asking for it first.
-            count, array = c_uint(), (kind * PROFILE_INDEXES)()
+            # Before R470 the count could not be asked for; whether the library looks at it on the way in is not said.
+            array = (kind * PLACEMENTS)()
+            count = c_uint(PLACEMENTS)
             self._nvml.call_raw(function, handle, c_uint(profile_id), array, byref(count))
             return as_placements(array, count)
         except NvmlError as error:
