@@ -155,7 +155,7 @@ class Reader:
         if gpu.mig_mode and ("instances" in gather or wants_processes):
             devices = self._mig_devices(handle)
             try:
-                facts["instances"] = self._instances(gpu, devices, wants_processes)
+                facts["instances"] = self._agreeing_instances(gpu, devices, wants_processes)
                 facts["compute_profiles"] = self._compute_profiles(gpu, facts["instances"])
             except NvmlError as error:
                 if error.kind != "permission":
@@ -266,6 +266,20 @@ class Reader:
         count, array = c_uint(), (kind * max(most, 1))()
         self._nvml.call(function, parent, profile_id, array, byref(count))
         return array[: count.value]
+
+    def _agreeing_instances(self, gpu, devices, wants_processes):
+        """All GpuInstances; one that is not listed would be taken for free slices, so each MIG device must be in one.
+
+        Where they disagree, something else may just be changing the GPU: they are read once more.
+        """
+        instances = self._instances(gpu, devices, wants_processes)
+        if unlisted(devices, instances):
+            devices = self._mig_devices(self.handle(gpu))
+            instances = self._instances(gpu, devices, wants_processes)
+        for uuid in unlisted(devices, instances):
+            problem = f"The driver does not list the compute instance of the MIG device {uuid}."
+            raise NvmlError("nvmlGpuInstanceGetComputeInstances", "UNKNOWN", problem)
+        return instances
 
     def _instances(self, gpu, devices, wants_processes):
         found = []
@@ -381,6 +395,12 @@ class Reader:
             versions = (function + "_v3", function + "_v2")
             self._lists[function] = next((name for name in versions if self._nvml.has(name)), None)
         return self._lists[function]
+
+
+def unlisted(devices, instances):
+    """The UUIDs of those MIG devices whose compute instance is in none of the GpuInstances."""
+    listed = {(instance.id, device.id) for instance in instances for device in instance.compute_instances}
+    return [uuid for ids, (_device, uuid, _index) in devices.items() if ids not in listed]
 
 
 def text(value):
