@@ -48,7 +48,6 @@ class Reader:
         self._tables = {}  # (GPU UUID, MIG mode): tuple of Profile
         self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of (ComputeProfile, how many fit)
         self._info_version = 2
-        self._lists = {}  # process list function: its newest version that the library has, or None
         self._withheld = set()
 
     def snapshot(self, gather, only):
@@ -376,11 +375,9 @@ class Reader:
         """The Processes of a GPU or MIG device, None where they cannot be read (which is not the same as none)."""
         pids = set()
         for function in PROCESS_LISTS:
-            versioned = self._process_list(function)
-            if versioned is None and function != PROCESS_LISTS[0]:
-                continue
+            version = "_v3" if self._nvml.has(function + "_v3") else "_v2"  # v3 from R510 on
             try:
-                pids.update(process.pid for process in self._nvml.call(versioned or function + "_v2", handle))
+                pids.update(process.pid for process in self._nvml.call(function + version, handle))
             except NvmlError as error:
                 if error.kind == "lost":
                     raise
@@ -389,12 +386,6 @@ class Reader:
                 self._withheld.add("processes")
                 return None
         return tuple(describe(pid) for pid in sorted(pids))
-
-    def _process_list(self, function):
-        if function not in self._lists:
-            versions = (function + "_v3", function + "_v2")
-            self._lists[function] = next((name for name in versions if self._nvml.has(name)), None)
-        return self._lists[function]
 
 
 def unlisted(devices, instances):

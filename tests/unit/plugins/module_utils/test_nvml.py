@@ -198,6 +198,8 @@ for gpu in session.read().gpus:
     assert asked["nvmlDeviceGetGpuInstancePossiblePlacements_v2"] == 8 * 7 * 2
     assert asked["nvmlGpuInstanceGetInfo"] == asked["nvmlComputeInstanceGetInfo_v2"] == 56
     assert asked["nvmlDeviceGetComputeRunningProcesses_v3"] == 56
+    # One profile of which instances exist, compute instance profile indexes up to 8, and one past the end.
+    assert asked["nvmlGpuInstanceGetComputeInstanceProfileInfoV"] <= 8 * 10
 
 
 @pytest.fixture(scope="module")
@@ -376,6 +378,18 @@ result = status, refusal(reset, session, gpu), session.read_gpu(gpu)
     job.wait()
     after = in_session(host, "gpu = session.read().gpus[0]; reset(session, gpu); result = session.read_gpu(gpu)")
     assert (after.mig_mode, after.mig_mode_pending) == (True, True)
+
+
+def test_no_session_is_open_while_a_gpu_is_reset(simulated_host, tmp_path):
+    host = simulated_host(A100)
+    real = shutil.which("nvidia-smi", path=host.environment["PATH"])
+    stand_in = tmp_path / "nvidia-smi"
+    stand_in.write_text(f'#!/bin/sh\nmig-simulator calls > {tmp_path}/calls\nexec {real} "$@"\n', encoding="utf-8")
+    stand_in.chmod(0o755)
+    host.environment["PATH"] = f"{tmp_path}:{host.environment['PATH']}"
+    in_session(host, "gpu = session.read().gpus[0]; reset(session, gpu); result = session.read_gpu(gpu)")
+    said = (tmp_path / "calls").read_text(encoding="utf-8").split()
+    assert said[said.index("nvmlInitWithFlags") - 1] == said[said.index("nvmlShutdown") - 1] == "1"
 
 
 def test_pass_through_leaves_the_mode_pending(simulated_host):
