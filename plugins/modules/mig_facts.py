@@ -121,8 +121,8 @@ ansible_facts:
           sample: []
         interrupted:
           description:
-            - The last change of this host if it was cut short, by a power failure say, with who ran it, what it was to do
-              and the layout before, as the journal has it. V(null) where the last change ended, well or not.
+            - The last change of this host if it was cut short, by a power failure say, with who ran it, what it was to
+              do and the layout before, as the journal has it. V(null) where the last change ended, well or not.
           returned: always
           type: dict
           sample: null
