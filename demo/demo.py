@@ -22,7 +22,7 @@ SIMULATOR = ROOT / "build" / "simulator"
 BIN = ROOT / "build" / "venv" / "bin"
 
 HOSTS = {
-    "gpu-a100": ["A100-SXM4-40GB:8"],
+    "gpu-a100": ["--mig", "A100-SXM4-40GB:8"],
     "gpu-h100": ["--mig", "H100-SXM5-80GB:4"],
     "gpu-h200": ["H200-SXM5-141GB:2"],
     "gpu-l40s": ["L40S-48GB"],
@@ -30,7 +30,7 @@ HOSTS = {
 # What gpu-h100 has from before, GPU by GPU; a name says which job runs in that instance.
 H100_BEFORE = [
     [("3g.40gb", 4, "train"), ("1g.10gb", 0, None), ("1g.10gb", 1, None), ("1g.10gb", 2, None)],
-    [("4g.40gb", 0, None), ("2g.20gb", 4, "serve")],
+    [("2g.20gb", 2, "serve"), ("1g.10gb", 0, None), ("2g.20gb", 4, None)],
 ]
 PYTHON = """\
 #!/bin/sh
@@ -63,7 +63,7 @@ def main():
 def up():
     """Make the fleet and partition it: check mode, for real, once more, and a picture."""
     down()
-    say("Four hosts: 8 x A100, 4 x H100 with two jobs running, 2 x H200, 1 x L40S (which has no MIG)")
+    say("Four hosts: 8 x A100, 4 x H100 with two jobs running, 2 x H200, 1 x L40S, which has no MIG")
     make_fleet()
     playbook("--check", "--diff", title="What would happen")
     playbook(title="For real", picture=FLEET / "picture.txt")
@@ -104,7 +104,8 @@ def make_fleet():
     ]
     arguments = json.dumps({"layout": layout, "state_dir": str(FLEET / "gpu-h100" / "state_dir")})
     command = [BIN / "ansible", "gpu-h100", "-m", "gpufleet.mig.mig_instances", "-a", arguments, "-o"]
-    answer = run(command, env=ansible_environment(), check=True, stdout=PIPE, text=True).stdout
+    plain = {**ansible_environment(), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+    answer = run(command, env=plain, check=True, stdout=PIPE, text=True).stdout
     created = json.loads(answer[answer.index("{") :])["done"]
     for gpu, instances in enumerate(H100_BEFORE):
         for profile, start, job in instances:

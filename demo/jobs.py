@@ -21,10 +21,14 @@ def start_job(record, name, device, environment):
     shutil.copy(Path(__file__).parent / "job", program)
     os.mkfifo(f"{program}.pipe")
     command = ["mig-simulator", "run", "--device", device, "--", program]
-    # A session of its own: Ctrl-C in the terminal is not meant for it.
-    job = Popen(command, env=environment, stdin=DEVNULL, stdout=PIPE, text=True, start_new_session=True)
+    log = Path(f"{program}.log")
+    with log.open("w", encoding="utf-8") as errors:
+        # A session of its own, and nothing of ours kept open: neither Ctrl-C nor a pipe that we write to concerns it.
+        streams = {"stdin": DEVNULL, "stdout": PIPE, "stderr": errors, "text": True}
+        job = Popen(command, env=environment, start_new_session=True, **streams)
     if job.stdout.readline() != "up\n":
-        raise SystemExit(f"The job {name} did not start on {device}: exit status {job.wait()}")
+        job.wait()
+        raise SystemExit(f"The job {name} did not start on {device}: {log.read_text(encoding='utf-8')}")
     job.stdout.close()
     jobs = json.loads(record.read_text(encoding="utf-8")) if record.exists() else []
     jobs.append({"name": name, "pid": job.pid, "started": _start_time(job.pid)})

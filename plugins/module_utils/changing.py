@@ -20,19 +20,12 @@ from .transaction import Options, change, rehearse
 def run(params, check_mode, decide, leave_pending=False):
     """Change the host, or in check mode and for a rehearsal only plan to. Returns a Change.
 
-    ``params`` are the module's options, ``decide(session, snapshot)`` a decision of host_planner. Raises MigError.
+    ``params`` are the module's options, ``decide(snapshot)`` is a decision of host_planner. Raises MigError.
     """
-    with Session() as session:
-
-        def decide_here(snapshot):
-            return decide(session, snapshot)
-
-        if check_mode or params["rehearse"]:
-            return rehearse(session, decide_here)
-        options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
-        return change(
-            session, decide_here, HostState(params["state_dir"]), params["lock_timeout"], options, _journal(params)
-        )
+    if check_mode or params["rehearse"]:
+        return rehearse(Session, decide)
+    options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
+    return change(Session, decide, HostState(params["state_dir"]), params["lock_timeout"], options, _journal(params))
 
 
 def _journal(params):

@@ -17,32 +17,33 @@ from .model import Plan, Refusal
 from .planner import plan_instances, plan_mode
 
 
-def decide_instances(snapshot, entries, keep=(), rehearsing=False, can_place=True):
+def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     """Decide on the GPU and compute instances that layout ``entries`` (validated) want.
 
     ``keep`` are MIG device UUIDs that must not go. ``rehearsing`` takes a GPU with MIG off for one that is on and
-    empty, as it will be once mig_mode has run. ``can_place`` says whether the driver creates GPU instances at given
-    placements (R460 and later). Returns (decisions, warnings).
+    empty, as it will be once mig_mode has run. Returns (decisions, warnings).
     """
-    decisions, warnings = [], _problems(snapshot)
+    decisions, warnings, off, silent = [], _problems(snapshot), [], []
     for gpu, layout in resolve_layout(entries, snapshot.gpus):
         if not layout.mig_enabled:
             continue
-        refusal = _unreadable(gpu) or (None if can_place else _old_driver(gpu, snapshot))
-        if not refusal and not (gpu.mig_mode and gpu.mig_mode_pending):
+        decision = _unreadable(gpu) or _old_driver(gpu, snapshot)
+        if not decision and not (gpu.mig_mode and gpu.mig_mode_pending):
             if not rehearsing:
-                refusal = _mode_is_off(gpu)
+                decision = _mode_is_off(gpu)
             elif not gpu.mig_mode:
-                warnings.append(f"{gpu.name}: MIG mode is off; it was planned as on and empty.")
                 gpu = gpu._replace(mig_mode=True, mig_mode_pending=True, instances=())
-                if not any(profile.placements for profile in gpu.profiles):
-                    warnings.append(
-                        f"{gpu.name}: this driver tells profiles only while MIG mode is on, so its instances "
-                        "could not be planned yet."
-                    )
-                    decisions.append(Plan(gpu))
-                    continue
-        decisions.append(refusal or plan_instances(gpu, layout, frozenset(keep)))
+                knows_profiles = any(profile.placements for profile in gpu.profiles)
+                (off if knows_profiles else silent).append(gpu)
+                decision = None if knows_profiles else Plan(gpu)
+        decisions.append(decision or plan_instances(gpu, layout, frozenset(keep)))
+    if off:
+        warnings.append(f"{_list(off)}: MIG mode is off; planned as on and empty, as it will be after mig_mode.")
+    if silent:
+        warnings.append(
+            f"{_list(silent)}: MIG mode is off, and this driver tells profiles only while it is on, so the instances "
+            "could not be planned yet."
+        )
     known = {
         device.uuid
         for gpu in snapshot.gpus
@@ -53,6 +54,10 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False, can_place=Tru
     if gone:
         warnings.append(f"keep names MIG devices that are not there (any more): {', '.join(gone)}.")
     return decisions, warnings
+
+
+def _list(gpus):
+    return f"GPU {', '.join(str(gpu.index) for gpu in gpus)}"
 
 
 def decide_modes(snapshot, entries, reset=True, pending=False):
@@ -80,6 +85,8 @@ def _unreadable(gpu):
 
 def _old_driver(gpu, snapshot):
     """R450 creates GPU instances wherever it likes, so a plan could not be kept."""
+    if snapshot.places_gpu_instances:
+        return None
     return Refusal(
         gpu,
         "unsupported",

@@ -14,7 +14,17 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from .model import PROFILE_NAME, GpuLayout, WantedComputeInstance, WantedInstance
-from .selectors import LayoutError, Selector, as_list, find_gpus, in_order, parse_selectors, require_mig_capable, shown
+from .selectors import (
+    LayoutError,
+    Selector,
+    as_list,
+    as_text,
+    find_gpus,
+    in_order,
+    parse_selectors,
+    require_mig_capable,
+    shown,
+)
 
 DEVICE_ID = re.compile(r"0x[0-9a-f]{1,8}|[0-9]{1,10}", re.IGNORECASE)
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
@@ -37,7 +47,12 @@ class Entry(NamedTuple):
         """The entry of the highest rank has the say over a GPU."""
         if self.gpus is not None:
             return NAMES_GPUS
-        return NAMES_ALL if self.product is None and self.pci_device_ids is None else NAMES_PRODUCT
+        return NAMES_PRODUCT if self.narrowed else NAMES_ALL
+
+    @property
+    def narrowed(self):
+        """True where it is only about GPUs of a product or device id."""
+        return self.product is not None or self.pci_device_ids is not None
 
     def is_about(self, gpu):
         """True where product and device id, if given, are those of this Gpu."""
@@ -93,7 +108,7 @@ def _gpus_of(entry, gpus):
     fitting = [gpu for gpu in gpus if entry.is_about(gpu)]
     if entry.gpus is None:
         return [gpu for gpu in fitting if gpu.mig_capable]
-    if not fitting and entry._replace(gpus=None).rank == NAMES_PRODUCT:
+    if entry.narrowed and not fitting:
         return []
     found = [(gpu, selector) for gpu, selector in find_gpus(entry.gpus, gpus) if entry.is_about(gpu)]
     require_mig_capable(found, gpus)
@@ -252,7 +267,7 @@ def check_keys(mapping, known, where):
         if key not in known:
             from difflib import get_close_matches  # not loaded otherwise, and good input does without
 
-            near = get_close_matches(str(key), known, 1)
+            near = get_close_matches(as_text(key), known, 1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise LayoutError(f"{where}: unknown key {shown(key)}; {hint}")
 
@@ -279,9 +294,9 @@ def parse_device_ids(value, where):
     """
     found = set()
     for item in as_list(value) or [None]:
-        text = str(item).strip() if isinstance(item, (int, str)) else ""
+        text = as_text(item)
         number = int(text, 16 if text[:2].lower() == "0x" else 10) if DEVICE_ID.fullmatch(text) else 0
-        if number & 0xFFFF != 0x10DE or number > 0xFFFFFFFF:
+        if number & 0xFFFF != 0x10DE or not 0xFFFF < number <= 0xFFFFFFFF:
             raise LayoutError(
                 f"{where}: expected device and NVIDIA's vendor id in one, as 0x20B010DE, got {shown(item)}"
             )
@@ -294,7 +309,7 @@ def parse_boolean(value, where):
 
     :raises LayoutError: for anything else
     """
-    text = str(value).strip().lower() if isinstance(value, (int, str)) else ""
+    text = as_text(value).lower()
     if text in TRUE or text in FALSE:
         return text in TRUE
     raise LayoutError(f"{where}: expected true or false, got {shown(value)}")
@@ -305,7 +320,7 @@ def parse_whole_number(value, where, expected):
 
     :raises LayoutError: for anything else, booleans and negative numbers among it
     """
-    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    text = as_text(value)
     if not WHOLE_NUMBER.fullmatch(text):
         raise LayoutError(f"{where}: expected {expected}, got {shown(value)}")
     return int(text)

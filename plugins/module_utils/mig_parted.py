@@ -25,7 +25,7 @@ from .layout import (
     parse_whole_number,
     validate_layout,
 )
-from .selectors import LayoutError, as_list, shown
+from .selectors import LayoutError, as_list, as_text, shown
 
 VERSION = "v1"
 
@@ -66,7 +66,7 @@ def from_mig_parted(data, label=None):
     configs = data.get("mig-configs")
     if not isinstance(configs, dict) or not configs:
         raise LayoutError(f"mig-configs: expected a mapping with at least one label, got {shown(configs)}")
-    configs = {str(key): entries for key, entries in configs.items()}
+    configs = {as_text(key) or shown(key): entries for key, entries in configs.items()}
     labels = ", ".join(sorted(configs))
     if label is None:
         if len(configs) > 1:

@@ -164,7 +164,8 @@ class Gpu(NamedTuple):
 class Snapshot(NamedTuple):
     """All that was read of a host.
 
-    ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU.
+    ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU; ``places_gpu_instances``
+    whether the driver creates GPU instances at given placements (R460 and later).
     """
 
     gpus: Tuple[Gpu, ...] = ()
@@ -173,6 +174,7 @@ class Snapshot(NamedTuple):
     cuda_version: Optional[str] = None
     incomplete: Tuple[str, ...] = ()
     reason: Optional[str] = None
+    places_gpu_instances: bool = True
 
 
 class WantedComputeInstance(NamedTuple):

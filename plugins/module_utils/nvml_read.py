@@ -69,6 +69,7 @@ class Reader:
             cuda_version=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
             incomplete=tuple(name for name in WITHHELD if name in self._withheld),
             reason=reason,
+            places_gpu_instances=self._nvml.places_gpu_instances,
         )
 
     def gpu(self, gpu):

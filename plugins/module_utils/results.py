@@ -23,6 +23,15 @@ def result_of(change, real=True, rehearsal=False):
     ``real`` is false in check mode, where the plan stands for what would happen; ``rehearsal`` changes nothing and
     succeeds with busy instances in the way, since naming them is its purpose.
     """
+    blockers = [blocker for refusal in change.refusals for blocker in refusal.blockers]
+    in_the_way = {
+        "must_be_free": [blocker_data(blocker) for blocker in blockers],
+        "blockers": holders_data(blockers),
+    }
+    if change.refusals and not (rehearsal and all(refusal.kind == "busy" for refusal in change.refusals)):
+        nearest = {refusal.gpu.uuid: refusal.nearest for refusal in change.refusals if refusal.nearest}
+        message = " ".join(refusal.message for refusal in change.refusals)
+        return dict(in_the_way, changed=False, plan=[], actions=[], nearest=nearest), message
     plans = change.plans
     steps = [step for plan in plans for step in plan.steps]
     result = {
@@ -37,18 +46,13 @@ def result_of(change, real=True, rehearsal=False):
         },
     }
     failed = [outcome for outcome in change.outcomes if outcome.failure]
-    if rehearsal or change.refusals:
-        blockers = [blocker for refusal in change.refusals for blocker in refusal.blockers]
-        result["must_be_free"] = [blocker_data(blocker) for blocker in blockers]
-        result["blockers"] = holders_data(blockers)
-    if change.refusals and not (rehearsal and all(refusal.kind == "busy" for refusal in change.refusals)):
-        nearest = {refusal.gpu.uuid: refusal.nearest for refusal in change.refusals if refusal.nearest}
-        return dict(result, changed=False, nearest=nearest), " ".join(refusal.message for refusal in change.refusals)
-    if failed:
-        return dict(result, **_partial(change, failed)), " ".join(_failure_message(outcome) for outcome in failed)
-    if real:
+    if rehearsal:
+        result.update(in_the_way)
+    elif failed:
+        result.update(_partial(change, failed))
+    elif real:
         result["done"] = [done_data(done) for outcome in change.outcomes for done in outcome.done]
-    return result, None
+    return result, " ".join(_failure_message(outcome) for outcome in failed) or None
 
 
 def _partial(change, failed):

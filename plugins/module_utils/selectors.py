@@ -19,8 +19,7 @@ PCI_ADDRESS = re.compile(r"(?:([0-9a-f]{1,8}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})\
 EXPECTED = "expected all, an index (0), a UUID (GPU-...) or a PCI address in quotes ('07:00.0')"
 
 _short = Repr()
-_short.maxstring = _short.maxother = 80
-shown = _short.repr  # how messages quote what was written: never more than a line of it
+_short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
 
 class LayoutError(MigError):
@@ -42,6 +41,22 @@ class Selector(NamedTuple):
             return gpu.uuid.lower() == self.key
         numbers = _pci_numbers(gpu.pci_address)
         return numbers is not None and numbers[1:] == self.key[1:] and self.key[0] in (None, numbers[0])
+
+
+def shown(value):
+    """How messages quote what was written: never more than a line of it, and quick for any nesting."""
+    try:
+        text = _short.repr(value)
+    except ValueError:  # Python does not print an int of thousands of digits
+        text = "a number without end"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def as_text(value):
+    """A string without blanks around it, or an int or bool as a string; "" for anything else."""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and abs(value) < 1 << 40 else ""
 
 
 def as_list(value):
@@ -139,7 +154,7 @@ def _pci_numbers(text):
 
 def _parse_selector(value, where):
     """A Selector, for anything but ``all``."""
-    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    text = as_text(value)
     if INDEX.fullmatch(text):
         return Selector(where, text, int(text))
     if UUID.fullmatch(text):

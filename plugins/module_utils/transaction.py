@@ -5,9 +5,10 @@
 """A change of one host: read, decide, and, when it is for real, apply, read again, verify, and go back where that
 failed.
 
-Knows the planner and an NVML port, not NVML and not Ansible. The port is anything with ``read() -> Snapshot``,
+Knows the planner and an NVML port, not NVML and not Ansible. A port comes from a context manager and is anything
+with ``read() -> Snapshot``,
 ``read_gpu(gpu)
--> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation_status`` of a mode change),
+-> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation`` of a mode change),
 which raise NvmlError.
 ``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is applied was always
 planned on what was read under the lock.
@@ -103,20 +104,23 @@ class Change(NamedTuple):
         ]
 
 
-def rehearse(port, decide):
+def rehearse(open_port, decide):
     """What a change would do: read and decide, take no lock, touch nothing. Returns a Change without outcomes."""
-    decisions, warnings = decide(port.read())
+    with open_port() as port:
+        decisions, warnings = decide(port.read())
     return Change(tuple(decisions), warnings=tuple(warnings))
 
 
-def change(port, decide, host_state, lock_timeout, options, journal=None):
+def change(open_port, decide, host_state, lock_timeout, options, journal=None):
     """Change a host: lock, read, decide, apply, verify, and keep the journal.
+
+    The port is opened under the lock: an NVML session that waits would itself keep a GPU from being reset.
 
     ``journal`` is None or a function that makes the record of a Change, a dict of plain values; it is called before
     the first step (no outcomes yet) and after the last. Refused by any GPU, nothing is done to any. Raises MigError
     when the lock or the state directory cannot be had, NvmlError when the host cannot be read.
     """
-    with host_state.lock(lock_timeout):
+    with host_state.lock(lock_timeout), open_port() as port:
         decisions, warnings = decide_when_free(port, decide, options.busy_timeout)
         result = Change(tuple(decisions), warnings=tuple(warnings))
         plans = [plan for plan in result.plans if plan.steps]
@@ -162,44 +166,38 @@ def apply(port, plans, options):
 
 def _apply_to_gpu(port, plan, options):
     """Execute one GPU's plan and prove the result, or go back."""
-    done, needs, failure = [], None, None
-    for step in plan.steps:
-        try:
-            created = _execute(port, step, done)
-            done.append(Done(step, created))
-        except NvmlError as error:
-            needs = _pending_after_reset_failed(step, error, options)
-            if not needs:
-                failure = Failure(plan.gpu, str(error), step, error.code)
-            break
-        activation = created.get("activation_status", "SUCCESS")
-        if activation == "RESET_REQUIRED":
-            needs = "reboot"
-            break
-        if activation == "IN_USE":
-            if options.leave_pending:
-                needs = "reset"
-                break
-            failure = Failure(
-                plan.gpu,
-                str(NvmlError("nvmlDeviceSetMigMode", "IN_USE")),
-                step,
-                "IN_USE",
-                (Blocker(plan.gpu, "in_use"),),
-            )
-            break
+    done, needs, failure = _execute_all(port, plan, options)
     after, problem = _reread(port, plan.gpu)
-    if not failure and after:
-        difference = _difference(plan, after, needs)
-        failure = difference and Failure(plan.gpu, difference)
-    elif not failure:
-        failure = Failure(plan.gpu, problem)
+    if not failure:
+        problem = problem or _difference(plan, after, needs)
+        failure = problem and Failure(plan.gpu, problem)
     outcome = GpuOutcome(plan, after, tuple(done), not_done=plan.steps[len(done) :], failure=failure, needs=needs)
     if not failure:
         return outcome
     if failure.code == "IN_USE" and after and not failure.blockers:
         outcome = outcome._replace(failure=failure._replace(blockers=_holders(plan, after)))
     return _take_back(port, outcome)
+
+
+def _execute_all(port, plan, options):
+    """Execute steps up to the first that fails, or that leaves the mode pending by right: (done, needs, failure)."""
+    done = []
+    for step in plan.steps:
+        try:
+            created = _execute(port, step, done)
+        except NvmlError as error:
+            needs = _pending_after_failed_reset(step, error, options)
+            return done, needs, None if needs else Failure(plan.gpu, str(error), step, error.code)
+        done.append(Done(step, created))
+        activation = created.get("activation")
+        if activation == "RESET_REQUIRED":
+            return done, "reboot", None
+        if activation == "IN_USE" and options.leave_pending:
+            return done, "reset", None
+        if activation == "IN_USE":
+            error = NvmlError("nvmlDeviceSetMigMode", "IN_USE")
+            return done, None, Failure(plan.gpu, str(error), step, error.code, (Blocker(plan.gpu, "in_use"),))
+    return done, None, None
 
 
 def _execute(port, step, done):
@@ -218,7 +216,7 @@ def _execute(port, step, done):
         time.sleep(POLL_SECONDS)
 
 
-def _pending_after_reset_failed(step, error, options):
+def _pending_after_failed_reset(step, error, options):
     """What the GPU needs where a reset that did not happen leaves the mode pending by right, else None."""
     if step.action != RESET_GPU:
         return None

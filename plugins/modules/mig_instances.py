@@ -52,8 +52,8 @@ options:
         default: true
       instances:
         description:
-          - As a mapping, how many MIG devices of each profile there are, in any arrangement, for instance
-            V({3g.20gb: 1, 1g.5gb: 4}). An empty mapping empties the GPU.
+          - "As a mapping, how many MIG devices of each profile there are, in any arrangement, for instance
+            V({3g.20gb: 1, 1g.5gb: 4}). An empty mapping empties the GPU."
           - As a list, the GPU instances one by one. An item is a profile, or a mapping with C(profile), optionally
             C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
             or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
@@ -107,8 +107,92 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+plan:
+  description:
+    - The ordered steps from what is there to what is wanted. Check mode and a run return the identical plan.
+    - Empty when the change is refused.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: One of C(set_mig_mode), C(reset_gpu), C(destroy_compute_instance), C(destroy_gpu_instance),
+        C(create_gpu_instance) and C(create_compute_instance).
+      type: str
+    gpu:
+      description: Index, UUID and PCI address of the GPU.
+      type: dict
+    profile:
+      description: The profile of the instance.
+      type: str
+    placement:
+      description: Where the instance is, in memory slices of the GPU, or in compute slices of its GPU instance.
+      type: dict
+    gpu_instance:
+      description: For a compute instance, the placement of its GPU instance.
+      type: dict
+    gpu_instance_id:
+      description: The id of the GPU instance, where it exists already.
+      type: int
+    compute_instance_id:
+      description: The id of the compute instance, where it exists already.
+      type: int
+    uuid:
+      description: The UUID of the MIG device, where it exists already.
+      type: str
+    mig_enabled:
+      description: The mode that is set, or that a reset makes active.
+      type: bool
+  sample:
+    - action: create_gpu_instance
+      gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      profile: 3g.20gb
+      placement: {start: 4, size: 4}
+actions:
+  description: The same as sentences.
+  returned: always
+  type: list
+  elements: str
+  sample: ["GPU 0: create GPU instance 3g.20gb at slices 4-7"]
+kept:
+  description: UUIDs of the MIG devices that lived through the change.
+  returned: unless the change is refused
+  type: list
+  elements: str
+  sample: [MIG-3865483f-9559-58f2-95b1-401a95d3bdd7]
+disrupted:
+  description: UUIDs of the MIG devices that did not.
+  returned: unless the change is refused
+  type: list
+  elements: str
+  sample: []
+must_be_free:
+  description:
+    - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
+    - Without a UUID it is the whole GPU that must be free.
+  returned: when the change is refused, and for a rehearsal
+  type: list
+  elements: dict
+  sample:
+    - gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
+      profile: 1g.5gb
+      placement: {start: 0, size: 1}
+      because: busy
+      processes: [{pid: 4711, name: python, user: alice}]
+blockers:
+  description: The processes in the way, each with the GPU and the MIG device that it holds.
+  returned: when the change is refused or failed, and for a rehearsal
+  type: list
+  elements: dict
+  sample:
+    - pid: 4711
+      name: python
+      user: alice
+      gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:
-  description: The steps of RV(plan) with the ids and UUIDs of what was created. On failure, those that were executed.
+  description: The steps that were executed, with the ids and UUIDs of what they created.
   returned: after a change, and on failure
   type: list
   elements: dict
@@ -118,6 +202,39 @@ done:
       profile: 3g.20gb
       placement: {start: 4, size: 4}
       gpu_instance_id: 2
+undone:
+  description: The steps that went back after a failure.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+pending:
+  description: The steps of RV(plan) that were not executed.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+left:
+  description: What could not be brought back after a failure, in sentences.
+  returned: on failure
+  type: list
+  elements: str
+  sample: []
+failed_step:
+  description: The step that failed; null where every step succeeded and reading again shows something else.
+  returned: on failure
+  type: dict
+  sample:
+    action: destroy_gpu_instance
+    gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+    profile: 1g.5gb
+    placement: {start: 0, size: 1}
+    gpu_instance_id: 7
+nvml_code:
+  description: What NVML answered, without C(NVML_ERROR_).
+  returned: on failure
+  type: str
+  sample: IN_USE
 nearest:
   description: For each GPU (by UUID) on which the layout does not fit, the nearest mapping for C(instances) that does.
   returned: when a layout does not fit
@@ -152,8 +269,8 @@ def main():
     params = module.params
     rehearsing = module.check_mode or params["rehearse"]
 
-    def decide(session, snapshot):
-        return decide_instances(snapshot, entries, params["keep"], rehearsing, session.places_gpu_instances)
+    def decide(snapshot):
+        return decide_instances(snapshot, entries, params["keep"], rehearsing)
 
     try:
         if params["layout"] is None:

@@ -76,6 +76,130 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+plan:
+  description:
+    - The ordered steps from what is there to what is wanted. Check mode and a run return the identical plan.
+    - Empty when the change is refused.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: One of C(set_mig_mode), C(reset_gpu), C(destroy_compute_instance), C(destroy_gpu_instance),
+        C(create_gpu_instance) and C(create_compute_instance).
+      type: str
+    gpu:
+      description: Index, UUID and PCI address of the GPU.
+      type: dict
+    profile:
+      description: The profile of the instance.
+      type: str
+    placement:
+      description: Where the instance is, in memory slices of the GPU, or in compute slices of its GPU instance.
+      type: dict
+    gpu_instance:
+      description: For a compute instance, the placement of its GPU instance.
+      type: dict
+    gpu_instance_id:
+      description: The id of the GPU instance, where it exists already.
+      type: int
+    compute_instance_id:
+      description: The id of the compute instance, where it exists already.
+      type: int
+    uuid:
+      description: The UUID of the MIG device, where it exists already.
+      type: str
+    mig_enabled:
+      description: The mode that is set, or that a reset makes active.
+      type: bool
+  sample:
+    - action: set_mig_mode
+      gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      mig_enabled: true
+actions:
+  description: The same as sentences.
+  returned: always
+  type: list
+  elements: str
+  sample: ["GPU 0: enable MIG mode", "GPU 0: reset the GPU at 00000000:07:00.0"]
+kept:
+  description: UUIDs of the MIG devices that lived through the change.
+  returned: unless the change is refused
+  type: list
+  elements: str
+  sample: [MIG-3865483f-9559-58f2-95b1-401a95d3bdd7]
+disrupted:
+  description: UUIDs of the MIG devices that did not.
+  returned: unless the change is refused
+  type: list
+  elements: str
+  sample: []
+must_be_free:
+  description:
+    - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
+    - Without a UUID it is the whole GPU that must be free.
+  returned: when the change is refused, and for a rehearsal
+  type: list
+  elements: dict
+  sample:
+    - gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
+      profile: 1g.5gb
+      placement: {start: 0, size: 1}
+      because: busy
+      processes: [{pid: 4711, name: python, user: alice}]
+blockers:
+  description: The processes in the way, each with the GPU and the MIG device that it holds.
+  returned: when the change is refused or failed, and for a rehearsal
+  type: list
+  elements: dict
+  sample:
+    - pid: 4711
+      name: python
+      user: alice
+      gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
+done:
+  description: The steps that were executed, with the ids and UUIDs of what they created.
+  returned: after a change, and on failure
+  type: list
+  elements: dict
+  sample:
+    - action: set_mig_mode
+      gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+      mig_enabled: true
+      activation: SUCCESS
+undone:
+  description: The steps that went back after a failure.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+pending:
+  description: The steps of RV(plan) that were not executed.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+left:
+  description: What could not be brought back after a failure, in sentences.
+  returned: on failure
+  type: list
+  elements: str
+  sample: []
+failed_step:
+  description: The step that failed; null where every step succeeded and reading again shows something else.
+  returned: on failure
+  type: dict
+  sample:
+    action: reset_gpu
+    gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
+    mig_enabled: true
+nvml_code:
+  description: What NVML answered, without C(NVML_ERROR_).
+  returned: on failure
+  type: str
+  sample: IN_USE
 gpus:
   description: The GPUs concerned, with their mode before, after (in check mode, what it would be) and pending.
   returned: always
@@ -131,7 +255,7 @@ def main():
     if layout is None:
         layout = [{"gpus": params["gpus"], "mig_enabled": params["state"] == "enabled", "instances": {}}]
 
-    def decide(session, snapshot):
+    def decide(snapshot):
         return decide_modes(snapshot, entries, params["reset"], pending)
 
     try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 KEPT, NEW, PLAIN, BUSY, FREE, TEXT = "kept", "new", "plain", "busy", "free", "text"
 MARKS = {KEPT: "=", NEW: "+", PLAIN: ""}
-LEGEND = "= kept   + new   * busy   ? nobody may say whether it is busy   . free memory slice"
+LEGEND = "= kept   + new   * busy   ? whether it is busy is unknown   . free memory slice"
 # SGR codes: black on green, white on blue, black on white, black on yellow, dim.
 COLOURS = {KEPT: "30;42", NEW: "97;44", PLAIN: "30;47", BUSY: "30;43", FREE: "2"}
 NARROWEST_SLICE = 6
@@ -54,7 +54,7 @@ def _products(gpus):
     for gpu in gpus:
         product = gpu["product"] or "GPU without a name"
         counts[product] = counts.get(product, 0) + 1
-    return ", ".join(f"{count} x {product}" for product, count in counts.items())
+    return ", ".join(f"{count} × {product}" for product, count in counts.items())
 
 
 def _process(process):

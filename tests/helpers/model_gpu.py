@@ -39,28 +39,44 @@ def gpu(name, instances=(), index=0, mig=True, **more):
     facts = catalogue()[name]
     profiles = tuple(
         Profile(
-            row["name"], row["id"], int(row["name"].split("g.")[0]), row["max"], row["memory_mib"], row["sm"],
+            row["name"],
+            row["id"],
+            int(row["name"].split("g.")[0]),
+            row["max"],
+            row["memory_mib"],
+            row["sm"],
             Engines(row["ce"], row["dec"], row["enc"], row["jpeg"], row["ofa"]),
             tuple(Placement(start, row["size"]) for start in row["starts"]),
         )
         for row in facts["profiles"]
     )
     known = {
-        "index": index, "uuid": f"GPU-{index}", "pci_address": f"00000000:{index + 7:02X}:00.0", "product": name,
-        "pci_device_id": facts["pci_device_id"], "minor": index, "memory_mib": facts["memory_total_mib"],
-        "mode_needs_reset": facts["architecture"] == "ampere", "mig_mode": mig, "mig_mode_pending": mig,
-        "memory_slices": facts["slices"]["memory"], "compute_slices": facts["slices"]["compute"],
-        "profiles": profiles, "instances": tuple(instances),
+        "index": index,
+        "uuid": f"GPU-{index}",
+        "pci_address": f"00000000:{index + 7:02X}:00.0",
+        "product": name,
+        "pci_device_id": facts["pci_device_id"],
+        "minor": index,
+        "memory_mib": facts["memory_total_mib"],
+        "mode_needs_reset": facts["architecture"] == "ampere",
+        "mig_mode": mig,
+        "mig_mode_pending": mig,
+        "memory_slices": facts["slices"]["memory"],
+        "compute_slices": facts["slices"]["compute"],
+        "profiles": profiles,
+        "instances": tuple(instances),
     }
     return Gpu(**dict(known, **more))
 
 
 def gpu_instance(id, profile, start, size, *inside):
-    """A GpuInstance; ``inside`` are (profile, start, size, busy), by default one idle compute instance that spans it."""
+    """A GpuInstance; ``inside`` are (profile, start, size, busy), by default one idle one that spans it."""
     if not inside:
         inside = ((profile, 0, int(profile.split("g.")[0]), False),)
     devices = tuple(
-        ComputeInstance(number, name, Placement(first, slices), f"MIG-{id}-{number}", None, job(100 * id + number) if busy else ())
+        ComputeInstance(
+            number, name, Placement(first, slices), f"MIG-{id}-{number}", None, job(100 * id + number) if busy else ()
+        )
         for number, (name, first, slices, busy) in enumerate(inside)
         if name
     )
@@ -75,8 +91,8 @@ def job(pid):
 class ModelPort:
     """An NVML port over model values: executes steps as a driver does, refusing what is illegal.
 
-    ``hooks`` maps the number of an execute call, counted from 1, to a function that gets the port and may change it or raise; it
-    returns True where the call shall do nothing and say that it succeeded.
+    ``hooks`` maps the number of an execute call, counted from 1, to a function that gets the port and may change it
+    or raise; it returns True where the call shall do nothing and say that it succeeded.
     """
 
     def __init__(self, *gpus):
@@ -87,6 +103,12 @@ class ModelPort:
         self.lost = set()
         self.new_uuids = 0
         self.activation = "SUCCESS"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
 
     def read(self):
         return Snapshot(gpus=tuple(self.gpus.values()), driver_version="580.95.05")
@@ -112,11 +134,17 @@ class ModelPort:
     def start_job(self, uuid):
         """A process begins to use a MIG device."""
         for now in self.gpus.values():
-            self.gpus[now.uuid] = now._replace(instances=tuple(
-                instance._replace(compute_instances=tuple(
-                    device._replace(processes=job(4711)) if device.uuid == uuid else device
-                    for device in instance.compute_instances))
-                for instance in now.instances))
+            self.gpus[now.uuid] = now._replace(
+                instances=tuple(
+                    instance._replace(
+                        compute_instances=tuple(
+                            device._replace(processes=job(4711)) if device.uuid == uuid else device
+                            for device in instance.compute_instances
+                        )
+                    )
+                    for instance in now.instances
+                )
+            )
 
     def _set_mig_mode(self, now, step):
         after = now._replace(mig_mode_pending=step.mig_enabled)
@@ -124,7 +152,7 @@ class ModelPort:
             if now.instances and not step.mig_enabled:
                 raise NvmlError("nvmlDeviceSetMigMode", "IN_USE")
             after = after._replace(mig_mode=step.mig_enabled)
-        return {"activation_status": self.activation}, after
+        return {"activation": self.activation}, after
 
     def _reset_gpu(self, now, step):
         if self._busy(now):
@@ -154,7 +182,9 @@ class ModelPort:
         together = [*now.instances, GpuInstance(self._free_id(now), profile.name, step.placement)]
         if step.placement not in profile.placements or not legal(now, together):
             raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
-        return {"gpu_instance_id": together[-1].id}, now._replace(instances=tuple(sorted(together, key=lambda one: one.placement)))
+        return {"gpu_instance_id": together[-1].id}, now._replace(
+            instances=tuple(sorted(together, key=lambda one: one.placement))
+        )
 
     def _create_compute_instance(self, now, step):
         instance = next((one for one in now.instances if one.placement == step.gpu_instance), None)
@@ -170,8 +200,10 @@ class ModelPort:
         self.new_uuids += 1
         device = ComputeInstance(number, step.profile, step.placement, f"MIG-new-{self.new_uuids}")
         devices = tuple(sorted((*instance.compute_instances, device), key=lambda one: one.placement))
-        return ({"gpu_instance_id": instance.id, "compute_instance_id": number, "uuid": device.uuid},
-                self._with(now, instance, instance._replace(compute_instances=devices)))
+        return (
+            {"gpu_instance_id": instance.id, "compute_instance_id": number, "uuid": device.uuid},
+            self._with(now, instance, instance._replace(compute_instances=devices)),
+        )
 
     @staticmethod
     def _busy(now):
@@ -190,7 +222,9 @@ class ModelPort:
 
     @staticmethod
     def _with(now, old, new):
-        return now._replace(instances=tuple(one for one in (new if one is old else one for one in now.instances) if one))
+        return now._replace(
+            instances=tuple(one for one in (new if one is old else one for one in now.instances) if one)
+        )
 
 
 def slots(placement):
@@ -198,7 +232,7 @@ def slots(placement):
 
 
 def legal(gpu, instances):
-    """Whether GPU instances may be on a GPU together, by the rules as nvml-level facts state them, written without geometry.py."""
+    """Whether GPU instances may be on a GPU together, written without geometry.py."""
     profiles = {profile.name: profile for profile in gpu.profiles}
     taken = [slot for one in instances for slot in slots(one.placement)]
     whole = max(gpu.profiles, key=lambda profile: (profile.placements[0].size, profile.engines[1:]))
@@ -206,14 +240,16 @@ def legal(gpu, instances):
     return (
         len(taken) == len(set(taken))
         and all(sum(one.profile == name for one in instances) <= profile.max for name, profile in profiles.items())
-        and all(count <= most for count, most in zip(held, whole.engines[1:]))
+        and all(count <= most for count, most in zip(held, whole.engines[1:], strict=False))
     )
 
 
 def fail(code, function="nvmlFunction"):
     """A hook that fails a step with a return code."""
+
     def hook(port):
         raise NvmlError(function, code)
+
     return hook
 
 
@@ -222,4 +258,19 @@ def lie(port):
     return True
 
 
-__all__ = ["A30", "A100", "H100", "RTX", "ModelPort", "catalogue", "fail", "gpu", "gpu_instance", "job", "legal", "lie", "model", "slots"]
+__all__ = [
+    "A30",
+    "A100",
+    "H100",
+    "RTX",
+    "ModelPort",
+    "catalogue",
+    "fail",
+    "gpu",
+    "gpu_instance",
+    "job",
+    "legal",
+    "lie",
+    "model",
+    "slots",
+]

@@ -120,7 +120,7 @@ def test_struct_layout_is_that_of_nvidia_ml_py(compiled, struct):
     fields = header_structs()[struct]
     assert compiled[struct] == ctypes.sizeof(python)
     assert len(fields) == len(python._fields_)
-    for field, (python_name, *_) in zip(fields, python._fields_):
+    for field, (python_name, *_) in zip(fields, python._fields_, strict=False):
         descriptor = getattr(python, python_name)
         assert compiled[f"{struct}.{field}"] == descriptor.offset, field
         if (struct, field) not in WIDER_IN_PYTHON:

@@ -10,7 +10,7 @@ import gpus
 import pytest
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import resolve_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import resolve_layout, validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     ComputeInstance,
     Engines,
@@ -95,7 +95,7 @@ def test_processes_that_cannot_be_read_are_not_none():
 
 def test_the_layout_names_exactly_what_is_there():
     gpu = partitioned()
-    ((resolved, layout),) = resolve_layout([facts(gpu)["layout"]], [gpu])
+    ((resolved, layout),) = resolve_layout(validate_layout([facts(gpu)["layout"]]), [gpu])
     assert resolved is gpu
     inside = WantedComputeInstance("1c.3g.20gb", 0), WantedComputeInstance("2c.3g.20gb", 1)
     assert layout.instances == (WantedInstance("3g.20gb", 0, inside), WantedInstance("3g.20gb", 4, ()))

@@ -62,7 +62,7 @@ def refusal(call, *arguments, **options):
         ({"mig_enabled": False}, OFF),
         ({"mig_enabled": False, "instances": {}}, OFF),
         ({"mig_enabled": True, "instances": {"1g.5gb": 1}}, counts(_1g_5gb=1)),
-        (dict.fromkeys(["product", "pci_device_id", "mig_enabled", "gpus"]) | {"instances": {}}, counts()),
+        ({"product": None, "pci_device_id": None, "mig_enabled": None, "gpus": None, "instances": {}}, counts()),
     ],
 )
 def test_counts_and_mode(entry, meaning):
@@ -74,6 +74,10 @@ def test_counts_and_mode(entry, meaning):
 @pytest.mark.parametrize("name", ["1g.24gb+me.all", "1g.24gb-me", "2g.48gb+gfx", "1c.2g.12gb+me", "7g.141gb"])
 def test_every_kind_of_profile_name(name):
     assert validate_layout([{"instances": {name: 1}}])[0].layout.counts == ((name, 1),)
+
+
+def test_blanks_around_a_name_are_no_part_of_it():
+    assert validate_layout([{"instances": {" 1g.5gb\n": " 7 "}}])[0].layout == counts(_1g_5gb=7)
 
 
 @pytest.mark.parametrize("off", [False, "false", "no", "No", "off", "0", 0, "n", " False "])
@@ -227,6 +231,7 @@ def test_refused_on_this_host(layout, message):
         ([{"instances": {}, "gpu": 0}], "layout[0]: unknown key 'gpu'; did you mean gpus?"),
         ([{"instances": {}, "mig-enabled": 0}], "layout[0]: unknown key 'mig-enabled'; did you mean mig_enabled?"),
         ([{"instances": {}, 5: 0}], "layout[0]: unknown key 5; known are gpus, product"),
+        ([{1 << 20000: 0}], "layout[0]: unknown key a number without end; known are"),
         ([{"instances": {}, "gpus": []}], "layout[0].gpus: the list is empty; expected all"),
         ([{"instances": {}, "gpus": "MIG-1"}], "layout[0].gpus: 'MIG-1' is a MIG device"),
         ([{}], "layout[0].instances: missing; write {} for MIG on and no instances, or mig_enabled: false"),
@@ -244,6 +249,8 @@ def test_refused_on_this_host(layout, message):
         ([{"instances": {"1g.5gb": None}}], "layout[0].instances['1g.5gb']: expected a count, 0 or more, got None"),
         ([{"instances": {"1g.5gb": "two"}}], "layout[0].instances['1g.5gb']: expected a count, 0 or more, got 'two'"),
         ([{"instances": {"1g.5gb": "9" * 5000}}], "layout[0].instances['1g.5gb']: expected a count"),
+        ([{"instances": {"1g.5gb": 1 << 20000}}], "layout[0].instances['1g.5gb']: expected a count"),
+        ([{"instances": {}, "pci_device_id": 1 << 20000}], "layout[0].pci_device_id: expected device"),
         (
             [{"instances": {19: 1}}],
             "layout[0].instances: expected a profile name such as 3g.20gb, 1c.3g.20gb or 1g.5gb",
@@ -314,6 +321,7 @@ def test_refused_on_this_host(layout, message):
             [{"instances": {}, "pci_device_id": "20B010DE"}],
             "layout[0].pci_device_id: expected device and NVIDIA's vendor id",
         ),
+        ([{"instances": {}, "pci_device_id": "0x10DE"}], "layout[0].pci_device_id: expected device and NVIDIA's"),
         (
             [{"instances": {}, "pci_device_id": 0x20B0}],
             "layout[0].pci_device_id: expected device and NVIDIA's vendor id",
@@ -431,7 +439,7 @@ entries = mapping(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(entries, max_size=3) | anything)
 def test_any_layout_is_understood_or_refused(layout):
     try:

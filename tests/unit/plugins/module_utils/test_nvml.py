@@ -209,9 +209,15 @@ def nobody():
     return command
 
 
+def forbid_instances(host):
+    """Close the capability file, which ``nobody`` owns as far as it can tell."""
+    (host.directory / "state.proc/driver/nvidia/capabilities/mig/config").chmod(0)
+
+
 def test_without_privilege_mode_profiles_and_mig_devices_are_read(simulated_host, nobody):
     host = simulated_host("--mig", A100)
     made = in_session(host, "result = create(session, session.read().gpus[0], '3g.20gb', 4, ('1c.3g.20gb', 2))")
+    forbid_instances(host)
     snapshot = in_session(host, "result = session.read()", through=nobody)
     (gpu,) = snapshot.gpus
     assert {"placements", "orphans", "free"} <= set(snapshot.incomplete)
@@ -232,6 +238,7 @@ gpu = session.read().gpus[0]
 result = refusal(mode, session, gpu, False), refusal(create, session, privileged, "1g.5gb", 0)
 """
     privileged = in_session(host, "result = session.read().gpus[0]")
+    forbid_instances(host)
     assert in_session(host, code, through=nobody, privileged=privileged) == (("NO_PERMISSION", "permission"),) * 2
 
 

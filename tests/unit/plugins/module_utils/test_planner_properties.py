@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_gpu import ModelPort, gpu_instance, job, legal
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     Engines,
     Gpu,
@@ -16,9 +20,6 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     Refusal,
 )
 from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from model_gpu import ModelPort, gpu_instance, job, legal
 
 COMPUTE_SLICES = st.sampled_from([1, 2, 3, 4])
 
@@ -34,11 +35,32 @@ def made_up_gpus(draw):
         starts = draw(st.sets(st.integers(0, slices - size), min_size=1))
         engines = Engines(1, *(draw(st.integers(0, limit)) for limit in most))
         name = f"{draw(COMPUTE_SLICES)}g.{number + 1}gb"
-        profiles.append(Profile(
-            name, number + 1, int(name[0]), draw(st.integers(1, 4)), 1000, 14, engines,
-            tuple(Placement(start, size) for start in sorted(starts))))
-    return Gpu(0, "GPU-0", "00000000:07:00.0", "Made up", 0x10DE, 0, 80000, mig_mode=True, mig_mode_pending=True,
-               memory_slices=slices, compute_slices=7, profiles=tuple(profiles))
+        profiles.append(
+            Profile(
+                name,
+                number + 1,
+                int(name[0]),
+                draw(st.integers(1, 4)),
+                1000,
+                14,
+                engines,
+                tuple(Placement(start, size) for start in sorted(starts)),
+            )
+        )
+    return Gpu(
+        0,
+        "GPU-0",
+        "00000000:07:00.0",
+        "Made up",
+        0x10DE,
+        0,
+        80000,
+        mig_mode=True,
+        mig_mode_pending=True,
+        memory_slices=slices,
+        compute_slices=7,
+        profiles=tuple(profiles),
+    )
 
 
 @st.composite
@@ -49,12 +71,17 @@ def situations(draw):
     for number in range(draw(st.integers(0, 5))):
         profile = draw(st.sampled_from(gpu.profiles))
         start, size = draw(st.sampled_from(profile.placements))
-        inside = (None, 0, 0, False) if draw(st.integers(0, 9)) == 0 else (
-            profile.name, 0, profile.slices, draw(st.booleans()))
+        inside = (
+            (None, 0, 0, False)
+            if draw(st.integers(0, 9)) == 0
+            else (profile.name, 0, profile.slices, draw(st.booleans()))
+        )
         instance = gpu_instance(number + 1, profile.name, start, size, inside)
         if legal(gpu, [*present, instance]):
             present.append(instance)
-    wanted = draw(st.dictionaries(st.sampled_from([profile.name for profile in gpu.profiles]), st.integers(0, 3), max_size=3))
+    wanted = draw(
+        st.dictionaries(st.sampled_from([profile.name for profile in gpu.profiles]), st.integers(0, 3), max_size=3)
+    )
     return gpu._replace(instances=tuple(sorted(present, key=lambda one: one.placement))), wanted
 
 
@@ -99,10 +126,14 @@ def test_one_more_busy_instance_never_lowers_what_is_destroyed(situation, which)
     if not idle or not isinstance(before, Plan):
         return
     instance, device = idle[which % len(idle)]
-    busy = instance._replace(compute_instances=tuple(
-        other._replace(processes=job(1)) if other is device else other for other in instance.compute_instances))
+    busy = instance._replace(
+        compute_instances=tuple(
+            other._replace(processes=job(1)) if other is device else other for other in instance.compute_instances
+        )
+    )
     after = plan_instances(
-        gpu._replace(instances=tuple(busy if one is instance else one for one in gpu.instances)), layout(wanted))
+        gpu._replace(instances=tuple(busy if one is instance else one for one in gpu.instances)), layout(wanted)
+    )
     if isinstance(after, Plan):
         assert destroyed(after) >= destroyed(before)
     else:

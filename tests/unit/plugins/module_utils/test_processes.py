@@ -14,12 +14,12 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.processes import desc
 
 
 def test_a_process_has_a_name_and_a_user():
-    with subprocess.Popen(["sleep", "infinity"]) as process:
-        try:
-            found = describe(process.pid)
-        finally:
-            process.kill()
-    assert found == (process.pid, "sleep", pwd.getpwuid(os.geteuid()).pw_name)
+    # What cat echoes it has read: by then the child is cat and no longer the interpreter that forked it.
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        process.stdin.write(b"here\n")
+        assert process.stdout.readline() == b"here\n"
+        found = describe(process.pid)
+    assert found == (process.pid, "cat", pwd.getpwuid(os.geteuid()).pw_name)
 
 
 def test_a_process_that_ended_is_still_a_pid():

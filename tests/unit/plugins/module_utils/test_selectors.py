@@ -80,14 +80,22 @@ def test_all_of_a_host_without_mig_is_nothing():
         ("", "gpus: got ''; expected all"),
         ("GPU-5f2c…", "gpus: got 'GPU-5f2c…'; expected all"),
         ({"index": 0}, "gpus: got {'index': 0}; expected all"),
+        ("07:00.08", "gpus: got '07:00.08'; expected all"),
         (["0\n1"], "gpus[0]: got '0\\n1'; expected all"),
         ("9" * 5000, "gpus: got '99999"),
+        pytest.param(1 << 20000, "gpus: got a number without end; expected all", id="endless"),
     ],
 )
 def test_says_what_is_wrong_with_a_selector(selectors, message):
     with pytest.raises(LayoutError) as error:
         select_gpus(selectors, HOST)
     assert message in str(error.value)
+
+
+def test_a_message_quotes_no_more_than_a_line():
+    with pytest.raises(LayoutError) as error:
+        select_gpus([{str(number) * 70: ["x" * 70] * 9 for number in range(9)}], HOST)
+    assert len(str(error.value)) < 200
 
 
 def test_absent_gpu_on_a_host_without_gpus():

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A change reaches its layout, or the GPU is back where it was, or what is left is named: on a model of a GPU as the port."""
+"""A change reaches its layout, or the GPU is back where it was, or what is left is named."""
 
 from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
@@ -20,7 +21,15 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validat
 from ansible_collections.gpufleet.mig.plugins.module_utils.results import journal_record, result_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
 
-CODES = ("INVALID_ARGUMENT", "NOT_SUPPORTED", "NO_PERMISSION", "NOT_FOUND", "IN_USE", "INSUFFICIENT_RESOURCES", "UNKNOWN")
+CODES = (
+    "INVALID_ARGUMENT",
+    "NOT_SUPPORTED",
+    "NO_PERMISSION",
+    "NOT_FOUND",
+    "IN_USE",
+    "INSUFFICIENT_RESOURCES",
+    "UNKNOWN",
+)
 
 
 @pytest.fixture
@@ -37,17 +46,22 @@ def patience(monkeypatch):
 
 def split(index=0):
     """An A100 with four idle 1g.5gb at 0-3 and a 3g.20gb at 4 where a job runs."""
-    return gpu(A100, [
-        *(gpu_instance(7 + start, "1g.5gb", start, 1) for start in range(4)),
-        gpu_instance(2, "3g.20gb", 4, 4, ("3g.20gb", 0, 3, True)),
-    ], index=index)
+    return gpu(
+        A100,
+        [
+            *(gpu_instance(7 + start, "1g.5gb", start, 1) for start in range(4)),
+            gpu_instance(2, "3g.20gb", 4, 4, ("3g.20gb", 0, 3, True)),
+        ],
+        index=index,
+    )
 
 
 def run(port, state, instances, **options):
     """Change every GPU of the port to ``instances``; returns (Change, result, message)."""
     entries = validate_layout([{"instances": instances}])
     change = transaction.change(
-        port, lambda snapshot: decide_instances(snapshot, entries), state, 5, Options(**options), journal_record)
+        lambda: port, lambda snapshot: decide_instances(snapshot, entries), state, 5, Options(**options), journal_record
+    )
     return (change, *result_of(change))
 
 
@@ -72,13 +86,16 @@ def test_reaches_the_layout_and_leaves_the_job_alone(state):
 def test_rehearsal_gives_the_identical_plan_and_touches_nothing(state):
     port = ModelPort(split())
     entries = validate_layout([{"instances": WANTED}])
-    rehearsal = transaction.rehearse(port, lambda snapshot: decide_instances(snapshot, entries, rehearsing=True))
+    rehearsal = transaction.rehearse(
+        lambda: port, lambda snapshot: decide_instances(snapshot, entries, rehearsing=True)
+    )
     planned, _message = result_of(rehearsal, real=False)
     assert port.executed == []
     assert planned["changed"]
     _change, result, _message = run(port, state, WANTED)
     assert {key: planned[key] for key in ("plan", "actions", "kept", "disrupted", "diff")} == {
-        key: result[key] for key in ("plan", "actions", "kept", "disrupted", "diff")}
+        key: result[key] for key in ("plan", "actions", "kept", "disrupted", "diff")
+    }
 
 
 def test_refusal_of_one_gpu_leaves_all_alone(state):
@@ -167,7 +184,11 @@ def test_what_a_new_job_hides_is_named_as_left(state):
     _change, result, message = run(port, state, WANTED)
     assert last == len(result["done"])
     assert any("1g.5gb at slice" in text for text in result["left"])
-    assert any(device.busy and device.uuid == "MIG-new-1" for one in port.gpus["GPU-0"].instances for device in one.compute_instances)
+    assert any(
+        device.busy and device.uuid == "MIG-new-1"
+        for one in port.gpus["GPU-0"].instances
+        for device in one.compute_instances
+    )
     assert "Not everything could be brought back" in message
 
 
@@ -200,7 +221,7 @@ def test_lost_gpu_is_named_and_the_others_finish(state):
         port.lost.add("GPU-0")
 
     port.hooks[2] = lose
-    _change, result, message = run(port, state, {"7g.40gb": 1})
+    _change, result, _message = run(port, state, {"7g.40gb": 1})
     assert result["nvml_code"] == "GPU_IS_LOST"
     assert any("could not be read again" in text for text in result["left"])
     assert [one.profile for one in port.gpus["GPU-1"].instances] == ["7g.40gb"]
@@ -229,7 +250,12 @@ def test_waits_for_a_busy_instance_that_becomes_free(state):
 def modes(port, state, enabled, pending=False, reset=True):
     entries = validate_layout([{"mig_enabled": enabled, "instances": {}}])
     change = transaction.change(
-        port, lambda snapshot: decide_modes(snapshot, entries, reset, pending), state, 5, Options(leave_pending=pending))
+        lambda: port,
+        lambda snapshot: decide_modes(snapshot, entries, reset, pending),
+        state,
+        5,
+        Options(leave_pending=pending),
+    )
     return (change, *result_of(change))
 
 
@@ -244,7 +270,7 @@ def test_mode_that_a_nameless_client_keeps_from_being_active_is_taken_back(state
 
 def test_mode_may_stay_pending_on_a_busy_gpu(state):
     port = ModelPort(gpu(A100, mig=False, processes=job(7)))
-    change, result, message = modes(port, state, True, pending=True)
+    _change, result, message = modes(port, state, True, pending=True)
     assert message is None
     assert result["changed"]
     assert port.gpus["GPU-0"].mig_mode_pending
@@ -261,11 +287,13 @@ def test_pass_through_needs_a_reboot(state):
 
 def test_disabling_brings_instances_back_when_the_reset_fails(state):
     now = split()
-    idle = now.instances[-1]._replace(compute_instances=(now.instances[-1].compute_instances[0]._replace(processes=()),))
+    idle = now.instances[-1]._replace(
+        compute_instances=(now.instances[-1].compute_instances[0]._replace(processes=()),)
+    )
     port = ModelPort(now._replace(instances=(*now.instances[:-1], idle)))
     before = port.gpus["GPU-0"]
     port.hooks[12] = fail("UNKNOWN", "nvidia-smi --gpu-reset")
-    _change, result, message = modes(port, state, False)
+    _change, result, _message = modes(port, state, False)
     assert result["failed_step"]["action"] == "reset_gpu"
     after = port.gpus["GPU-0"]
     assert (after.mig_mode, after.mig_mode_pending, after.placed) == (True, True, before.placed)
@@ -275,7 +303,10 @@ def test_disabling_brings_instances_back_when_the_reset_fails(state):
 def test_second_run_waits_for_the_first(state):
     port = ModelPort(split())
     with state.lock(1):
-        with pytest.raises(MigError, match="Another change of this host's GPUs is running"), HostState(state.path).lock(0.05):
+        with (
+            pytest.raises(MigError, match="Another change of this host's GPUs is running"),
+            HostState(state.path).lock(0.05),
+        ):
             pass
         waiting = threading.Thread(target=run, args=(port, HostState(state.path), WANTED))
         waiting.start()
@@ -299,7 +330,7 @@ def test_journal_tells_a_run_that_was_killed(state):
     assert state.interrupted()["before"][0]["gpus"] == ["GPU-0"]
     run(port, state, WANTED)
     assert state.interrupted() is None
-    lines = [json.loads(line) for line in open(state.journal, encoding="utf-8")]
+    lines = [json.loads(line) for line in Path(state.journal).read_text().splitlines()]
     assert [line["event"] for line in lines] == ["begin", "begin", "end"]
     assert lines[-1]["outcome"][0]["result"] == "done"
 
@@ -307,6 +338,8 @@ def test_journal_tells_a_run_that_was_killed(state):
 def test_state_directory_that_cannot_be_written_is_an_error_before_the_first_step(tmp_path):
     (tmp_path / "file").write_text("")
     port = ModelPort(split())
-    with pytest.raises(MigError, match=r"The state directory .*/file/state cannot be written: Not a directory\. Nothing was changed"):
+    with pytest.raises(
+        MigError, match=r"The state directory .*/file/state cannot be written: Not a directory\. Nothing was changed"
+    ):
         run(port, HostState(str(tmp_path / "file" / "state")), WANTED)
     assert port.executed == []
