@@ -54,7 +54,7 @@ def test_whole_gpu_lists_carry_the_instances_ids(nvml, host):
     clients = [host.client("run", "--device", n.nvmlDeviceGetUUID(device)) for device in (first, second)]
     want = {
         (client.pid, n.nvmlDeviceGetGpuInstanceId(device), n.nvmlDeviceGetComputeInstanceId(device))
-        for client, device in zip(clients, (first, second))
+        for client, device in zip(clients, (first, second), strict=True)
     }
     found = n.nvmlDeviceGetComputeRunningProcesses(gpu)
     assert {(process.pid, process.gpuInstanceId, process.computeInstanceId) for process in found} == want
