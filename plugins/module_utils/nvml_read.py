@@ -230,8 +230,8 @@ class Reader:
         try:
             if self._nvml.has(function + "_v2"):
                 return self._listed_placements(function, kind, handle, profile_id)
-            # Before R470 the count is output only and there is no asking for it first.
-            count, array = c_uint(), (kind * PROFILE_INDEXES)()
+            # Before R470 there is no asking for the count first; who reads it as the array's size finds that there.
+            count, array = c_uint(PROFILE_INDEXES), (kind * PROFILE_INDEXES)()
             self._nvml.call_raw(function, handle, c_uint(profile_id), array, byref(count))
             return as_placements(array, count)
         except NvmlError as error:
