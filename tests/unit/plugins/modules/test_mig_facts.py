@@ -151,3 +151,16 @@ def test_a_failure_of_nvml_itself_is_one_message(simulated_host):
     host = simulated_host(A100)
     host.simulator("fault", "nvmlDeviceGetCount_v2", "--return", "UNKNOWN")
     assert refused(host).startswith("nvmlDeviceGetCount answered NVML_ERROR_UNKNOWN. ")
+
+
+def test_a_change_that_was_cut_short_is_told_until_the_next_one(partitioned):
+    state_dir = str(partitioned.state_dir)
+    assert facts(partitioned, state_dir=state_dir)["interrupted"] is None
+    partitioned.simulator("fault", "nvmlGpuInstanceDestroy", "--kill", "after")
+    with pytest.raises(AssertionError, match="-9"):
+        run_module(partitioned, "mig_instances", instances={"7g.40gb": 1}, gpus=[0], state_dir=state_dir)
+    found = facts(partitioned, state_dir=state_dir)["interrupted"]
+    assert "GPU 0: create GPU instance 7g.40gb at slices 0-7" in found["actions"]
+    assert [len(entry["instances"]) for entry in found["before"]] == [3]
+    run_module(partitioned, "mig_instances", instances={"7g.40gb": 1}, gpus=[0], state_dir=state_dir)
+    assert facts(partitioned, state_dir=state_dir)["interrupted"] is None
