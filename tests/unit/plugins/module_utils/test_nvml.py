@@ -16,7 +16,7 @@ from environments import interpreters
 from nvml_process import in_session
 from paths import ROOT
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import Engines, Placement, Process, Profile
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Engines, Placement, Profile
 
 CATALOGUE = yaml.safe_load((ROOT / "roles/mig_simulator/files/catalogue.yml").read_text(encoding="utf-8"))
 MIG_MODELS = [model for model, facts in CATALOGUE.items() if facts["profiles"]]
@@ -126,7 +126,7 @@ result = gpu, refusal(destroy, session, gpu, busy, busy.compute_instances[0]), r
 """
     gpu, of_compute_instance, of_gpu_instance = in_session(host, look)
     busy, idle = (instance.compute_instances[0] for instance in gpu.instances)
-    assert busy.processes == (Process(job.pid, "sleep", getpass.getuser()),)
+    assert [process[:3] for process in busy.processes] == [(job.pid, "sleep", getpass.getuser())]
     assert busy.busy
     assert not idle.busy
     assert of_compute_instance == of_gpu_instance == ("IN_USE", "busy")
