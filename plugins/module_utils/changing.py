@@ -25,10 +25,10 @@ def run(params, check_mode, decide, leave_pending=False):
     if check_mode or params["rehearse"]:
         return rehearse(Session, decide)
     options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
-    return change(Session, decide, HostState(params["state_dir"]), params["lock_timeout"], options, _journal(params))
+    return change(Session, decide, HostState(params["state_dir"]), params["lock_timeout"], options, journal_of(params))
 
 
-def _journal(params):
+def journal_of(params):
     """What makes journal records, or None where none are wanted; the records of one change share an id."""
     if not params["journal"]:
         return None

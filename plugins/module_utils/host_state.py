@@ -21,6 +21,9 @@ import time
 
 from .errors import MigError
 
+# Far more than one record takes: the journal's end is all that tells whether the last change ended.
+TAIL_BYTES = 1 << 20
+
 
 def default_state_dir():
     """/var/lib/gpufleet-mig for root, the user's XDG state directory otherwise."""
@@ -76,22 +79,16 @@ class HostState:
             finally:
                 os.close(journal)
 
-    def read(self):
-        """The journal's records, oldest first, without a line that a crash cut short; none where none can be read."""
-        records = []
-        try:
-            with open(self.journal, encoding="utf-8") as journal:
-                for line in journal:
-                    with contextlib.suppress(ValueError):
-                        records.append(json.loads(line))
-        except OSError:
-            return []
-        return records
-
     def interrupted(self):
-        """The last change if it began and never ended: its ``begin`` record, else None."""
-        records = self.read()
-        return records[-1] if records and records[-1].get("event") == "begin" else None
+        """The ``begin`` record of the last change if that never ended, else None; also where no journal can be read."""
+        last = None
+        with contextlib.suppress(OSError), open(self.journal, "rb") as journal:
+            journal.seek(max(0, os.fstat(journal.fileno()).st_size - TAIL_BYTES))
+            for line in journal:
+                # A line that a crash, or the beginning of the tail, cut short is no record.
+                with contextlib.suppress(ValueError):
+                    last = json.loads(line)
+        return last if isinstance(last, dict) and last.get("event") == "begin" else None
 
     @contextlib.contextmanager
     def _writable(self):

@@ -27,8 +27,7 @@ from .model import (
     WantedComputeInstance,
     WantedInstance,
 )
-from .refusals import LET_GO_OF_GPU, busy_message, explain_impossible, unknown_profile
-from .search import cheapest
+from .search import cheapest, unknown_profile
 
 EMPTY = GpuLayout(instances=())
 
@@ -41,18 +40,15 @@ def plan_instances(gpu, layout, keep=frozenset()):
     carries the smallest set of devices in the way and the plan that follows once they are free.
     """
     geometry = geometry_of(gpu.profiles)
-    problem = unknown_profile(gpu, geometry, layout)
-    if problem:
-        return Refusal(gpu, "no_such_profile", problem)
+    unknown = unknown_profile(gpu, geometry, layout)
+    if unknown:
+        return _refusals().no_such_profile(gpu, geometry, *unknown)
     solution = cheapest(gpu, geometry, layout, lambda device: device.busy or device.uuid in keep)
     if solution is None:
-        message, nearest = explain_impossible(gpu, geometry, layout)
-        return Refusal(gpu, "impossible", message, nearest=nearest)
+        return _refusals().impossible(gpu, geometry, layout)
     plan = _plan_of(gpu, geometry, solution)
     blockers = tuple(_blocker(gpu, match.instance, device) for match in solution.matches for device in match.busy_lost)
-    if blockers:
-        return Refusal(gpu, "busy", busy_message(gpu, plan, blockers), blockers, plan)
-    return plan
+    return _refusals().busy(gpu, plan, blockers) if blockers else plan
 
 
 def plan_mode(gpu, enabled, reset=True, pending=False):
@@ -83,7 +79,7 @@ def plan_mode(gpu, enabled, reset=True, pending=False):
         return plan
     if pending:
         return Plan(gpu, set_mode, gpu.mig_mode)
-    return Refusal(gpu, "busy", busy_message(gpu, plan, blockers, LET_GO_OF_GPU), blockers, plan)
+    return _refusals().busy(gpu, plan, blockers, _refusals().LET_GO_OF_GPU)
 
 
 def plan_back(before, now):
@@ -102,6 +98,13 @@ def plan_back(before, now):
         stays = [instance for instance in now.placed if Placement(instance.start, instance.size) in held]
         given_up += [instance for instance in hidden if instance not in stays]
         wanted = [instance for instance in wanted if instance not in hidden] + stays
+
+
+def _refusals():
+    """The room that words refusals, imported only where there is one: every run pays for each line that it imports."""
+    from . import refusals
+
+    return refusals
 
 
 def _overlap(one, other):

@@ -9,42 +9,47 @@ from __future__ import annotations
 from itertools import product
 
 from .geometry import compute_profiles_of
-from .model import CREATE_GPU_INSTANCE, PROFILE_NAME
+from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, Refusal
 from .search import contents_fit, spreads
 
+LET_GO = "End or move what uses it, wait for it with busy_timeout, or ask for a layout that keeps it."
+LET_GO_OF_GPU = "End or move what uses it, or leave the mode pending with when_busy: pending."
 
-def unknown_profile(gpu, geometry, layout):
-    """The sentence about the first profile that this GPU does not have, or None."""
-    if layout.counts is not None:
-        names = [(PROFILE_NAME.match(name).group("gpu_instance"), (name,)) for name, _other in layout.counts]
+
+def no_such_profile(gpu, geometry, outer, inner):
+    """Refuse a profile that the GPU does not have: ``outer`` of a GPU instance, ``inner`` of a compute instance."""
+    if outer not in geometry.position:
+        message = f"{gpu.name} has no profile {outer}; it has {', '.join(sorted(geometry.position))}."
     else:
-        names = [(want.profile, [device.profile for device in want.compute_instances]) for want in layout.instances]
-    for outer, inner in names:
-        if outer not in geometry.position:
-            return f"{gpu.name} has no profile {outer}; it has {', '.join(sorted(geometry.position))}."
         inside = compute_profiles_of(gpu, geometry.profiles[geometry.position[outer]])
-        for name in inner:
-            if name not in inside:
-                return f"{gpu.name} has no profile {name}; inside {outer} it has {', '.join(inside)}."
-    return None
+        message = f"{gpu.name} has no profile {inner}; inside {outer} it has {', '.join(inside)}."
+    return Refusal(gpu, "no_such_profile", message)
 
 
-def explain_impossible(gpu, geometry, layout):
-    """Why a layout does not fit even on an empty GPU: (sentence, nearest {profile: count} that does)."""
+def impossible(gpu, geometry, layout):
+    """Refuse a layout that does not fit even on an empty GPU; ``nearest`` is the nearest {profile: count} that does."""
     ways = spreads(gpu, geometry, layout)
     wanted = ways[0] if ways else ()
     reason = _compute_instances_reason(gpu, geometry, layout) or _gpu_instances_reason(gpu, geometry, wanted)
     nearest = _nearest(geometry, wanted) if ways else None
-    message = f"{gpu.name} cannot have {describe(layout)}: {reason}."
+    message = f"{gpu.name} cannot have {_layout_in_words(layout)}: {reason}."
     if nearest is not None:
-        message += f" The nearest that fits is {describe_instances(nearest)}."
-    return message, nearest
+        message += f" The nearest that fits is {_counts_in_words(nearest)}."
+    return Refusal(gpu, "impossible", message, nearest=nearest)
 
 
-def describe(layout):
+def busy(gpu, plan, blockers, advice=LET_GO):
+    """Refuse a plan that ``blockers`` are in the way of: who they are, in the way of what, and what can be done."""
+    made = [step for step in plan.steps if step.action == CREATE_GPU_INSTANCE]
+    held = "; ".join(_in_the_way(blocker, made) for blocker in blockers)
+    message = f"{gpu.name} is in use: {held}. Nothing was changed. {advice}"
+    return Refusal(gpu, "busy", message, blockers, plan)
+
+
+def _layout_in_words(layout):
     """A GpuLayout in words, such as 2 × 3g.20gb + 1g.5gb at 6."""
     if layout.counts is not None:
-        return describe_instances(dict(layout.counts))
+        return _counts_in_words(dict(layout.counts))
     return (
         " + ".join(
             want.profile + ("" if want.start is None else f" at {want.start}") + _contents_in_words(want)
@@ -59,7 +64,7 @@ def _contents_in_words(want):
     return "" if names == [want.profile] else f" holding {' + '.join(names) or 'nothing'}"
 
 
-def describe_instances(counts):
+def _counts_in_words(counts):
     """{profile: count} in words."""
     return (
         " + ".join(name if count == 1 else f"{count} × {name}" for name, count in counts.items() if count)
@@ -143,17 +148,6 @@ def _nearest(geometry, wanted):
     return None
 
 
-LET_GO = "End or move what uses it, wait for it with busy_timeout, or ask for a layout that keeps it."
-LET_GO_OF_GPU = "End or move what uses it, or leave the mode pending with when_busy: pending."
-
-
-def busy_message(gpu, plan, blockers, advice=LET_GO):
-    """Who is in the way of a plan, of what, and what can be done about it."""
-    made = [step for step in plan.steps if step.action == CREATE_GPU_INSTANCE]
-    held = "; ".join(_in_the_way(blocker, made) for blocker in blockers)
-    return f"{gpu.name} is in use: {held}. Nothing was changed. {advice}"
-
-
 def _in_the_way(blocker, made):
     if blocker.device is None:
         return f"the whole GPU must be free, but {_holders(blocker)}"
@@ -172,14 +166,19 @@ def _in_the_way(blocker, made):
 
 
 def _holders(blocker):
-    names = [
-        f"process {process.pid}"
-        + (f" {process.name}" if process.name else "")
-        + (f" of {process.user}" if process.user else "")
-        for process in blocker.processes
-    ]
+    names = [_process_in_words(process) for process in blocker.processes]
     return ", ".join(names) or {
         "kept": "an allocation (keep)",
         "unreadable": "processes that could not be read",
-        "in_use": "a client that NVML does not name (nvidia-persistenced, DCGM, a display server, Fabric Manager)",
     }.get(blocker.because, "an unknown process")
+
+
+def _process_in_words(process):
+    words = [f"process {process.pid}"]
+    if process.name:
+        words.append(process.name)
+    if process.user:
+        words.append(f"of {process.user}")
+    if process.started:
+        words.append(f"since {process.started}")
+    return " ".join(words)

@@ -81,6 +81,23 @@ def cheapest(gpu, geometry, layout, is_busy):
     return best
 
 
+def unknown_profile(gpu, geometry, layout):
+    """The first profile that the GPU does not have: (GPU instance profile, compute instance profile), else None."""
+    if layout.counts is not None:
+        names = [(PROFILE_NAME.match(name).group("gpu_instance"), name) for name, _count in layout.counts]
+    else:
+        names = [
+            (want.profile, name)
+            for want in layout.instances
+            for name in [want.profile] + [device.profile for device in want.compute_instances]
+        ]
+    for outer, inner in names:
+        position = geometry.position.get(outer)
+        if position is None or inner not in compute_profiles_of(gpu, geometry.profiles[position]):
+            return outer, inner
+    return None
+
+
 def spreads(gpu, geometry, layout):
     """Every way to say a layout as a list of wanted GPU instances, each list a tuple of WantedInstance.
 

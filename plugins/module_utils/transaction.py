@@ -121,8 +121,9 @@ def change(open_port, decide, host_state, lock_timeout, options, journal=None):
     when the lock or the state directory cannot be had, NvmlError when the host cannot be read.
     """
     with host_state.lock(lock_timeout), open_port() as port:
-        decisions, warnings = decide_when_free(port, decide, options.busy_timeout)
-        result = Change(tuple(decisions), warnings=tuple(warnings))
+        warnings = _interruption(host_state)
+        decisions, more = decide_when_free(port, decide, options.busy_timeout)
+        result = Change(tuple(decisions), warnings=(*warnings, *more))
         plans = [plan for plan in result.plans if plan.steps]
         if result.refusals or not plans:
             return result
@@ -132,6 +133,16 @@ def change(open_port, decide, host_state, lock_timeout, options, journal=None):
         if journal:
             host_state.write(dict(journal(result), event="end"))
         return result
+
+
+def _interruption(host_state):
+    begun = host_state.interrupted()
+    if not begun:
+        return ()
+    return (
+        f"The change that {begun['user']} began at {begun['time']} (process {begun['pid']}) was cut short; "
+        "this run goes on from what is there.",
+    )
 
 
 def decide_when_free(port, decide, busy_timeout=0):

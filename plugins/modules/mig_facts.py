@@ -273,7 +273,7 @@ ansible_facts:
                   returned: always
                   type: list
                   elements: dict
-                  sample: [{pid: 4711, name: python3, user: alice}]
+                  sample: [{pid: 4711, name: python3, user: alice, started: "2026-01-31T03:00:00Z"}]
             layout:
               description:
                 - One entry for O(gpufleet.mig.mig_instances#module:layout) and O(gpufleet.mig.mig_mode#module:layout)

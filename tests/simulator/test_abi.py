@@ -49,6 +49,7 @@ RENAMED = {
     "nvmlProcessInfo_t": "c_nvmlProcessInfo_v3_t",
     "nvmlGridLicensableFeature_t": "c_nvmlGridLicensableFeature_v4_t",
     "nvmlGridLicensableFeatures_t": "c_nvmlGridLicensableFeatures_v4_t",
+    "nvmlDeviceAddressingMode_v1_t": "c_nvmlDeviceAddressingMode_t",
     "nvmlRepairStatus_v1_t": "c_nvmlRepairStatus_t",
     "nvmlUUID_v1_t": "c_nvmlUUID_t",
 }

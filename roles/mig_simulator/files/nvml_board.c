@@ -54,6 +54,18 @@ NVML(nvmlDeviceGetGspFirmwareMode, (nvmlDevice_t device, unsigned *isEnabled, un
     return NVML_SUCCESS;
 }
 
+/* The machine's memory is the GPU's too, as with the open kernel modules on any recent kernel. */
+NVML(nvmlDeviceGetAddressingMode, (nvmlDevice_t device, nvmlDeviceAddressingMode_v1_t *mode), (device, mode))
+{
+    GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
+    if (!mode)
+        return NVML_ERROR_INVALID_ARGUMENT;
+    if (mode->version != NVML_STRUCT_VERSION(DeviceAddressingMode, 1))
+        return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+    mode->value = NVML_DEVICE_ADDRESSING_MODE_HMM;
+    return NVML_SUCCESS;
+}
+
 NVML(nvmlDeviceOnSameBoard, (nvmlDevice_t device1, nvmlDevice_t device2, int *onSameBoard),
      (device1, device2, onSameBoard))
 {

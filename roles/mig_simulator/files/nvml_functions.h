@@ -52,6 +52,7 @@ NVML_FUNCTION(450, nvmlDeviceGetDisplayActive, (nvmlDevice_t device, nvmlEnableS
 NVML_FUNCTION(550, nvmlDeviceGetPciInfoExt, (nvmlDevice_t device, nvmlPciInfoExt_v1_t *pci))
 NVML_FUNCTION(450, nvmlDeviceGetPciInfo_v3, (nvmlDevice_t device, nvmlPciInfo_t *pci))
 NVML_FUNCTION(450, nvmlDeviceGetCudaComputeCapability, (nvmlDevice_t device, int *major, int *minor))
+NVML_FUNCTION(580, nvmlDeviceGetAddressingMode, (nvmlDevice_t device, nvmlDeviceAddressingMode_v1_t *mode))
 NVML_FUNCTION(450, nvmlDeviceGetBoardId, (nvmlDevice_t device, unsigned int *boardId))
 NVML_FUNCTION(450, nvmlDeviceGetMultiGpuBoard, (nvmlDevice_t device, unsigned int *multiGpuBool))
 NVML_FUNCTION(450, nvmlDeviceGetVbiosVersion, (nvmlDevice_t device, char *version, unsigned int length))

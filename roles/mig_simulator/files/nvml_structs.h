@@ -360,6 +360,11 @@ typedef struct {
 
 typedef struct {
     unsigned int version;
+    unsigned int value; /* NVML_DEVICE_ADDRESSING_MODE_* */
+} nvmlDeviceAddressingMode_v1_t;
+
+typedef struct {
+    unsigned int version;
     char branch[NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE];
 } nvmlSystemDriverBranchInfo_v1_t;
 

@@ -117,7 +117,11 @@ static void mig_device(nvmlDevice_t mig, unsigned int gpu_index, unsigned int in
     nvmlDeviceGetComputeInstanceId(mig, &compute_instance);
     smi_memory(mig, &memory);
     nvmlDeviceGetBAR1MemoryInfo(mig, &bar1);
-    nvmlDeviceGetAttributes_v2(mig, &attributes);
+    if (nvmlDeviceGetAttributes_v2(mig, &attributes) == NVML_ERROR_FUNCTION_NOT_FOUND) { /* R450 */
+        nvmlDeviceAttributes_v1_t older;
+        if (nvmlDeviceGetAttributes(mig, &older) == NVML_SUCCESS)
+            memcpy(&attributes, &older, sizeof(older));
+    }
     nvmlReturn_t shown = nvmlDeviceGetMemoryErrorCounter(mig, NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC,
                                                          NVML_MEMORY_LOCATION_SRAM, &errors);
     printf("|%3u %4u %3u %3u  |%16lluMiB / %5lluMiB    | %-4u%5s |%3u %3u %4u %4u %4u |\n", gpu_index, gpu_instance,
@@ -173,13 +177,11 @@ static void processes(const smi_gpus *gpus)
         nvmlProcessInfo_t list[SMI_MAX_PROCESSES];
         unsigned int count = smi_compute_processes(gpus->devices[i], list);
         for (unsigned int p = 0; p < count; p++) {
-            char gi[16], ci[16], name[256], shown[40], memory[32];
+            char gi[16], ci[16], name[256], memory[32];
+            char *shown = name;
             smi_process_name(list[p].pid, name, sizeof(name));
-            size_t length = strlen(name);
-            if (length > 36)
-                snprintf(shown, sizeof(shown), "...%s", name + length - 33);
-            else
-                snprintf(shown, sizeof(shown), "%s", name);
+            if (strlen(name) > 36)
+                shown = memcpy(name + strlen(name) - 36, "...", 3);
             snprintf(memory, sizeof(memory), "%lluMiB", list[p].usedGpuMemory >> 20);
             printf("|%5u %5s %4s %15u %6s   %-36s%10s |\n", smi_index(gpus->devices[i]),
                    instance_id(list[p].gpuInstanceId, gi, sizeof(gi)),

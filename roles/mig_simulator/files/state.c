@@ -16,18 +16,34 @@
  * privately, and its own counting must not take the other parts' pages with it. */
 enum { PART = 65536 };
 
-struct state_file {
-    struct header {
-        char magic[8];
-        uint64_t build;
-        uint64_t size;
-        _Atomic uint64_t generation; /* its lowest bit names the slot in use */
-    } header;
-    _Alignas(PART) struct counters counters;
-    _Alignas(PART) struct slot slots[2];
+struct header {
+    char magic[8];
+    uint64_t build;
+    uint64_t size;
+    _Atomic uint64_t generation; /* its lowest bit names the slot in use */
 };
 
+struct state_file {
+    union {
+        struct header header;
+        char header_part[PART];
+    };
+    union {
+        struct counters counters;
+        char counters_part[PART];
+    };
+    union {
+        struct slot slot;
+        char part[PART];
+    } slots[2];
+};
+
+_Static_assert(sizeof(struct state_file) == 4 * PART, "each part holds what belongs there");
+
 static const char magic[] = "MIGSTATE";
+
+/* Ids and indexes stand in words of 32 bits. */
+enum { MAX_ID = 31 };
 
 /* A reader gives up on reading beside a writer after so many tries and waits for the lock. */
 enum { READ_TRIES = 64 };
@@ -65,12 +81,13 @@ static bool plausible(const struct host *host)
             const struct gpu_instance *instance = &gpu->gpu_instances[i];
             if (!instance->used)
                 continue;
-            if (instance->profile >= model->profile_count ||
+            if (instance->profile >= model->profile_count || instance->id > MAX_ID ||
                 instance->start + model->profiles[instance->profile].size > model->memory_slices)
                 return false;
             for (unsigned c = 0; c < MAX_COMPUTE_INSTANCES; c++) {
                 const struct compute_instance *compute = &instance->compute_instances[c];
-                if (compute->used && (compute->start + compute->size > model->compute_slices || compute->profile > 4))
+                if (compute->used && (compute->start + compute->size > model->compute_slices || compute->profile > 4 ||
+                                      compute->id > MAX_ID || compute->mig_index > MAX_ID))
                     return false;
             }
         }
@@ -155,7 +172,7 @@ static uint64_t newest_generation(const struct state *state)
 static bool read_slot(struct state *state, enum state_result *result)
 {
     uint64_t generation = newest_generation(state);
-    memcpy(&state->current, &state->file->slots[generation & 1], sizeof state->current);
+    memcpy(&state->current, &state->file->slots[generation & 1].slot, sizeof state->current);
     atomic_thread_fence(memory_order_acquire);
     if (newest_generation(state) != generation)
         return false;
@@ -228,7 +245,7 @@ void state_change_commit(struct state *state)
     uint64_t generation = state->current.generation + 1;
     state->draft.generation = generation;
     state->draft.checksum = checksum(&state->draft);
-    memcpy(&state->file->slots[generation & 1], &state->draft, sizeof state->draft);
+    memcpy(&state->file->slots[generation & 1].slot, &state->draft, sizeof state->draft);
     atomic_store_explicit(&state->file->header.generation, generation, memory_order_release);
     memcpy(&state->current, &state->draft, sizeof state->current);
     state_change_cancel(state);
@@ -244,9 +261,10 @@ static bool write_file(int file, const struct host *host)
     content->header.build = build_identity;
     content->header.size = sizeof *content;
     atomic_store(&content->header.generation, 2);
-    content->slots[0].generation = 2;
-    content->slots[0].host = *host;
-    content->slots[0].checksum = checksum(&content->slots[0]);
+    struct slot *slot = &content->slots[0].slot;
+    slot->generation = 2;
+    slot->host = *host;
+    slot->checksum = checksum(slot);
     ssize_t written = 0;
     for (size_t done = 0; done < sizeof *content; done += (size_t)written) {
         written = write(file, (char *)content + done, sizeof *content - done);

@@ -14,11 +14,12 @@ import pytest
 from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
+from ansible_collections.gpufleet.mig.plugins.module_utils.changing import journal_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
-from ansible_collections.gpufleet.mig.plugins.module_utils.results import journal_record, result_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
 
 CODES = (
@@ -59,8 +60,9 @@ def split(index=0):
 def run(port, state, instances, **options):
     """Change every GPU of the port to ``instances``; returns (Change, result, message)."""
     entries = validate_layout([{"instances": instances}])
+    journal = journal_of({"journal": True})
     change = transaction.change(
-        lambda: port, lambda snapshot: decide_instances(snapshot, entries), state, 5, Options(**options), journal_record
+        lambda: port, lambda snapshot: decide_instances(snapshot, entries), state, 5, Options(**options), journal
     )
     return (change, *result_of(change))
 
@@ -328,8 +330,10 @@ def test_journal_tells_a_run_that_was_killed(state):
         run(port, state, WANTED)
     assert state.interrupted()["event"] == "begin"
     assert state.interrupted()["before"][0]["gpus"] == ["GPU-0"]
-    run(port, state, WANTED)
+    change, _result, _message = run(port, state, WANTED)
+    assert "was cut short; this run goes on from what is there" in change.warnings[0]
     assert state.interrupted() is None
+    assert run(port, state, WANTED)[0].warnings == ()
     lines = [json.loads(line) for line in Path(state.journal).read_text().splitlines()]
     assert [line["event"] for line in lines] == ["begin", "begin", "end"]
     assert lines[-1]["outcome"][0]["result"] == "done"
