@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -42,6 +43,12 @@ class SimulatedHost:
         exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
         self.python.write_text(f"#!/bin/sh\n{exports}exec '{interpreter}' \"$@\"\n", encoding="utf-8")
         self.python.chmod(0o755)
+
+    def become(self, other):
+        """This host gets the GPUs and instances of that one."""
+        shutil.copy(other.state, self.state)
+        shutil.copytree(f"{other.state}.proc", f"{self.state}.proc", dirs_exist_ok=True)
+        return self
 
     def without_driver(self):
         """A host on which no NVML library is found."""
