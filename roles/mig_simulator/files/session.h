@@ -17,9 +17,9 @@
  *     }
  *
  * NVML() makes the exported function around this body. It takes the library's lock, answers UNINITIALIZED outside a
- * session, counts the call, brings the host up to date, answers FUNCTION_NOT_FOUND where the simulated driver is too old
- * and lets faults strike, all without a system call. So a body runs alone, and sees one state of the host, `host`, from
- * beginning to end; pointers into it end with the body. A body must not call an NVML function (the lock is not
+ * session, counts the call, brings the host up to date, answers FUNCTION_NOT_FOUND where the simulated driver is too
+ * old and lets faults strike, all without a system call. So a body runs alone, and sees one state of the host, `host`,
+ * from beginning to end; pointers into it end with the body. A body must not call an NVML function (the lock is not
  * recursive): what two need is a static function. One that waits releases the lock meanwhile with session_unlock and
  * session_lock, and keeps no pointer into the host across it.
  *
