@@ -17,7 +17,16 @@ import yaml
 ENGINES = ("ce", "dec", "enc", "jpeg", "ofa")
 PROFILE_KEYS = {"name", "id", "enum", "max", "memory_mib", "sm", *ENGINES, "starts", "size"}
 BOARD_KEYS = {
-    "board": "part_number vbios compute_capability cuda_cores memory_bus_bits bar1_mib pcie_generation nvlinks".split(),
+    "board": (
+        "part_number",
+        "vbios",
+        "compute_capability",
+        "cuda_cores",
+        "memory_bus_bits",
+        "bar1_mib",
+        "pcie_generation",
+        "nvlinks",
+    ),
     "power_w": ("idle", "min", "max"),
     "clocks_mhz": ("graphics", "graphics_idle", "memory", "memory_idle", "video"),
     "temperature_c": ("idle", "gpu_max", "memory_max", "slowdown", "shutdown"),
