@@ -41,7 +41,7 @@ def compiled(program: str, folder: Path, target: Path, *options: str) -> Path:
         pytest.skip("no C compiler (cc)")
     objects = [path for path in (folder / "objects").glob("*.o") if not path.name.startswith(("command", "smi_"))]
     command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
-    command += [*options, f"-I{SOURCES}", "-o", str(target / program), str(PROGRAMS / f"{program}.c"), *map(str, objects)]
+    command += [*options, f"-I{SOURCES}", "-o", target / program, PROGRAMS / f"{program}.c", *objects]
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     return target / program
@@ -100,9 +100,13 @@ class Host:
 
     def command(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         """Run mig-simulator and expect this exit status."""
-        done = subprocess.run([self.simulator, *arguments], env=self.environment, capture_output=True, text=True)
+        done = self.program(self.simulator, *arguments)
         assert done.returncode == status, done.stdout + done.stderr
         return done
+
+    def program(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a program that sees the host."""
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True)
 
     def show(self) -> dict:
         return json.loads(self.command("show", "--json").stdout)
@@ -114,8 +118,8 @@ class Host:
 
     def python(self, code: str) -> subprocess.CompletedProcess[str]:
         """Run Python code, with NVML initialised and `gpu` the handle of GPU 0, in a process of its own."""
-        begin = "from pynvml import *\nnvmlInit()\ngpu = nvmlDeviceGetHandleByIndex(0)\n"
-        return subprocess.run([sys.executable, "-c", begin + code], env=self.environment, capture_output=True, text=True)
+        code = f"from pynvml import *\nnvmlInit()\ngpu = nvmlDeviceGetHandleByIndex(0)\n{code}"
+        return self.program(sys.executable, "-c", code)
 
 
 @pytest.fixture

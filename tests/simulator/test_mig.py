@@ -38,7 +38,8 @@ def test_profiles_are_those_of_the_catalogue(nvml, refused, model):
         assert info.sliceCount == int(want["name"].split("g")[0])
         assert possible(gpu, want["id"]) == [(start, want["size"]) for start in want["starts"]]
         assert n.nvmlDeviceGetGpuInstanceProfileInfo(gpu, index, version=1).id == want["id"]
-    refused(n.NVML_ERROR_INVALID_ARGUMENT, n.nvmlDeviceGetGpuInstanceProfileInfo, gpu, n.NVML_GPU_INSTANCE_PROFILE_COUNT)
+    beyond = n.NVML_GPU_INSTANCE_PROFILE_COUNT
+    refused(n.NVML_ERROR_INVALID_ARGUMENT, n.nvmlDeviceGetGpuInstanceProfileInfo, gpu, beyond)
 
 
 @pytest.mark.parametrize("model", MIG_MODELS)

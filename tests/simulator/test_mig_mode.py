@@ -93,7 +93,11 @@ def test_a_gpu_without_mig_supports_nothing_of_it(nvml, refused):
 
 @pytest.mark.parametrize(
     ("options", "answers"),
-    [(["A100-SXM4-40GB"], False), (["H100-SXM5-80GB"], True), (["--mig-off-profiles", "refuse", "H100-SXM5-80GB"], False)],
+    [
+        (["A100-SXM4-40GB"], False),
+        (["H100-SXM5-80GB"], True),
+        (["--mig-off-profiles", "refuse", "H100-SXM5-80GB"], False),
+    ],
 )
 def test_profile_questions_with_mig_off(nvml, refused, options, answers):
     gpu = nvml(*options)

@@ -44,9 +44,7 @@ def test_without_permission_instances_are_neither_changed_nor_seen(nvml, host, r
         (possible, 19),
         (n.nvmlDeviceGetComputeRunningProcesses,),
     ):
-        call = function if function is not possible else lambda gpu, profile: possible(gpu, profile)
-        call.__name__ = function.__name__
-        refused(n.NVML_ERROR_NO_PERMISSION, call, gpu, *arguments)
+        refused(n.NVML_ERROR_NO_PERMISSION, function, gpu, *arguments)
     assert n.nvmlDeviceGetMigMode(gpu) == [1, 1]
     assert n.nvmlDeviceGetGpuInstanceProfileInfo(gpu, 0).id == 19
     assert mig_devices(gpu) == {}
@@ -76,8 +74,9 @@ def test_another_user_reads_and_is_a_client_but_does_not_change(nvml, host, tmp_
     host.python("nvmlGpuInstanceCreateComputeInstance(nvmlDeviceCreateGpuInstance(gpu, 9), 2)")
     as_nobody = (
         "import os\nos.setresgid(65534, 65534, 65534)\nos.setresuid(65534, 65534, 65534)\nnvmlShutdown()\nnvmlInit()\n"
-        "device = nvmlDeviceGetMigDeviceHandleByIndex(nvmlDeviceGetHandleByIndex(0), 0)\nprint(nvmlDeviceGetUUID(device))\n"
-        "try:\n    nvmlDeviceCreateGpuInstance(nvmlDeviceGetHandleByIndex(0), 19)\n"
+        "gpu = nvmlDeviceGetHandleByIndex(0)\n"
+        "print(nvmlDeviceGetUUID(nvmlDeviceGetMigDeviceHandleByIndex(gpu, 0)))\n"
+        "try:\n    nvmlDeviceCreateGpuInstance(gpu, 19)\n"
         "except NVMLError_NoPermission:\n    print('no permission')\n"
     )
     done = host.python(as_nobody)

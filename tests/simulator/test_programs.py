@@ -27,14 +27,15 @@ def full_host(host):
 
 
 def test_everything_is_read_under_sanitizers(full_host, sanitized):
-    done = subprocess.run([sanitized("read_everything"), "2"], env=full_host.environment, capture_output=True, text=True)
+    done = full_host.program(sanitized("read_everything"), "2")
     assert done.stdout.startswith("14 MIG devices"), done.stdout + done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
 def test_everything_is_read_under_valgrind(full_host, plain):
-    command = ["valgrind", "--quiet", "--error-exitcode=3", "--leak-check=full", plain("read_everything"), "2"]
-    done = subprocess.run(command, env=full_host.environment, capture_output=True, text=True)
+    done = full_host.program(
+        "valgrind", "--quiet", "--error-exitcode=3", "--leak-check=full", plain("read_everything"), "2"
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -42,7 +43,7 @@ def test_a_program_linked_against_the_library_runs(full_host, simulator_build, t
     source = Path(__file__).parent / "programs" / "read_everything.c"
     command = ["cc", f"-I{HEADERS}", "-o", tmp_path / "linked", source, simulator_build / "libnvidia-ml.so.1"]
     subprocess.run(command, check=True)
-    done = subprocess.run([tmp_path / "linked"], env=full_host.environment, capture_output=True, text=True)
+    done = full_host.program(tmp_path / "linked")
     assert done.stdout.startswith("14 MIG devices"), done.stdout + done.stderr
 
 
@@ -51,7 +52,7 @@ def test_what_reading_eight_full_gpus_costs(host, plain, capsys):
     host.command("init", "--mig", "A100-SXM4-40GB:8")
     for index in range(8):
         host.python(f"gpu = nvmlDeviceGetHandleByIndex({index})\n{FILL}")
-    done = subprocess.run([plain("read_everything"), "50"], env=host.environment, capture_output=True, text=True)
+    done = host.program(plain("read_everything"), "50")
     assert done.stdout.startswith("56 MIG devices"), done.stderr
     with capsys.disabled():
         print(f"\n{done.stdout.strip()}")

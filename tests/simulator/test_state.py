@@ -97,6 +97,19 @@ def test_one_process_visits_several_hosts(nvml, host, monkeypatch, tmp_path):
     assert n.nvmlDeviceGetName(nvml()) == "NVIDIA A100-SXM4-40GB"
 
 
+def test_the_library_is_loaded_and_closed_again_and_leaves_nothing(host):
+    host.command("init", "A100-SXM4-40GB")
+    code = (
+        "import _ctypes, ctypes\n"
+        "for _ in range(20):\n"
+        "    library = ctypes.CDLL('libnvidia-ml.so.1')\n"
+        "    assert library.nvmlInit_v2() == 0\n"
+        "    _ctypes.dlclose(library._handle)\n"
+        f"print(open('/proc/self/maps').read().count({str(host.state)!r}))\n"
+    )
+    assert host.program(sys.executable, "-c", code).stdout == "0\n"
+
+
 def test_a_session_sees_what_others_do_at_once(nvml, host):
     gpu = nvml("A100-SXM4-40GB")
     assert host.python("nvmlDeviceSetMigMode(gpu, 1)").returncode == 0
@@ -131,7 +144,8 @@ def test_who_may_not_write_the_state_still_reads(host):
     host.state.chmod(0o644)
     code = (
         "import os, subprocess\nnvmlShutdown()\nos.setresuid(65534, 65534, 65534)\nnvmlInit()\n"
-        "gpu = nvmlDeviceGetHandleByIndex(0)\nprint(nvmlDeviceGetMigMode(gpu))\ninput()\nprint(nvmlDeviceGetMigMode(gpu))\n"
+        "gpu = nvmlDeviceGetHandleByIndex(0)\n"
+        "print(nvmlDeviceGetMigMode(gpu), flush=True)\ninput()\nprint(nvmlDeviceGetMigMode(gpu))\n"
     )
     begin = "from pynvml import *\nnvmlInit()\n"
     pipe = subprocess.PIPE
