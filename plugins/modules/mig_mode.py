@@ -121,7 +121,7 @@ actions:
   returned: always
   type: list
   elements: str
-  sample: ["GPU 0: enable MIG mode", "GPU 0: reset the GPU at 00000000:07:00.0"]
+  sample: ["GPU 0: enable MIG mode", "GPU 0: reset the GPU at 00000000:07:00.0 if the mode is not active by then"]
 kept:
   description: UUIDs of the MIG devices that lived through the change.
   returned: unless the change is refused

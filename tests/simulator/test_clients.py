@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pci_devices import write_pci_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = Path(__file__).parent / "clients"
@@ -145,14 +146,7 @@ def on_driver_host(fleet, tmp_path):
         namespace += ["--user", "--map-current-user", "--keep-caps"]
     if subprocess.run([*namespace, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode:
         pytest.skip("/proc/driver of a simulated host needs a mount namespace: root, or user namespaces")
-    pci = tmp_path / "pci"
-    for gpu in fleet.show()["gpus"]:
-        device = pci / gpu["pci_address"].lower().removeprefix("0000")
-        device.mkdir(parents=True)
-        files = {"vendor": "0x10de", "class": "0x030200", "device": f"{gpu['pci_device_id'] >> 16:#06x}"}
-        files |= {"numa_node": "0", "resource": "0x00000000c0000000 0x00000000c0ffffff 0x0000000000040200"}
-        for name, text in files.items():
-            (device / name).write_text(f"{text}\n")
+    pci = write_pci_devices(tmp_path / "pci", fleet.show()["gpus"])
     proc = tmp_path / "proc"
     proc.mkdir()
     script = [str(PINNED / "on_driver_host.sh"), str(proc), f"{fleet.state}.proc/driver", str(pci)]
