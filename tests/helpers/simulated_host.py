@@ -71,12 +71,17 @@ class SimulatedHost:
 
     def job(self, device, command=("sleep", "infinity")):
         """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it."""
+        return self._start(["run", "--device", str(device)], command)
+
+    def hold(self, gpu, command=("sleep", "infinity")):
+        """Start a process that holds a GPU without being listed, and wait until it does: the Popen. close() ends it."""
+        return self._start(["hold", "--gpu", str(gpu)], command)
+
+    def _start(self, verb, command):
         job = subprocess.Popen(
             [
                 str(SIMULATOR / "mig-simulator"),
-                "run",
-                "--device",
-                str(device),
+                *verb,
                 "--",
                 "sh",
                 "-c",
@@ -90,7 +95,7 @@ class SimulatedHost:
         )
         self._jobs.append(job)
         if job.stdout.readline() != "up\n":
-            raise AssertionError(f"mig-simulator run --device {device}: exit status {job.wait()}")
+            raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}")
         return job
 
     def variables(self):
