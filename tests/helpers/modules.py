@@ -57,7 +57,9 @@ def changing(host, params):
     return {"state_dir": str(host.state_dir), **params}
 
 
-def run_module(host, name, params, *, check=False, diff=False, interpreter=(sys.executable,), through=(), environment=None):
+def run_module(
+    host, name, params, *, check=False, diff=False, interpreter=(sys.executable,), through=(), environment=None
+):
     """Run a module in a fresh process: a ModuleRun.
 
     ``interpreter`` and ``through`` are parts of a command line, say of another Python or through another user.
@@ -87,12 +89,12 @@ def parsed(status, stdout, stderr):
 
 
 SERVER = """
-import io, json, os, sys
+import json, os, sys
 import pynvml
 from ansible.module_utils import basic
 from ansible_collections.gpufleet.mig.plugins.modules import mig_facts, mig_instances, mig_mode
 modules = {"mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
-directory = sys.argv[1]
+directory = sys.argv.pop()
 for request in sys.stdin:
     request = json.loads(request)
     pid = os.fork()
@@ -100,7 +102,7 @@ for request in sys.stdin:
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             os.dup2(os.open(os.path.join(directory, name), flags, 0o600), number)
-        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+        sys.stdin = open(0, closefd=False)
         os.environ["MIG_SIMULATOR_STATE"] = request["state"]
         modules[request["module"]].main()
         os._exit(99)

@@ -76,24 +76,18 @@ class SimulatedHost:
         """What `mig-simulator show --json` says, as data."""
         return json.loads(self.simulator("show", "--json").stdout)
 
-    def job(self, device, command=("cat",)):
-        """Start a process that uses a GPU or MIG device, and wait until it does: the Popen.
+    def job(self, device):
+        """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it."""
+        return self._start("run", "--device", str(device))
 
-        close() ends it; cat ends too when the test that holds its standard input dies.
-        """
+    def hold(self, gpu):
+        """Start a process that holds a GPU without being listed, and wait until it does: the Popen. close() ends it."""
+        return self._start("hold", "--gpu", str(gpu))
+
+    def _start(self, *verb):
+        # cat ends with the test that holds its standard input, whatever ends the test.
         job = subprocess.Popen(
-            [
-                str(SIMULATOR / "mig-simulator"),
-                "run",
-                "--device",
-                str(device),
-                "--",
-                "sh",
-                "-c",
-                'echo up; exec "$@"',
-                "sh",
-                *command,
-            ],
+            [str(SIMULATOR / "mig-simulator"), *verb, "--", "sh", "-c", "echo up; exec cat"],
             env={**os.environ, **self.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -101,7 +95,7 @@ class SimulatedHost:
         )
         self._jobs.append(job)
         if job.stdout.readline() != "up\n":
-            raise AssertionError(f"mig-simulator run --device {device}: exit status {job.wait()}")
+            raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}")
         return job
 
     def variables(self):
