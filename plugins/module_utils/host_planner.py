@@ -23,11 +23,11 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     ``keep`` are MIG device UUIDs that must not go. ``rehearsing`` takes a GPU with MIG off for one that is on and
     empty, as it will be once mig_mode has run. Returns (decisions, warnings).
     """
-    decisions, warnings, off, silent = [], _problems(snapshot), [], []
+    decisions, warnings, off, silent = [], [], [], []
     for gpu, layout in resolve_layout(entries, snapshot.gpus):
         if not layout.mig_enabled:
             continue
-        decision = _unreadable(gpu) or _old_driver(gpu, snapshot)
+        decision = _old_driver(gpu, snapshot) or _unreadable(gpu)
         if not decision and not (gpu.mig_mode and gpu.mig_mode_pending):
             if not rehearsing:
                 decision = _mode_is_off(gpu)
@@ -53,7 +53,7 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     gone = [uuid for uuid in keep if uuid not in known]
     if gone:
         warnings.append(f"keep names MIG devices that are not there (any more): {', '.join(gone)}.")
-    return decisions, warnings
+    return decisions, warnings + _problems(snapshot, decisions)
 
 
 def _list(gpus):
@@ -62,18 +62,31 @@ def _list(gpus):
 
 def decide_modes(snapshot, entries, reset=True, pending=False):
     """Decide on the MIG mode that layout ``entries`` (validated) want; the other arguments are plan_mode's."""
-    return [
+    decisions = [
         _unreadable(gpu) or plan_mode(gpu, layout.mig_enabled, reset, pending)
         for gpu, layout in resolve_layout(entries, snapshot.gpus)
-    ], _problems(snapshot)
+    ]
+    return decisions, _problems(snapshot, decisions)
 
 
-def _problems(snapshot):
-    """Nobody can tell whether a GPU without an answer is MIG-capable, so `all` passes it by; that must be said."""
-    return [f"{gpu.name} was left alone: {gpu.problem}" for gpu in snapshot.gpus if gpu.problem]
+def _problems(snapshot, decisions):
+    """A GPU that could not be read and that the layout does not name, as far as anybody can tell, is worth a word."""
+    concerned = {decision.gpu.index for decision in decisions}
+    return [
+        f"{gpu.name} was left alone: {gpu.problem}"
+        for gpu in snapshot.gpus
+        if gpu.problem and gpu.index not in concerned
+    ]
 
 
 def _unreadable(gpu):
+    if gpu.problem:
+        return Refusal(
+            gpu,
+            "unreadable",
+            f"{gpu.name} could not be read, so nothing was changed on this host. {gpu.problem} "
+            "To go on without it, name the other GPUs.",
+        )
     if gpu.instances is not None:
         return None
     return Refusal(

@@ -57,7 +57,7 @@ class HostState:
                     holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
                     raise MigError(
                         f"Another change of this host's GPUs is running (process {holder} holds {path}) and did "
-                        f"not end within lock_timeout, {timeout} s. Nothing was changed. Wait for it, or raise that."
+                        f"not end within {timeout:g} seconds. Nothing was changed. Wait for it, or raise lock_timeout."
                     )
                 time.sleep(0.05)
             os.ftruncate(lock, 0)

@@ -104,10 +104,13 @@ def resolve_layout(entries, gpus):
 
 
 def _gpus_of(entry, gpus):
-    """The GPUs an entry is about; on a host without its product, the GPUs that it names need not be there."""
+    """The GPUs an entry is about, those that could not be read among them: nobody knows that they are not MIG-capable.
+
+    On a host without its product, the GPUs that it names need not be there.
+    """
     fitting = [gpu for gpu in gpus if entry.is_about(gpu)]
     if entry.gpus is None:
-        return [gpu for gpu in fitting if gpu.mig_capable]
+        return [gpu for gpu in fitting if gpu.mig_capable or gpu.problem]
     if entry.narrowed and not fitting:
         return []
     found = [(gpu, selector) for gpu, selector in find_gpus(entry.gpus, gpus) if entry.is_about(gpu)]

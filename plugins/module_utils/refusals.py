@@ -31,7 +31,7 @@ def impossible(gpu, geometry, layout):
     ways = spreads(gpu, geometry, layout)
     wanted = ways[0] if ways else ()
     reason = _compute_instances_reason(gpu, geometry, layout) or _gpu_instances_reason(gpu, geometry, wanted)
-    nearest = _nearest(geometry, wanted) if ways else None
+    nearest = _nearest(geometry, wanted or _within_limits(gpu, geometry, layout))
     message = f"{gpu.name} cannot have {_layout_in_words(layout)}: {reason}."
     if nearest is not None:
         message += f" The nearest that fits is {_counts_in_words(nearest)}."
@@ -83,10 +83,7 @@ def _compute_instances_reason(gpu, geometry, layout):
                 return f"{names} do not fit together into one {want.profile}"
         return None
     for name, count in layout.counts:
-        match = PROFILE_NAME.match(name)
-        profile = geometry.profiles[geometry.position[match.group("gpu_instance")]]
-        inside = compute_profiles_of(gpu, profile)[name]
-        most = profile.max * len(inside.placements)
+        most = _most(gpu, geometry, name)
         if count > most:
             return f"{count} × {name} are wanted, at most {most} fit on one GPU"
     if not spreads(gpu, geometry, layout):
@@ -124,26 +121,47 @@ def _one_of(starts):
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
+def _most(gpu, geometry, name):
+    """How many MIG devices of a profile fit on one GPU."""
+    profile = geometry.profiles[geometry.position[PROFILE_NAME.match(name).group("gpu_instance")]]
+    return profile.max * len(compute_profiles_of(gpu, profile)[name].placements)
+
+
+def _within_limits(gpu, geometry, layout):
+    """GPU instances for counts that ask for too many of a kind, as many of them as one GPU may hold; else ()."""
+    if layout.counts is None:
+        return ()
+    counts = tuple((name, min(count, _most(gpu, geometry, name))) for name, count in layout.counts)
+    return next(iter(spreads(gpu, geometry, layout._replace(counts=counts))), ())
+
+
 def _nearest(geometry, wanted):
-    """The part of ``wanted`` that fits and takes the most memory slices, then the most instances: {profile: count}."""
-    kinds = sorted({(geometry.position[want.profile], want.start) for want in wanted}, key=str)
-    counts = [sum((geometry.position[want.profile], want.start) == kind for want in wanted) for kind in kinds]
+    """The part of ``wanted`` that fits and takes the most memory slices, then the most instances.
+
+    Returns {profile: count} of MIG devices, None where nothing fits.
+    """
+    kinds = sorted({(geometry.position[want.profile], want.start, want.compute_instances) for want in wanted}, key=str)
+    counts = [
+        sum((geometry.position[want.profile], want.start, want.compute_instances) == kind for want in wanted)
+        for kind in kinds
+    ]
     ranges = [
-        range(min(count, geometry.profiles[position].max), -1, -1) for (position, _other), count in zip(kinds, counts)
+        range(min(count, geometry.profiles[position].max), -1, -1)
+        for (position, _start, _inside), count in zip(kinds, counts)
     ]
     parts = sorted(
         product(*ranges),
         key=lambda part: (
-            -sum(geometry.sizes[position] * count for (position, _other), count in zip(kinds, part)),
+            -sum(geometry.sizes[kind[0]] * count for kind, count in zip(kinds, part)),
             -sum(part),
         ),
     )
     for part in parts:
-        if geometry.fits([kind for kind, count in zip(kinds, part) for _other in range(count)]):
+        if any(part) and geometry.fits([kind[:2] for kind, count in zip(kinds, part) for _other in range(count)]):
             nearest = {}
-            for (position, _other), count in zip(kinds, part):
-                name = geometry.profiles[position].name
-                nearest[name] = nearest.get(name, 0) + count
+            for (_position, _start, inside), count in zip(kinds, part):
+                for device in inside:
+                    nearest[device.profile] = nearest.get(device.profile, 0) + count
             return {name: count for name, count in nearest.items() if count}
     return None
 

@@ -30,7 +30,7 @@ def result_of(change, real=True, rehearsal=False):
     }
     if change.refusals and not (rehearsal and all(refusal.kind == "busy" for refusal in change.refusals)):
         nearest = {refusal.gpu.uuid: refusal.nearest for refusal in change.refusals if refusal.nearest}
-        message = " ".join(refusal.message for refusal in change.refusals)
+        message = _refusal_message(change.refusals)
         return dict(in_the_way, changed=False, plan=[], actions=[], nearest=nearest), message
     plans = change.plans
     steps = [step for plan in plans for step in plan.steps]
@@ -92,10 +92,22 @@ def _partial(change, failed):
     }
 
 
+def _refusal_message(refusals):
+    """All refusals in words, each reason once: the GPUs of a host are often alike."""
+    alike = {}
+    for refusal in refusals:
+        alike.setdefault(refusal.message.replace(refusal.gpu.name, ""), []).append(refusal)
+    return " ".join(
+        first.message
+        + (f" The same goes for GPU {', '.join(str(other.gpu.index) for other in others)}." if others else "")
+        for first, *others in alike.values()
+    )
+
+
 def _failure_message(outcome):
     failure = outcome.failure
     parts = [
-        f"{outcome.plan.gpu.name}: {sentence(failure.step)} failed: {failure.message}"
+        f"{outcome.plan.gpu.name}: could not {_deed(failure.step)}. {failure.message}"
         if failure.step
         else failure.message
     ]
@@ -200,11 +212,14 @@ def holders_data(blockers):
 
 def sentence(step):
     """A Step in words."""
-    where = f"GPU {step.gpu.index}: "
+    return f"GPU {step.gpu.index}: {_deed(step)}"
+
+
+def _deed(step):
     if step.action == SET_MIG_MODE:
-        return where + f"{'enable' if step.mig_enabled else 'disable'} MIG mode"
+        return f"{'enable' if step.mig_enabled else 'disable'} MIG mode"
     if step.action == RESET_GPU:
-        return where + f"reset the GPU at {step.gpu.pci_address}"
+        return f"reset the GPU at {step.gpu.pci_address}"
     verb = {
         CREATE_GPU_INSTANCE: "create",
         CREATE_COMPUTE_INSTANCE: "create",
@@ -212,9 +227,9 @@ def sentence(step):
         DESTROY_COMPUTE_INSTANCE: "destroy",
     }[step.action]
     if step.action in (CREATE_GPU_INSTANCE, DESTROY_GPU_INSTANCE):
-        return where + f"{verb} GPU instance {step.profile} at {_slices(step.placement)}"
+        return f"{verb} GPU instance {step.profile} at {_slices(step.placement)}"
     uuid = f" ({step.uuid})" if step.uuid else ""
-    return where + f"{verb} compute instance {step.profile}{uuid} in the GPU instance at {_slices(step.gpu_instance)}"
+    return f"{verb} compute instance {step.profile}{uuid} in the GPU instance at {_slices(step.gpu_instance)}"
 
 
 def _slices(placement):

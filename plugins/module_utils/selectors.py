@@ -107,14 +107,14 @@ def find_gpus(selectors, gpus):
 
 
 def require_mig_capable(found, gpus):
-    """Refuse GPUs without MIG.
+    """Refuse GPUs without MIG; of one that could not be read (``problem``) nobody knows.
 
     :param found: what find_gpus returned
     :param gpus: the Gpu values of this host, to say which could be named instead
     :raises LayoutError: where one of those found is not MIG-capable
     """
     for gpu, selector in found:
-        if not gpu.mig_capable:
+        if not gpu.mig_capable and not gpu.problem:
             capable = _names(other for other in gpus if other.mig_capable)
             raise LayoutError(f"{selector.where}: {gpu.name} is not MIG-capable; MIG-capable on this host: {capable}")
 

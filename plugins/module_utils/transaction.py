@@ -307,11 +307,11 @@ def _take_back(port, outcome):
             for step in plan.steps:
                 undone.append(Done(step, _execute(port, step, undone)))
     except NvmlError as error:
-        left.append(f"going back failed: {error}")
+        left.append(f"going back failed: {str(error).rstrip('.')}")
     if undone or left:
         after, problem = _reread(port, before)
     if after is None:
-        left.append(problem)
+        left.append("what is on it now is not known" + ("" if problem in str(outcome.failure) else f": {problem}"))
     else:
         left += _differences_left(before, after)
     return outcome._replace(after=after, undone=tuple(undone), left=tuple(left))

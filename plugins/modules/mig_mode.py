@@ -253,14 +253,16 @@ def main():
     pending = params["when_busy"] == "pending"
     rehearsing = module.check_mode or params["rehearse"]
     layout = params["layout"]
+    prefix = "layout[{}]."
     if layout is None:
+        prefix = ""
         layout = [{"gpus": params["gpus"], "mig_enabled": params["state"] == "enabled", "instances": {}}]
 
     def decide(snapshot):
         return decide_modes(snapshot, entries, params["reset"], pending)
 
     try:
-        entries = validate_layout(layout)
+        entries = validate_layout(layout, prefix)
         change = run(params, module.check_mode, decide, leave_pending=pending)
     except MigError as error:
         module.fail_json(msg=str(error))

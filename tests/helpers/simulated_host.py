@@ -76,8 +76,11 @@ class SimulatedHost:
         """What `mig-simulator show --json` says, as data."""
         return json.loads(self.simulator("show", "--json").stdout)
 
-    def job(self, device, command=("sleep", "infinity")):
-        """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it."""
+    def job(self, device, command=("cat",)):
+        """Start a process that uses a GPU or MIG device, and wait until it does: the Popen.
+
+        close() ends it; cat ends too when the test that holds its standard input dies.
+        """
         job = subprocess.Popen(
             [
                 str(SIMULATOR / "mig-simulator"),
@@ -92,6 +95,7 @@ class SimulatedHost:
                 *command,
             ],
             env={**os.environ, **self.environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -114,4 +118,5 @@ class SimulatedHost:
         for job in self._jobs:
             job.kill()
             job.wait()
+            job.stdin.close()
             job.stdout.close()

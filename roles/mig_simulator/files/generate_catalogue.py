@@ -17,8 +17,16 @@ import yaml
 ENGINES = ("ce", "dec", "enc", "jpeg", "ofa")
 PROFILE_KEYS = {"name", "id", "enum", "max", "memory_mib", "sm", *ENGINES, "starts", "size"}
 BOARD_KEYS = {
-    "board": ("part_number", "vbios", "compute_capability", "cuda_cores", "memory_bus_bits", "bar1_mib")
-    + ("pcie_generation", "nvlinks"),
+    "board": (
+        "part_number",
+        "vbios",
+        "compute_capability",
+        "cuda_cores",
+        "memory_bus_bits",
+        "bar1_mib",
+        "pcie_generation",
+        "nvlinks",
+    ),
     "power_w": ("idle", "min", "max"),
     "clocks_mhz": ("graphics", "graphics_idle", "memory", "memory_idle", "video"),
     "temperature_c": ("idle", "gpu_max", "memory_max", "slowdown", "shutdown"),
@@ -83,7 +91,8 @@ def tables(catalogue: dict) -> str:
         table = f"profiles_{number}" if profiles else "0"
         rows += f'    {{"{name}", "{model["product"]}", "{model["minimum_driver"]}", {model["pci_device_id"]:#010x}, '
         rows += f"{model['architecture'].upper()}, {model['memory_total_mib']}, "
-        rows += f"{slices['memory']}, {slices['compute']}, {len(profiles)}, {table},\n     {board_row(name, model)}}},\n"
+        rows += f"{slices['memory']}, {slices['compute']}, {len(profiles)}, {table},\n"
+        rows += f"     {board_row(name, model)}}},\n"
     return f"{text}const struct model models[] = {{\n{rows}}};\nconst unsigned model_count = {len(catalogue)};\n"
 
 

@@ -126,7 +126,7 @@ result = gpu, refusal(destroy, session, gpu, busy, busy.compute_instances[0]), r
 """
     gpu, of_compute_instance, of_gpu_instance = in_session(host, look)
     busy, idle = (instance.compute_instances[0] for instance in gpu.instances)
-    assert [process[:3] for process in busy.processes] == [(job.pid, "sleep", getpass.getuser())]
+    assert [process[:3] for process in busy.processes] == [(job.pid, "cat", getpass.getuser())]
     assert busy.busy
     assert not idle.busy
     assert of_compute_instance == of_gpu_instance == ("IN_USE", "busy")

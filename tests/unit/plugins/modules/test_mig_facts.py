@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from module_process import run_module
+from modules import run_module
 
 from ansible_collections.gpufleet.mig.plugins.modules import mig_facts
 
 A100, H100, L40S = "A100-SXM4-40GB", "H100-SXM5-80GB", "L40S-48GB"
 
 
-def facts(host, **arguments):
-    result = run_module(host, "mig_facts", **arguments)
-    assert not result.get("failed"), result
+def facts(host, check=False, **params):
+    result = run_module(host, "mig_facts", params, check=check).ok()
     assert not result.get("changed")
     return result["ansible_facts"]["mig"]
 
 
-def refused(host, **arguments):
-    result = run_module(host, "mig_facts", **arguments)
-    assert result["failed"]
-    return result["msg"]
+def refused(host, **params):
+    return run_module(host, "mig_facts", params).failed()["msg"]
 
 
 @pytest.fixture
@@ -34,10 +31,7 @@ def partitioned(simulated_host):
     host = simulated_host("--mig", f"{A100}:2")
     inside = ["1c.3g.20gb", "2c.3g.20gb"]
     instances = [{"profile": "3g.20gb", "placement": 4, "compute_instances": inside}, "2g.10gb", {"profile": "1g.5gb"}]
-    result = run_module(
-        host, "mig_instances", layout=[{"gpus": [0], "instances": instances}], state_dir=str(host.state_dir)
-    )
-    assert result["changed"], result
+    assert run_module(host, "mig_instances", {"layout": [{"gpus": [0], "instances": instances}]}).ok()["changed"]
     return host
 
 
@@ -60,11 +54,10 @@ def test_what_is_read_is_what_there_is(partitioned):
 
 def test_the_layout_can_be_applied_again(partitioned):
     layout = [gpu["layout"] for gpu in facts(partitioned)["gpus"]]
-    state_dir = str(partitioned.state_dir)
-    assert run_module(partitioned, "mig_instances", layout=layout, state_dir=state_dir)["changed"] is False
-    run_module(partitioned, "mig_instances", instances={}, state_dir=state_dir)
+    assert not run_module(partitioned, "mig_instances", {"layout": layout}).ok()["changed"]
+    run_module(partitioned, "mig_instances", {"instances": {}}).ok()
     assert [gpu["instances"] for gpu in facts(partitioned)["gpus"]] == [[], []]
-    assert run_module(partitioned, "mig_instances", layout=layout, state_dir=state_dir)["changed"] is True
+    assert run_module(partitioned, "mig_instances", {"layout": layout}).ok()["changed"]
     assert [gpu["layout"] for gpu in facts(partitioned)["gpus"]] == layout
 
 
@@ -144,10 +137,22 @@ def test_a_lost_gpu_has_a_problem_and_the_others_are_read(simulated_host):
 
 
 def test_check_mode_reads_as_well(partitioned):
-    assert facts(partitioned, _ansible_check_mode=True) == facts(partitioned)
+    assert facts(partitioned, check=True) == facts(partitioned)
 
 
 def test_a_failure_of_nvml_itself_is_one_message(simulated_host):
     host = simulated_host(A100)
     host.simulator("fault", "nvmlDeviceGetCount_v2", "--return", "UNKNOWN")
     assert refused(host).startswith("nvmlDeviceGetCount answered NVML_ERROR_UNKNOWN. ")
+
+
+def test_a_change_that_was_cut_short_is_told_until_the_next_one(partitioned):
+    state_dir, wanted = str(partitioned.state_dir), {"instances": {"7g.40gb": 1}, "gpus": [0]}
+    assert facts(partitioned, state_dir=state_dir)["interrupted"] is None
+    partitioned.simulator("fault", "nvmlGpuInstanceDestroy", "--kill", "after")
+    assert run_module(partitioned, "mig_instances", wanted).status == -9
+    found = facts(partitioned, state_dir=state_dir)["interrupted"]
+    assert "GPU 0: create GPU instance 7g.40gb at slices 0-7" in found["actions"]
+    assert [len(entry["instances"]) for entry in found["before"]] == [3]
+    assert "was cut short" in str(run_module(partitioned, "mig_instances", wanted).ok()["warnings"])
+    assert facts(partitioned, state_dir=state_dir)["interrupted"] is None

@@ -1,0 +1,147 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs of one module in a process of its own on a simulated host, as Ansible runs it, without ansible-playbook around.
+
+A module reads its arguments as JSON and prints one JSON object and nothing else; every run here asserts that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from paths import COLLECTIONS, SIMULATOR
+
+MODULES = "ansible_collections.gpufleet.mig.plugins.modules."
+
+
+class ModuleRun(NamedTuple):
+    """What a run left: its exit status (negative: the signal that ended it) and its result, None where it was killed."""
+
+    status: int
+    result: dict
+
+    def ok(self):
+        """The result of a run that must have succeeded."""
+        assert self.status == 0, self.result
+        return self.result
+
+    def failed(self):
+        """The result of a run that must have failed in good order."""
+        assert self.status == 1, (self.status, self.result)
+        assert self.result["failed"]
+        assert self.result["msg"]
+        return self.result
+
+
+def arguments(host, params, check=False, diff=False):
+    """What Ansible hands to a module on its standard input."""
+    internal = {
+        "_ansible_check_mode": check,
+        "_ansible_diff": diff,
+        "_ansible_remote_tmp": str(host.directory / "tmp"),
+        "_ansible_keep_remote_files": False,
+    }
+    return json.dumps({"ANSIBLE_MODULE_ARGS": {**internal, **params}})
+
+
+def changing(host, params):
+    """Parameters of a changing module, with the host's own state_dir."""
+    return {"state_dir": str(host.state_dir), **params}
+
+
+def run_module(host, name, params, *, check=False, diff=False, interpreter=(sys.executable,), through=(), environment=None):
+    """Run a module in a fresh process: a ModuleRun.
+
+    ``interpreter`` and ``through`` are parts of a command line, say of another Python or through another user.
+    """
+    answer = subprocess.run(
+        [*through, *interpreter, "-m", MODULES + name],
+        env={**os.environ, **host.environment, "PYTHONPATH": str(COLLECTIONS), **(environment or {})},
+        input=arguments(host, params if name == "mig_facts" else changing(host, params), check, diff),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return parsed(answer.returncode, answer.stdout, answer.stderr)
+
+
+def parsed(status, stdout, stderr):
+    """A ModuleRun from what a process left; nothing but the result may have been printed."""
+    assert stderr == "", stderr
+    if status < 0:
+        assert stdout == ""
+        return ModuleRun(status, None)
+    result = json.loads(stdout)
+    assert len(stdout.strip().splitlines()) == 1, stdout
+    assert "Traceback" not in stdout, stdout
+    assert "exception" not in result, result
+    return ModuleRun(status, result)
+
+
+SERVER = """
+import io, json, os, sys
+import pynvml
+from ansible.module_utils import basic
+from ansible_collections.gpufleet.mig.plugins.modules import mig_facts, mig_instances, mig_mode
+modules = {"mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
+directory = sys.argv[1]
+for request in sys.stdin:
+    request = json.loads(request)
+    pid = os.fork()
+    if pid == 0:
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            os.dup2(os.open(os.path.join(directory, name), flags, 0o600), number)
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+        os.environ["MIG_SIMULATOR_STATE"] = request["state"]
+        modules[request["module"]].main()
+        os._exit(99)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    print(json.dumps(status), flush=True)
+"""
+
+
+class ModuleServer:
+    """Runs modules in processes forked from one that has loaded them already, which saves most of their cost.
+
+    Each is a process of its own with standard input, output and NVML session of its own; a context manager.
+    """
+
+    def __enter__(self):
+        self._directory = tempfile.TemporaryDirectory(prefix="gpufleet-mig-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, self._directory.name],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(COLLECTIONS),
+                "LD_LIBRARY_PATH": str(SIMULATOR),
+                "PATH": f"{SIMULATOR}:{os.environ['PATH']}",
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *exception):
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self._directory.cleanup()
+
+    def run(self, host, name, params, *, check=False, diff=False):
+        """Run a module, as run_module does."""
+        directory = Path(self._directory.name)
+        params = params if name == "mig_facts" else changing(host, params)
+        (directory / "stdin").write_text(arguments(host, params, check, diff), encoding="utf-8")
+        print(json.dumps({"module": name, "state": str(host.state)}), file=self._process.stdin, flush=True)
+        status = int(self._process.stdout.readline())
+        return parsed(status, *((directory / name).read_text(encoding="utf-8") for name in ("stdout", "stderr")))
