@@ -27,6 +27,7 @@ def check_apply_check_apply(run_playbook, host, environment):
     foretold = run_playbook(PARTITION, [host], check=True, **options).ok()
     assert foretold.result(MODE)["changed"]
     assert foretold.result(INSTANCES)["changed"]
+    assert foretold.picture()[1] == "  GPU 0  MIG off"
     assert host.show() == before
 
     done = run_playbook(PARTITION, [host], **options).ok()
@@ -73,6 +74,11 @@ def test_busy_instances_stay_and_refusals_name_the_job(run_playbook, simulated_h
 
     change = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": BALANCED}]}).ok()
     assert change.result(INSTANCES)["kept"] == [busy]
+    row, *jobs = change.picture()[1:3]
+    assert row.count("=3g.40gb*") == 1
+    assert row.count("+2g.20gb") == 1
+    assert row.count("+1g.10gb") == 2
+    assert [str(job.pid) in line for line in jobs] == [True]
     assert profiles(host) == [BALANCED]
 
     before = host.show()
