@@ -99,7 +99,7 @@ def slurm():
                 "APT::Sandbox::User": "",
             }
             apt = ["apt-get", "-qq", *(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))]
-            packages = ["slurmd", "slurm-wlm-basic-plugins", "slurm-wlm-nvml-plugin", "libhwloc15"]
+            packages = ["slurmd", "slurm-wlm-basic-plugins", "slurm-wlm-nvml-plugin", "libhwloc15", "libnuma1"]
             install("slurmd", *apt, "update")
             install("slurmd", *apt, "download", *packages, cwd=folder / "archives")
             for package in (folder / "archives").glob("*.deb"):

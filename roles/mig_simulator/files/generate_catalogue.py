@@ -67,6 +67,8 @@ def board_row(model: str, entry: dict) -> str:
     for key, names in BOARD_KEYS.items():
         check_keys(f"{model}, {key}", entry[key], set(names), set())
     board = entry["board"]
+    part = board["part_number"]
+    check(bool(re.fullmatch(r"\d{3}-\w{5}-\d{4}-\d{3}", part)), f"{model}: {part} is no part number")
     major, minor = board["compute_capability"].split(".")
     numbers = [major, minor, *(board[name] for name in BOARD_KEYS["board"][3:])]
     numbers += [entry[key][name] for key in ("power_w", "clocks_mhz", "temperature_c") for name in BOARD_KEYS[key]]
