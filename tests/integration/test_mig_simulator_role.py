@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role mig_simulator: built on the host and on the controller, unchanged by a second run, other GPUs replace them."""
+"""The role mig_simulator: built on the host and on the controller, the same again unchanged, other GPUs replaced."""
 
 from __future__ import annotations
 
