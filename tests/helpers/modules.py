@@ -23,7 +23,7 @@ MODULES = "ansible_collections.gpufleet.mig.plugins.modules."
 
 
 class ModuleRun(NamedTuple):
-    """What a run left: its exit status (negative: the signal that ended it) and its result, None where it was killed."""
+    """What a run left: its exit status (negative: the signal that ended it) and its result, None if it was killed."""
 
     status: int
     result: dict

@@ -44,7 +44,7 @@ def installing(name: str, *pins: Path):
 
 
 def install(what: str, *command: str, **options) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, **options)
+    done = subprocess.run(command, capture_output=True, text=True, **options, check=False)
     if done.returncode:
         pytest.skip(f"{what} cannot be installed here: {' '.join(command)}: {done.stderr[-500:]}")
 
@@ -144,7 +144,9 @@ def on_driver_host(fleet, tmp_path):
     namespace = ["unshare", "--mount"]
     if os.geteuid():
         namespace += ["--user", "--map-current-user", "--keep-caps"]
-    if subprocess.run([*namespace, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode:
+    if subprocess.run(
+        [*namespace, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+    ).returncode:
         pytest.skip("/proc/driver of a simulated host needs a mount namespace: root, or user namespaces")
     pci = write_pci_devices(tmp_path / "pci", fleet.show()["gpus"])
     proc = tmp_path / "proc"
@@ -157,6 +159,7 @@ def on_driver_host(fleet, tmp_path):
             env={**fleet.environment, **environment},
             capture_output=True,
             text=True,
+            check=False,
         )
 
     return run
@@ -174,7 +177,9 @@ print(json.dumps([
         for mig in gpu.mig_devices()]}
     for gpu in Device.all()]))
 """
-    read = subprocess.run([python_client, "-c", code], env=fleet.environment, capture_output=True, text=True)
+    read = subprocess.run(
+        [python_client, "-c", code], env=fleet.environment, capture_output=True, text=True, check=False
+    )
     assert read.returncode == 0, read.stderr
     shown = fleet.show()
     for gpu, seen in zip(shown["gpus"], json.loads(read.stdout), strict=True):
@@ -189,14 +194,18 @@ print(json.dumps([
         for device, mig in zip(sorted(ours, key=lambda device: device["mig_index"]), seen["devices"], strict=True):
             assert device["profile"] in mig["name"]
     nvitop = python_client.with_name("nvitop")
-    page = subprocess.run([nvitop, "-1"], env=fleet.environment, capture_output=True, text=True)
+    page = subprocess.run([nvitop, "-1"], env=fleet.environment, capture_output=True, text=True, check=False)
     assert page.returncode == 0, page.stderr
     assert all(f"{device['profile']} @ GI/CI:" in page.stdout for device in mig_devices(shown))
 
 
 def test_gpustat_reads_the_same_gpus(fleet, python_client):
     read = subprocess.run(
-        [python_client.with_name("gpustat"), "--json"], env=fleet.environment, capture_output=True, text=True
+        [python_client.with_name("gpustat"), "--json"],
+        env=fleet.environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert read.returncode == 0, read.stderr
     shown = fleet.show()["gpus"]
@@ -206,7 +215,7 @@ def test_gpustat_reads_the_same_gpus(fleet, python_client):
 
 
 def test_go_nvml_reads_the_same_gpus(fleet, go_clients):
-    read = subprocess.run([go_clients / "devices"], env=fleet.environment, capture_output=True, text=True)
+    read = subprocess.run([go_clients / "devices"], env=fleet.environment, capture_output=True, text=True, check=False)
     assert read.returncode == 0, read.stderr
     assert re.findall(r"uuid=(\S+)", read.stdout) == [gpu["uuid"] for gpu in fleet.show()["gpus"]]
 

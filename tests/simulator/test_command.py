@@ -116,5 +116,7 @@ def test_a_path_relative_to_the_working_directory(host, tmp_path, monkeypatch):
 def test_output_that_cannot_be_written_is_a_failure(host):
     host.command("init", "L40S-48GB")
     with open("/dev/full", "w") as full:
-        done = subprocess.run([host.simulator, "show"], env=host.environment, stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run(
+            [host.simulator, "show"], env=host.environment, stdout=full, stderr=subprocess.PIPE, check=False
+        )
     assert (done.returncode, done.stderr) == (1, b"mig-simulator: the output could not be written\n")

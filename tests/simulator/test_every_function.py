@@ -290,6 +290,8 @@ def test_any_argument_gets_an_nvml_code(sanitized_build, host, tmp_path):
     (tmp_path / "every_function.c").write_text(source)
     program = compile_sanitized(tmp_path / "every_function.c", sanitized_build)
     host.command("init", "--mig", "--driver", "615.71.05", "A100-SXM4-40GB", "L40S-48GB")  # has them all
-    done = subprocess.run([str(program)], env=host.environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [str(program)], env=host.environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     assert int(done.stdout.split()[0]) > 5000

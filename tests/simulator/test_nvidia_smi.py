@@ -20,6 +20,7 @@ def smi(host, simulator_build):
             env={**host.environment, **(environment or {})},
             capture_output=True,
             text=True,
+            check=False,
         )
         assert (done.returncode, done.stderr) == (status, ""), done.stdout + done.stderr
         return done.stdout
@@ -325,5 +326,6 @@ def test_no_argument_crashes_it(a100, sanitized_build):
                     [sanitized_build / "nvidia-smi", first, second, third],
                     env={**a100.environment, "LD_LIBRARY_PATH": str(sanitized_build)},
                     capture_output=True,
+                    check=False,
                 )
                 assert done.returncode in (0, 2, 6, 255), (first, second, third, done)
