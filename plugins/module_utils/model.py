@@ -277,9 +277,9 @@ class Blocker(NamedTuple):
 class Refusal(NamedTuple):
     """Why a layout cannot be reached on a GPU without harm.
 
-    ``kind`` is one of no_such_profile, impossible, busy, unsupported, permission, unreadable, mig_mode. For busy, ``blockers`` is the
-    smallest set whose end lets the layout be reached and ``plan`` what would then follow. ``nearest`` is a layout
-    that would fit, in the words of the layout option, where one was looked for.
+    ``kind`` is one of no_such_profile, impossible, busy, unsupported, permission, unreadable, mig_mode. For busy,
+    ``blockers`` is the smallest set whose end lets the layout be reached and ``plan`` what would then follow.
+    ``nearest`` is a layout that would fit, in the words of the layout option, where one was looked for.
     """
 
     gpu: Gpu
