@@ -61,7 +61,7 @@ bench: venv simulator
 	@$(BIN)/python tests/bench/bench.py
 
 prove: venv simulator
-	$(BIN)/python -m pytest tests -m prove -s
+	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -m prove -s
 
 picture: venv simulator
 	@ANSIBLE_FORCE_COLOR=1 $(BIN)/python demo/demo.py up

@@ -41,26 +41,36 @@ class Session:
 
     def __enter__(self):
         self._pynvml = import_binding()
-        self._open()
-        return self
-
-    def __exit__(self, *exception):
-        self._close()
-
-    def _open(self):
+        self._opened = None
         try:
-            self.call("nvmlInit")
+            self._open()
         except NvmlError as error:
             if error.code == "LIBRARY_NOT_FOUND":
                 raise LibraryMissing() from None
             if error.code in DRIVER_CODES:
                 raise DriverMissing(error.code) from None
             raise
-        self._reader = Reader(self)
+        return self
+
+    def __exit__(self, *exception):
+        self._close()
+
+    def _open(self):
+        self.call("nvmlInit")
+        self._opened = Reader(self)
 
     def _close(self):
-        with suppress(NvmlError):  # nothing is left to release, and an error here would hide the one that matters
-            self.call("nvmlShutdown")
+        if self._opened:
+            self._opened = None
+            with suppress(NvmlError):  # nothing is left to release, and an error here would hide the one that matters
+                self.call("nvmlShutdown")
+
+    @property
+    def _reader(self):
+        """The Reader of the open session, which a reset has closed: then it opens again."""
+        if not self._opened:
+            self._open()
+        return self._opened
 
     def call(self, function, *arguments):
         """Call a function of pynvml by name and return what it returns."""
@@ -117,7 +127,7 @@ class Session:
         ``{"activation": "SUCCESS" | "IN_USE" | "RESET_REQUIRED" | ...}`` for set_mig_mode,
         ``{"gpu_instance_id": int}`` for create_gpu_instance,
         ``{"gpu_instance_id": int, "compute_instance_id": int, "uuid": str or None}`` for create_compute_instance,
-        and {} for the others.
+        and {} for the others. An id or UUID that NVML does not tell is left out.
         """
         return ACTIONS[step.action](self, step)
 
@@ -129,10 +139,7 @@ class Session:
         from .reset import reset_gpu
 
         self._close()  # an open session is itself a client that holds the GPU
-        try:
-            reset_gpu(step.gpu.pci_address)
-        finally:
-            self._open()
+        reset_gpu(step.gpu.pci_address)
         return {}
 
     def _destroy_compute_instance(self, step):
@@ -149,7 +156,10 @@ class Session:
         placement = self.ctype("c_nvmlGpuInstancePlacement_t")(*step.placement)
         function = "nvmlDeviceCreateGpuInstanceWithPlacement"
         instance = self.call(function, self._handle(step), step.profile_id, byref(placement))
-        return {"gpu_instance_id": self.call("nvmlGpuInstanceGetInfo", instance).id}
+        created = {}
+        with suppress(NvmlError):  # it is there all the same; reading the GPU again proves it
+            created["gpu_instance_id"] = self.call("nvmlGpuInstanceGetInfo", instance).id
+        return created
 
     def _create_compute_instance(self, step):
         gpu_instance = self._gpu_instance(step)
@@ -159,13 +169,12 @@ class Session:
             instance = self.call(function, gpu_instance, step.profile_id, byref(placement))
         else:
             instance = self.call("nvmlGpuInstanceCreateComputeInstance", gpu_instance, step.profile_id)
-        gpu_instance_id = self.call("nvmlGpuInstanceGetInfo", gpu_instance).id
-        compute_instance_id = self._reader.compute_instance_info(instance).id
-        return {
-            "gpu_instance_id": gpu_instance_id,
-            "compute_instance_id": compute_instance_id,
-            "uuid": self._reader.uuid_of(self._handle(step), gpu_instance_id, compute_instance_id),
-        }
+        created = {}
+        with suppress(NvmlError):  # as above
+            created["gpu_instance_id"] = self.call("nvmlGpuInstanceGetInfo", gpu_instance).id
+            created["compute_instance_id"] = self._reader.compute_instance_info(instance).id
+            created["uuid"] = self._reader.uuid_of(self._handle(step), *created.values())
+        return created
 
     def _handle(self, step):
         return self._reader.handle(step.gpu)

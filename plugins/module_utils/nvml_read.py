@@ -102,6 +102,8 @@ class Reader:
         try:
             handle = call("nvmlDeviceGetHandleByIndex", index)
             known["uuid"] = call("nvmlDeviceGetUUID", handle)
+            if not known["uuid"]:
+                raise NvmlError("nvmlDeviceGetUUID", "NOT_FOUND", "nvmlDeviceGetUUID told no UUID.")
             self._handles[known["uuid"]] = handle
             pci = call("nvmlDeviceGetPciInfo", handle)
             known["pci_address"] = text(pci.busId)
@@ -289,6 +291,7 @@ class Reader:
 
     def _compute_instances(self, gpu, gpu_instance, gpu_instance_id, profile, devices, wants_processes):
         kind = self._nvml.ctype("c_nvmlComputeInstance_t")
+        tells_placement = self._nvml.has("nvmlComputeInstanceGetInfo_v2")
         found = []
         for compute_profile, most in self._compute_table(gpu, gpu_instance, profile):
             listed = self._listed("nvmlGpuInstanceGetComputeInstances", kind, gpu_instance, compute_profile.id, most)
@@ -299,6 +302,8 @@ class Reader:
                 if wants_processes:
                     processes = self._processes(device) if device else None
                 placement = as_placement(info.placement) if info.placement.size else None
+                if placement is None and tells_placement:
+                    raise NvmlError("nvmlComputeInstanceGetInfo_v2", "UNKNOWN", "NVML told no placement.")
                 found.append(ComputeInstance(info.id, compute_profile.name, placement, uuid, index, processes))
         return tuple(sorted(found, key=lambda instance: (instance.placement or (), instance.id)))
 

@@ -23,7 +23,7 @@ MODULES = "ansible_collections.gpufleet.mig.plugins.modules."
 
 
 class ModuleRun(NamedTuple):
-    """What a run left: its exit status (negative: the signal that ended it) and its result, None if it was killed."""
+    """What a run left: its exit status (negative: a signal ended it) and its result, None where it was killed."""
 
     status: int
     result: dict
@@ -91,8 +91,9 @@ def parsed(status, stdout, stderr):
 SERVER = """
 import json, os, sys
 import pynvml
-from ansible.module_utils import basic
 from ansible_collections.gpufleet.mig.plugins.modules import mig_facts, mig_instances, mig_mode
+from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
+transaction.BUSY_AFTER_DESTROY_SECONDS = 1
 modules = {"mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
 directory = sys.argv.pop()
 for request in sys.stdin:
@@ -114,7 +115,8 @@ for request in sys.stdin:
 class ModuleServer:
     """Runs modules in processes forked from one that has loaded them already, which saves most of their cost.
 
-    Each is a process of its own with standard input, output and NVML session of its own; a context manager.
+    Each is a process of its own with standard input, output and NVML session of its own; a context manager. What is
+    busy just after a destruction is retried for one second only: simulated GPUs do not take longer.
     """
 
     def __enter__(self):
