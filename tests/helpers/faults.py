@@ -234,9 +234,9 @@ class Stage:
                 pending = after["mig_mode_pending"] == self.reached["mig_mode_pending"]
                 return "pending", wrong if pending else [*wrong, f"not even pending: {after}"]
             return "reached", wrong if _layout(after) == _layout(self.reached) else [*wrong, f"success with {after}"]
-        if case.action[0] == "--return" and result.get("failed_step") and case.function in STEPS:
-            if result["nvml_code"] != case.action[1]:
-                wrong.append(f"nvml_code is {result['nvml_code']}")
+        struck = case.action[0] == "--return" and result.get("failed_step") and case.function in STEPS
+        if struck and result["nvml_code"] != case.action[1]:
+            wrong.append(f"nvml_code is {result['nvml_code']}")
         if result.get("left"):
             return "left", wrong + self._judge_report(result["left"], after)
         if _layout(after) != _layout(self.before):

@@ -164,7 +164,7 @@ def write_table(table):
         "What becomes of a change when one of its NVML calls goes wrong, on simulated GPUs. Every call of each change",
         f"was made to return each of {len(ALL_CODES)} error codes, to be killed with signal 9 before and after its",
         "effect, to be slow, and to say SUCCESS without an effect; beside that every step was made to go on failing.",
-        "After every case the simulated GPUs were read: a job that ran through it still runs on the same MIG device, the",
+        "After every case the simulated GPUs were read: a job that ran still runs on the same MIG device, the",
         "result tells the truth, and one plain run then reaches what was wanted.",
         "",
         "This table is written by `make prove TESTS=tests/integration/test_faults.py`.",
