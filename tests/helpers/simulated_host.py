@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 from paths import SIMULATOR
 
@@ -96,6 +98,10 @@ class SimulatedHost:
         self._jobs.append(job)
         if job.stdout.readline() != "up\n":
             raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}")
+        # From here on it is the command, under whose name it is listed.
+        name = Path(f"/proc/{job.pid}/comm")
+        while job.poll() is None and command[0] != "sh" and name.read_text(encoding="utf-8") == "sh\n":
+            time.sleep(0.001)
         return job
 
     def variables(self):

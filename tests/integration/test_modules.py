@@ -44,7 +44,7 @@ def facts(modules, host, **options):
 
 
 def check_apply_check_apply(modules, host, module, options):
-    """Foretold, done, and nothing more to do, four times the same story: the result of the run that changed the host."""
+    """Foretold, done, and then nothing more to do: the result of the run that changed the host."""
     before = host.show()
     rehearsal = modules.run(host, module, {**options, "rehearse": True}).ok()
     foretold = modules.run(host, module, options, check=True, diff=True).ok()
