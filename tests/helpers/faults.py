@@ -12,11 +12,24 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+import pynvml
 from simulated_host import SimulatedHost
 
 # One return code of each class that an operator would treat in the same way.
-CLASSES = ["IN_USE", "NO_PERMISSION", "NOT_SUPPORTED", "RESET_REQUIRED", "GPU_IS_LOST", "INSUFFICIENT_RESOURCES", "NOT_FOUND", "DRIVER_NOT_LOADED", "LIBRARY_NOT_FOUND", "INVALID_ARGUMENT", "UNKNOWN"]
-ALL_CODES = ["UNINITIALIZED", "INVALID_ARGUMENT", "NOT_SUPPORTED", "NO_PERMISSION", "ALREADY_INITIALIZED", "NOT_FOUND", "INSUFFICIENT_SIZE", "INSUFFICIENT_POWER", "DRIVER_NOT_LOADED", "TIMEOUT", "IRQ_ISSUE", "LIBRARY_NOT_FOUND", "FUNCTION_NOT_FOUND", "CORRUPTED_INFOROM", "GPU_IS_LOST", "RESET_REQUIRED", "OPERATING_SYSTEM", "LIB_RM_VERSION_MISMATCH", "IN_USE", "MEMORY", "NO_DATA", "VGPU_ECC_NOT_SUPPORTED", "INSUFFICIENT_RESOURCES", "FREQ_NOT_SUPPORTED", "ARGUMENT_VERSION_MISMATCH", "DEPRECATED", "NOT_READY", "GPU_NOT_FOUND", "INVALID_STATE", "RESET_TYPE_NOT_SUPPORTED", "UNKNOWN"]
+CLASSES = (
+    "IN_USE",
+    "NO_PERMISSION",
+    "NOT_SUPPORTED",
+    "RESET_REQUIRED",
+    "GPU_IS_LOST",
+    "INSUFFICIENT_RESOURCES",
+    "NOT_FOUND",
+    "DRIVER_NOT_LOADED",
+    "LIBRARY_NOT_FOUND",
+    "INVALID_ARGUMENT",
+    "UNKNOWN",
+)
+ALL_CODES = tuple(name[len("NVML_ERROR_") :] for name in dir(pynvml) if name.startswith("NVML_ERROR_"))
 KILLS_AND_LIES = (("--kill", "before"), ("--kill", "after"), ("--delay", "20"), ("--lie",))
 STEPS = (
     "nvmlDeviceSetMigMode",

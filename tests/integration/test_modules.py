@@ -206,14 +206,9 @@ def test_busy_timeout_waits_for_the_end_of_a_job(modules, simulated_host):
     # The job ends when the waiting run has found it busy, which the run's second look at it proves.
     job = host.job(busy)
     host.simulator("calls", "--reset")
+    found_busy = 'mig-simulator calls --json | grep -q "RunningProcesses_v3[^0-9]*[4-9]"'
     watch = subprocess.Popen(
-        [
-            "sh",
-            "-c",
-            'until mig-simulator calls --json | grep -q "RunningProcesses_v3[^0-9]*[4-9]"; do :; done; kill "$0"',
-        ]
-        + [str(job.pid)],
-        env=dict(host.environment),
+        ["sh", "-c", f'until {found_busy}; do :; done; kill "$0"', str(job.pid)], env=dict(host.environment)
     )
     result = modules.run(host, "mig_instances", {"instances": {"7g.40gb": 1}, "busy_timeout": 120}).ok()
     assert watch.wait() == 0

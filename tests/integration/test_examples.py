@@ -1,0 +1,50 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The EXAMPLES of every module and filter run as they are printed, on a simulated host of their own."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import yaml
+from layouts import profiles
+from paths import ROOT
+
+PLUGINS = [("modules", path.stem) for path in sorted((ROOT / "plugins" / "modules").glob("mig_*.py"))]
+PLUGINS += [("filter", path.stem) for path in sorted((ROOT / "plugins" / "filter").glob("*_mig_parted.py"))]
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """{plugin: its example tasks}."""
+    found = {}
+    for kind, name in PLUGINS:
+        module = importlib.import_module(f"ansible_collections.gpufleet.mig.plugins.{kind}.{name}")
+        found[name] = yaml.safe_load(module.EXAMPLES)
+    return found
+
+
+def test_all_examples_run(run_playbook, simulated_host, examples):
+    assert len(examples) == 5
+    # Each example of mig_instances begins with MIG on, each of mig_mode with whatever the one before it left.
+    hosts = {
+        name: simulated_host(*["--mig"] * (name != "mig_mode"), "A100-SXM4-40GB:2", name=name) for name in examples
+    }
+    hosts["mig_facts"].run("nvidia-smi", "mig", "-cgi", "9", "-C")
+    defaults = {f"gpufleet.mig.{name}": {"state_dir": "{{ mig_state_dir }}"} for name in ("mig_mode", "mig_instances")}
+    plays = [
+        {"hosts": name, "gather_facts": False, "module_defaults": defaults, "tasks": tasks}
+        for name, tasks in examples.items()
+    ]
+    run = run_playbook(plays, list(hosts.values())).ok()
+    for name, tasks in examples.items():
+        names = [one["task"] for one in run.results(host=name) if one["status"] == "ok"]
+        assert names == [task["name"] for task in tasks]
+    assert profiles(hosts["mig_mode"]) == [None, {}]
+    assert profiles(hosts["mig_instances"]) == [{"1c.3g.20gb": 1, "2c.3g.20gb": 1, "1g.5gb": 1}, {"2g.10gb": 3}]
+    rehearsal = run.results("gpufleet.mig.mig_instances")[-1]["result"]
+    assert rehearsal["plan"]
+    assert not rehearsal["changed"]
