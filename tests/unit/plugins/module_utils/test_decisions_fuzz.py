@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,8 +25,8 @@ GPUS = (
     gpu(H100, index=2, mig=False),
     gpu(RTX, index=3),
     gpu(A30, index=4, mig_mode_pending=False),
-    gpu("L40S-48GB", index=5, mig_mode=None, mig_mode_pending=None),
-    gpu(A100, index=6, instances=None),
+    Gpu(5, "GPU-5", product="NVIDIA L40S"),
+    gpu(A100, index=6)._replace(instances=None),
     Gpu(7, problem="It is lost."),
 )
 SNAPSHOTS = [Snapshot(gpus=gpus, driver_version="580.95.05") for gpus in ((), GPUS[:4], GPUS[:1], GPUS)]
@@ -78,7 +80,7 @@ def check(layout, snapshot, keep, flags):
         assert str(error)
         assert len(str(error)) < 2000
         return
-    for decision in sum(decisions, []):
+    for decision in itertools.chain(*decisions):
         assert isinstance(decision, (Plan, Refusal))
         if isinstance(decision, Refusal):
             assert decision.message
