@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+import pynvml
 from simulated_host import SimulatedHost
 
 # One return code of each class that an operator would treat in the same way.
-CLASSES = [
+CLASSES = (
     "IN_USE",
     "NO_PERMISSION",
     "NOT_SUPPORTED",
@@ -27,40 +28,8 @@ CLASSES = [
     "LIBRARY_NOT_FOUND",
     "INVALID_ARGUMENT",
     "UNKNOWN",
-]
-ALL_CODES = [
-    "UNINITIALIZED",
-    "INVALID_ARGUMENT",
-    "NOT_SUPPORTED",
-    "NO_PERMISSION",
-    "ALREADY_INITIALIZED",
-    "NOT_FOUND",
-    "INSUFFICIENT_SIZE",
-    "INSUFFICIENT_POWER",
-    "DRIVER_NOT_LOADED",
-    "TIMEOUT",
-    "IRQ_ISSUE",
-    "LIBRARY_NOT_FOUND",
-    "FUNCTION_NOT_FOUND",
-    "CORRUPTED_INFOROM",
-    "GPU_IS_LOST",
-    "RESET_REQUIRED",
-    "OPERATING_SYSTEM",
-    "LIB_RM_VERSION_MISMATCH",
-    "IN_USE",
-    "MEMORY",
-    "NO_DATA",
-    "VGPU_ECC_NOT_SUPPORTED",
-    "INSUFFICIENT_RESOURCES",
-    "FREQ_NOT_SUPPORTED",
-    "ARGUMENT_VERSION_MISMATCH",
-    "DEPRECATED",
-    "NOT_READY",
-    "GPU_NOT_FOUND",
-    "INVALID_STATE",
-    "RESET_TYPE_NOT_SUPPORTED",
-    "UNKNOWN",
-]
+)
+ALL_CODES = tuple(name[len("NVML_ERROR_") :] for name in dir(pynvml) if name.startswith("NVML_ERROR_"))
 KILLS_AND_LIES = (("--kill", "before"), ("--kill", "after"), ("--delay", "20"), ("--lie",))
 STEPS = (
     "nvmlDeviceSetMigMode",
@@ -223,30 +192,33 @@ class Stage:
             return "misled", []  # what a driver tells wrongly about itself, nobody can find out
         result, wrong = run.result, []
         lied = case.action == ("--lie",)
-        if result.get("changed", False) != (_everything(after) != _everything(self.before)):
+        if result.get("changed", False) != (everything(after) != everything(self.before)):
             wrong.append(f"changed is {result.get('changed')}, and it was {self.before}, and is {after}")
         if "done" in result and not lied and self.scenario.module == "mig_instances":
             steps = result["done"] + result.get("undone", [])
-            if _replay(self.before, steps) != _layout(after)[2]:
+            if _replay(self.before, steps) != layout_of(after)[2]:
                 wrong.append(f"done and undone, {steps}, do not lead from {self.before} to {after}")
         if run.status == 0:
             if result.get("reboot_required") or result.get("reset_required"):
                 pending = after["mig_mode_pending"] == self.reached["mig_mode_pending"]
                 return "pending", wrong if pending else [*wrong, f"not even pending: {after}"]
-            return "reached", wrong if _layout(after) == _layout(self.reached) else [*wrong, f"success with {after}"]
-        struck = case.action[0] == "--return" and result.get("failed_step") and case.function in STEPS
-        if struck and result["nvml_code"] != case.action[1]:
+            return "reached", wrong if layout_of(after) == layout_of(self.reached) else [
+                *wrong,
+                f"success with {after}",
+            ]
+        step_failed = case.action[0] == "--return" and case.function in STEPS and result.get("failed_step")
+        if step_failed and result["nvml_code"] != case.action[1]:
             wrong.append(f"nvml_code is {result['nvml_code']}")
         if result.get("left"):
             return "left", wrong + self._judge_report(result["left"], after)
-        if _layout(after) != _layout(self.before):
+        if layout_of(after) != layout_of(self.before):
             return "half-way", [*wrong, f"nothing is said to be left, and it was {self.before}, and is {after}"]
         return "restored" if result.get("done") else "nothing done", wrong
 
     def _judge_report(self, left, after):
         """``left`` must name each difference and nothing else."""
         report = " ".join(left)
-        (mode, pending, before), (mode_now, pending_now, now) = _layout(self.before), _layout(after)
+        (mode, pending, before), (mode_now, pending_now, now) = layout_of(self.before), layout_of(after)
         wrong = []
         if "MIG mode is" in report and (mode, pending) == (mode_now, pending_now):
             wrong.append(f"the mode is as it was: {left}")
@@ -273,13 +245,13 @@ class Stage:
         except AssertionError as error:
             return [f"a plain run after it: {error}"]
         now = self.look()
-        return [] if _layout(now) == _layout(self.reached) else [f"a plain run after it leaves {now}"]
+        return [] if layout_of(now) == layout_of(self.reached) else [f"a plain run after it leaves {now}"]
 
     def _calls(self):
         return json.loads(self.host.simulator("calls", "--json").stdout)["calls"]
 
 
-def _layout(gpu):
+def layout_of(gpu):
     """(mode, pending mode, {start: (profile, compute instances)})."""
     return (
         gpu["mig_mode"],
@@ -298,9 +270,9 @@ def _layout(gpu):
     )
 
 
-def _everything(gpu):
+def everything(gpu):
     """The layout and the UUIDs."""
-    return _layout(gpu), {
+    return layout_of(gpu), {
         (device["uuid"], instance["placement"]["start"], device["placement"]["start"])
         for instance in gpu["instances"]
         for device in instance["compute_instances"]
@@ -319,7 +291,7 @@ def _clients(gpu, uuid):
 
 def _replay(gpu, steps):
     """The instances that these steps of a result lead to, None where they are impossible."""
-    found = {start: (profile, set(inside)) for start, (profile, inside) in _layout(gpu)[2].items()}
+    found = {start: (profile, set(inside)) for start, (profile, inside) in layout_of(gpu)[2].items()}
     for step in steps:
         start = step["placement"]["start"]
         if step["action"] == "create_gpu_instance":

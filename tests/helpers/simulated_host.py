@@ -85,15 +85,16 @@ class SimulatedHost:
         return self._start("hold", "--gpu", str(gpu))
 
     def _start(self, *verb):
-        # cat ends with the test that holds its standard input, whatever ends the test.
+        # What cat echoes it has read: by then it runs under its own name. It ends with the test that holds its input.
         job = subprocess.Popen(
-            [str(SIMULATOR / "mig-simulator"), *verb, "--", "sh", "-c", "echo up; exec cat"],
+            [str(SIMULATOR / "mig-simulator"), *verb, "--", "cat"],
             env={**os.environ, **self.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self._jobs.append(job)
+        print("up", file=job.stdin, flush=True)
         if job.stdout.readline() != "up\n":
             raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}")
         return job

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The examples of every module run as they stand."""
+"""The EXAMPLES of every module and filter run as they are printed, on a simulated host of their own."""
 
 from __future__ import annotations
 
@@ -10,23 +10,41 @@ import importlib
 
 import pytest
 import yaml
+from layouts import profiles
 from paths import ROOT
 
-MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("mig_*.py"))
+PLUGINS = [("modules", path.stem) for path in sorted((ROOT / "plugins" / "modules").glob("mig_*.py"))]
+PLUGINS += [("filter", path.stem) for path in sorted((ROOT / "plugins" / "filter").glob("*_mig_parted.py"))]
 
 
-@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_run(run_playbook, simulated_host, name, check):
-    module = importlib.import_module(f"ansible_collections.gpufleet.mig.plugins.modules.{name}")
-    host = simulated_host("--mig", "A100-SXM4-40GB:4")
-    own = {"state_dir": str(host.state_dir)}
-    tasks = yaml.safe_load(module.EXAMPLES)
-    play = {
-        "hosts": "all",
-        "gather_facts": False,
-        "module_defaults": {"gpufleet.mig.mig_instances": own, "gpufleet.mig.mig_mode": own},
-        "tasks": tasks,
+@pytest.fixture(scope="module")
+def examples():
+    """{plugin: its example tasks}."""
+    found = {}
+    for kind, name in PLUGINS:
+        module = importlib.import_module(f"ansible_collections.gpufleet.mig.plugins.{kind}.{name}")
+        found[name] = yaml.safe_load(module.EXAMPLES)
+    return found
+
+
+def test_all_examples_run(run_playbook, simulated_host, examples):
+    assert len(examples) == 5
+    # Each example of mig_instances begins with MIG on, each of mig_mode with whatever the one before it left.
+    hosts = {
+        name: simulated_host(*["--mig"] * (name != "mig_mode"), "A100-SXM4-40GB:2", name=name) for name in examples
     }
-    run = run_playbook([play], [host], check=check).ok()
-    assert {task["name"] for task in tasks} <= {result["task"] for result in run.results()}
+    hosts["mig_facts"].run("nvidia-smi", "mig", "-cgi", "9", "-C")
+    defaults = {f"gpufleet.mig.{name}": {"state_dir": "{{ mig_state_dir }}"} for name in ("mig_mode", "mig_instances")}
+    plays = [
+        {"hosts": name, "gather_facts": False, "module_defaults": defaults, "tasks": tasks}
+        for name, tasks in examples.items()
+    ]
+    run = run_playbook(plays, list(hosts.values())).ok()
+    for name, tasks in examples.items():
+        names = [one["task"] for one in run.results(host=name) if one["status"] == "ok"]
+        assert names == [task["name"] for task in tasks]
+    assert profiles(hosts["mig_mode"]) == [None, {}]
+    assert profiles(hosts["mig_instances"]) == [{"1c.3g.20gb": 1, "2c.3g.20gb": 1, "1g.5gb": 1}, {"2g.10gb": 3}]
+    rehearsal = run.results("gpufleet.mig.mig_instances")[-1]["result"]
+    assert rehearsal["plan"]
+    assert not rehearsal["changed"]

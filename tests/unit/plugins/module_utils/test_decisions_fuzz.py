@@ -1,0 +1,110 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whatever a layout holds: a decision for each GPU, or a MigError with a message. Never another exception."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_gpu import A30, A100, H100, RTX, catalogue, gpu, gpu_instance
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Gpu, Plan, Refusal, Snapshot
+
+NAMES = sorted({row["name"] for model in (A100, A30, H100, RTX) for row in catalogue()[model]["profiles"]})
+GPUS = (
+    gpu(A100, [gpu_instance(2, "3g.20gb", 4, 4), gpu_instance(7, "1g.5gb", 0, 1, ("1g.5gb", 0, 1, True))]),
+    gpu(A100, [gpu_instance(1, "3g.20gb", 0, 4, (None, 0, 0, False)), gpu_instance(5, "2g.10gb", 4, 2)], index=1),
+    gpu(H100, index=2, mig=False),
+    gpu(RTX, index=3),
+    gpu(A30, index=4, mig_mode_pending=False),
+    Gpu(5, "GPU-5", product="NVIDIA L40S"),
+    gpu(A100, index=6)._replace(instances=None),
+    Gpu(7, problem="It is lost."),
+)
+SNAPSHOTS = [Snapshot(gpus=gpus, driver_version="580.95.05") for gpus in ((), GPUS[:4], GPUS[:1], GPUS)]
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+name = (
+    st.sampled_from(NAMES)
+    | st.builds("{}c.{}".format, st.integers(0, 8), st.sampled_from(NAMES))
+    | st.text(max_size=12)
+)
+number = st.integers(-1, 12) | st.sampled_from(["3", " 2 ", True, None, 1.5, 10**30])
+compute = name | st.fixed_dictionaries({"profile": name}, optional={"placement": number}) | anything
+instance = (
+    name
+    | st.fixed_dictionaries(
+        {"profile": name}, optional={"placement": number, "compute_instances": st.lists(compute, max_size=4) | anything}
+    )
+    | anything
+)
+instances = st.dictionaries(name, number, max_size=4) | st.lists(instance, max_size=6) | anything
+selector = (
+    st.integers(-1, 9) | st.sampled_from(["all", "GPU-0", "07:00.0", "00000000:08:00.0", "1"]) | st.text(max_size=9)
+)
+entry = st.fixed_dictionaries(
+    {},
+    optional={
+        "gpus": selector | st.lists(selector, max_size=3) | anything,
+        "product": st.sampled_from(["*A100*", "*", "[z-a]", "NVIDIA*"]) | anything,
+        "pci_device_id": st.sampled_from(["0x20B010DE", 0x233010DE, ["0x2BB510DE"], "0x1"]) | anything,
+        "mig_enabled": st.booleans() | anything,
+        "instances": instances,
+    },
+)
+layouts = st.lists(entry | anything, max_size=3) | anything
+
+
+def check(layout, snapshot, keep, flags):
+    """Decide as mig_instances and as mig_mode do."""
+    first, second = flags
+    try:
+        entries = validate_layout(layout)
+        decisions = [
+            decide_instances(snapshot, entries, keep, first)[0],
+            decide_modes(snapshot, entries, first, second)[0],
+        ]
+    except MigError as error:
+        assert str(error)
+        assert len(str(error)) < 2000
+        return
+    for decision in itertools.chain(*decisions):
+        assert isinstance(decision, (Plan, Refusal))
+        if isinstance(decision, Refusal):
+            assert decision.message
+        else:
+            assert not decision.gpu.problem
+
+
+ARGUMENTS = {
+    "layout": layouts,
+    "snapshot": st.sampled_from(SNAPSHOTS),
+    "keep": st.lists(st.sampled_from(["MIG-2-0", "MIG-none", ""]), max_size=2),
+    "flags": st.tuples(st.booleans(), st.booleans()),
+}
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+
+
+@settings(max_examples=10_000, derandomize=True, **QUIET)
+@given(**ARGUMENTS)
+def test_any_layout(layout, snapshot, keep, flags):
+    check(layout, snapshot, keep, flags)
+
+
+@pytest.mark.prove
+@settings(max_examples=100_000, **QUIET)
+@given(**ARGUMENTS)
+def test_any_layout_at_length(layout, snapshot, keep, flags):
+    check(layout, snapshot, keep, flags)
