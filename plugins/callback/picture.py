@@ -80,4 +80,7 @@ class CallbackModule(CallbackBase):
         facts = (data.get("ansible_facts") or {}).get("mig")
         if isinstance(facts, dict) and "gpus" in facts:
             self._readings.setdefault(host, []).append(facts)
-        self._disrupted.setdefault(host, []).extend(data.get("disrupted") or ())
+        disrupted = self._disrupted.setdefault(host, [])
+        # A result without done is a plan only: nothing has happened to the devices that it names.
+        if "done" in data:
+            disrupted.extend(data.get("disrupted") or ())

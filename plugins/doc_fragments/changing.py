@@ -37,8 +37,7 @@ options:
     description:
       - Return the plan and change nothing, also outside check mode.
       - Where instances in use or kept are in the way, a rehearsal succeeds and RV(must_be_free) names the smallest
-        set of them
-        whose end lets the layout be reached; check mode and a run refuse there.
+        set of them whose end lets the layout be reached; check mode and a run refuse there.
     type: bool
     default: false
 attributes:

@@ -18,7 +18,7 @@ def placement_data(placement):
 
 
 def process_data(process):
-    """A Process as ``{pid, name, user}``."""
+    """A Process as ``{pid, name, user, started}``."""
     return dict(process._asdict())
 
 

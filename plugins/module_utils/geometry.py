@@ -134,13 +134,19 @@ class Geometry:
 
 
 def compute_profiles_of(gpu, profile):
-    """What can be created inside a GPU instance of ``profile`` on ``gpu``: the device's word where it has one, else
-    the rule's.
+    """What can be created inside a GPU instance of ``profile`` on ``gpu``: the device's word, else the rule's.
 
     Returns {name: ComputeProfile}.
     """
-    known = gpu.compute_profiles.get(profile.name) or compute_profiles_by_rule(profile)
-    return {compute.name: compute for compute in known}
+    return _by_name(gpu.compute_profiles.get(profile.name) or _by_rule(profile))
+
+
+_by_rule = lru_cache(maxsize=None)(compute_profiles_by_rule)
+
+
+@lru_cache(maxsize=None)
+def _by_name(compute_profiles):
+    return {compute.name: compute for compute in compute_profiles}
 
 
 def arrange(compute_profiles, existing, wanted):

@@ -64,11 +64,12 @@ class ComputeProfile(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A process that uses a MIG device or a GPU; what is not known is None."""
+    """A process on a MIG device or a GPU; what is not known is None. ``started`` is UTC: 2026-01-31T03:00:00Z."""
 
     pid: int
     name: Optional[str] = None
     user: Optional[str] = None
+    started: Optional[str] = None
 
 
 class ComputeInstance(NamedTuple):

@@ -29,6 +29,7 @@ AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE, the last one whose MIG mode changes by a 
 PROFILE_INDEXES = (
     64  # far beyond NVML_GPU_INSTANCE_PROFILE_COUNT, 0x12 in the newest header; the device ends the listing
 )
+PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
 MEDIA_PROFILES = (7, 8)  # NVML_GPU_INSTANCE_PROFILE_{1,2}_SLICE_REV1, the +me profiles that drivers without names know
 PROCESS_LISTS = (
@@ -47,7 +48,6 @@ class Reader:
         self._tables = {}  # (GPU UUID, MIG mode): tuple of Profile
         self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of (ComputeProfile, how many fit)
         self._info_version = 2
-        self._lists = {}  # process list function: its newest version that the library has, or None
         self._withheld = set()
 
     def snapshot(self, gather, only):
@@ -156,7 +156,7 @@ class Reader:
         if gpu.mig_mode and ("instances" in gather or wants_processes):
             devices = self._mig_devices(handle)
             try:
-                facts["instances"] = self._instances(gpu, devices, wants_processes)
+                facts["instances"] = self._agreeing_instances(gpu, devices, wants_processes)
                 facts["compute_profiles"] = self._compute_profiles(gpu, facts["instances"])
             except NvmlError as error:
                 if error.kind != "permission":
@@ -232,8 +232,9 @@ class Reader:
         try:
             if self._nvml.has(function + "_v2"):
                 return self._listed_placements(function, kind, handle, profile_id)
-            # Before R470 there is no asking for the count first; who reads it as the array's size finds that there.
-            count, array = c_uint(PROFILE_INDEXES), (kind * PROFILE_INDEXES)()
+            # Before R470 the count could not be asked for; whether the library looks at it on the way in is not said.
+            array = (kind * PLACEMENTS)()
+            count = c_uint(PLACEMENTS)
             self._nvml.call_raw(function, handle, c_uint(profile_id), array, byref(count))
             return as_placements(array, count)
         except NvmlError as error:
@@ -266,6 +267,20 @@ class Reader:
         count, array = c_uint(), (kind * max(most, 1))()
         self._nvml.call(function, parent, profile_id, array, byref(count))
         return array[: count.value]
+
+    def _agreeing_instances(self, gpu, devices, wants_processes):
+        """All GpuInstances; one that is not listed would be taken for free slices, so each MIG device must be in one.
+
+        Where they disagree, something else may just be changing the GPU: they are read once more.
+        """
+        instances = self._instances(gpu, devices, wants_processes)
+        if unlisted(devices, instances):
+            devices = self._mig_devices(self.handle(gpu))
+            instances = self._instances(gpu, devices, wants_processes)
+        for uuid in unlisted(devices, instances):
+            problem = f"The driver does not list the compute instance of the MIG device {uuid}."
+            raise NvmlError("nvmlGpuInstanceGetComputeInstances", "UNKNOWN", problem)
+        return instances
 
     def _instances(self, gpu, devices, wants_processes):
         found = []
@@ -365,11 +380,9 @@ class Reader:
         """The Processes of a GPU or MIG device, None where they cannot be read (which is not the same as none)."""
         pids = set()
         for function in PROCESS_LISTS:
-            versioned = self._process_list(function)
-            if versioned is None and function != PROCESS_LISTS[0]:
-                continue
+            version = "_v3" if self._nvml.has(function + "_v3") else "_v2"  # v3 from R510 on
             try:
-                pids.update(process.pid for process in self._nvml.call(versioned or function + "_v2", handle))
+                pids.update(process.pid for process in self._nvml.call(function + version, handle))
             except NvmlError as error:
                 if error.kind == "lost":
                     raise
@@ -379,11 +392,11 @@ class Reader:
                 return None
         return tuple(describe(pid) for pid in sorted(pids))
 
-    def _process_list(self, function):
-        if function not in self._lists:
-            versions = (function + "_v3", function + "_v2")
-            self._lists[function] = next((name for name in versions if self._nvml.has(name)), None)
-        return self._lists[function]
+
+def unlisted(devices, instances):
+    """The UUIDs of those MIG devices whose compute instance is in none of the GpuInstances."""
+    listed = {(instance.id, device.id) for instance in instances for device in instance.compute_instances}
+    return [uuid for ids, (_device, uuid, _index) in devices.items() if ids not in listed]
 
 
 def text(value):

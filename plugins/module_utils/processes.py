@@ -7,20 +7,28 @@
 from __future__ import annotations
 
 import os
+import time
 
 from .model import Process
 
 
 def describe(pid):
-    """The Process with this pid; name and user are None where /proc does not show it (it ended, or /proc hides it)."""
-    name = user = None
+    """The Process with this pid; all else is None where /proc does not show it (it ended, or /proc hides it)."""
     try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
-            name = comm.read().rstrip("\n")
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            # "pid (name) state ...": the name may hold spaces and brackets itself, see proc(5).
+            name, facts = stat.read().split("(", 1)[1].rsplit(")", 1)
         user = user_name(os.stat(f"/proc/{pid}").st_uid)
     except OSError:
-        pass
-    return Process(pid, name, user)
+        return Process(pid)
+    return Process(pid, name, user, _time_since_boot(int(facts.split()[19])))
+
+
+def _time_since_boot(ticks):
+    """When the host's clock stood at ``ticks`` after the boot, in UTC."""
+    since_boot = ticks / os.sysconf("SC_CLK_TCK")
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
 
 
 def user_name(uid):

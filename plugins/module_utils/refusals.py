@@ -184,14 +184,19 @@ def _in_the_way(blocker, made):
 
 
 def _holders(blocker):
-    names = [
-        f"process {process.pid}"
-        + (f" {process.name}" if process.name else "")
-        + (f" of {process.user}" if process.user else "")
-        for process in blocker.processes
-    ]
+    names = [_process_in_words(process) for process in blocker.processes]
     return ", ".join(names) or {
         "kept": "an allocation (keep)",
         "unreadable": "processes that could not be read",
-        "in_use": "a client that NVML does not name (nvidia-persistenced, DCGM, a display server, Fabric Manager)",
     }.get(blocker.because, "an unknown process")
+
+
+def _process_in_words(process):
+    words = [f"process {process.pid}"]
+    if process.name:
+        words.append(process.name)
+    if process.user:
+        words.append(f"of {process.user}")
+    if process.started:
+        words.append(f"since {process.started}")
+    return " ".join(words)

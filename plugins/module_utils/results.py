@@ -219,7 +219,7 @@ def _deed(step):
     if step.action == SET_MIG_MODE:
         return f"{'enable' if step.mig_enabled else 'disable'} MIG mode"
     if step.action == RESET_GPU:
-        return f"reset the GPU at {step.gpu.pci_address}"
+        return f"reset the GPU at {step.gpu.pci_address} if the mode is not active by then"
     verb = {
         CREATE_GPU_INSTANCE: "create",
         CREATE_COMPUTE_INSTANCE: "create",

@@ -195,6 +195,10 @@ def _execute_all(port, plan, options):
     done = []
     for step in plan.steps:
         try:
+            if step.action == RESET_GPU and port.read_gpu(plan.gpu).mig_mode == step.mig_enabled:
+                # Setting the mode of an idle GPU may reset it by itself; a second reset would serve nobody.
+                done.append(Done(step, {"needed": False}))
+                continue
             created = _execute(port, step, done)
         except NvmlError as error:
             needs = _pending_after_failed_reset(step, error, options)

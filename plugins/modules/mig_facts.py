@@ -13,14 +13,11 @@ author:
   - gpufleet.mig contributors (@gpufleet)
 description:
   - Reads all NVIDIA GPUs of a host through NVML, with their MIG mode, the profiles and placements they offer, their
-    GPU instances and
-    compute instances, and the processes in them.
+    GPU instances and compute instances, and the processes in them.
   - A host without NVIDIA driver or GPUs is no failure. It has no GPUs, and RV(ansible_facts.mig.reason) says why. So
-    the
-    module may run on a mixed fleet, also as a fact module, listed in C(facts_modules).
+    the module may run on a mixed fleet, also as a fact module, listed in C(facts_modules).
   - Without root it returns what NVML tells to everybody, which is mode, profiles and MIG devices; what NVML keeps
-    from the caller is
-    V(null) and named in RV(ansible_facts.mig.incomplete).
+    from the caller is V(null) and named in RV(ansible_facts.mig.incomplete).
 notes:
   - As a fact module it takes its options from C(module_defaults).
 seealso:
@@ -57,6 +54,9 @@ options:
     elements: str
     choices: [profiles, instances, processes]
     default: [profiles, instances, processes]
+  state_dir:
+    description: Where the changing modules keep their journal on this host, if they were told another directory.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -119,6 +119,13 @@ ansible_facts:
           type: list
           elements: str
           sample: []
+        interrupted:
+          description:
+            - The last change of this host if it was cut short, by a power failure say, with who ran it, what it was to
+              do and the layout before, as the journal has it. V(null) where the last change ended, well or not.
+          returned: always
+          type: dict
+          sample: null
         gpus:
           description: The GPUs in index order.
           returned: always
@@ -273,7 +280,7 @@ ansible_facts:
                   returned: always
                   type: list
                   elements: dict
-                  sample: [{pid: 4711, name: python3, user: alice}]
+                  sample: [{pid: 4711, name: python3, user: alice, started: "2026-01-31T03:00:00Z"}]
             layout:
               description:
                 - One entry for O(gpufleet.mig.mig_instances#module:layout) and O(gpufleet.mig.mig_mode#module:layout)
@@ -315,6 +322,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import GATHER, Session
 
@@ -341,6 +349,7 @@ def main():
         argument_spec={
             "gpus": {"type": "raw", "default": "all"},
             "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": list(GATHER)},
+            "state_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -348,7 +357,9 @@ def main():
         snapshot = read(module.params["gpus"], module.params["gather"])
     except MigError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(ansible_facts={"mig": facts_of(snapshot, module.params["gather"])})
+    facts = facts_of(snapshot, module.params["gather"])
+    facts["interrupted"] = HostState(module.params["state_dir"]).interrupted()
+    module.exit_json(ansible_facts={"mig": facts})
 
 
 if __name__ == "__main__":

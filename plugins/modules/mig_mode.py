@@ -121,7 +121,7 @@ actions:
   returned: always
   type: list
   elements: str
-  sample: ["GPU 0: enable MIG mode", "GPU 0: reset the GPU at 00000000:07:00.0"]
+  sample: ["GPU 0: enable MIG mode", "GPU 0: reset the GPU at 00000000:07:00.0 if the mode is not active by then"]
 kept:
   description: UUIDs of the MIG devices that lived through the change.
   returned: unless the change is refused
@@ -147,7 +147,7 @@ must_be_free:
       profile: 1g.5gb
       placement: {start: 0, size: 1}
       because: busy
-      processes: [{pid: 4711, name: python, user: alice}]
+      processes: [{pid: 4711, name: python, user: alice, started: "2026-01-31T03:00:00Z"}]
 blockers:
   description: The processes in the way, each with the GPU and the MIG device that it holds.
   returned: when the change is refused or failed, and for a rehearsal
@@ -157,6 +157,7 @@ blockers:
     - pid: 4711
       name: python
       user: alice
+      started: "2026-01-31T03:00:00Z"
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:

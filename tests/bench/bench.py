@@ -11,7 +11,6 @@ CPU seconds are those of ansible-playbook with all its children. Each host has 8
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -65,8 +64,7 @@ def make_hosts(directory, environment):
     hosts = [first]
     for number in range(1, max(HOSTS)):
         host = SimulatedHost(f"host{number}", directory / f"host{number}")
-        shutil.copy(first.state, host.state)
-        hosts.append(host)
+        hosts.append(host.become(first))
     return hosts
 
 

@@ -13,7 +13,8 @@ import subprocess
 from pathlib import Path
 
 import environments
-from paths import BUILD, ROOT
+from checkout import copy_checkout
+from paths import BUILD
 
 # ansible-test puts pip into its virtual environments with a script that it downloads unless it lies in its cache. This
 # one does the same from a wheel beside it; the two options it leaves out are for that script only.
@@ -29,27 +30,6 @@ import types
 from ansible_test._internal.python_requirements import get_venv_packages
 print(get_venv_packages(types.SimpleNamespace(version={python!r}))["pip"])
 """
-
-
-def copy_collection(directory):
-    """Copy what git tracks or might, not what it ignores, to directory/ansible_collections/gpufleet/mig: that path."""
-    target = directory / "ansible_collections" / "gpufleet" / "mig"
-    shutil.rmtree(target, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    # Without a repository of its own the copy counts as ignored files of the checkout that it lies in.
-    subprocess.run(["git", "init", "--quiet", target], check=True)
-    subprocess.run(["git", "add", "--all"], cwd=target, check=True)
-    return target
 
 
 def home(environment):
@@ -83,7 +63,9 @@ def sanity(environment):
     folders = [str(path.parent) for path in environments.interpreters().values()]
     with open(own_home / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        target = copy_collection(own_home)
+        target = own_home / "ansible_collections" / "gpufleet" / "mig"
+        shutil.rmtree(target, ignore_errors=True)
+        copy_checkout(target)
         answer = subprocess.run(
             [environment.bin / "ansible-test", "sanity", "--color", "no"],
             cwd=target,

@@ -23,6 +23,7 @@ class Run:
         """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py."""
         directory.mkdir(parents=True)
         self.results_file = directory / "results.jsonl"
+        self.picture_file = directory / "picture.txt"
         inventory = directory / "inventory.json"
         inventory.write_text(
             json.dumps({"all": {"hosts": {host.name: host.variables() for host in hosts}}}), encoding="utf-8"
@@ -42,7 +43,8 @@ class Run:
                 **os.environ,
                 "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
-                "ANSIBLE_CALLBACKS_ENABLED": "results",
+                "ANSIBLE_CALLBACKS_ENABLED": "results,gpufleet.mig.picture",
+                "GPUFLEET_MIG_PICTURE_FILE": str(self.picture_file),
                 "RESULTS_FILE": str(self.results_file),
                 "ANSIBLE_HOME": str(directory / "ansible"),
                 "ANSIBLE_NOCOLOR": "1",
@@ -92,6 +94,10 @@ class Run:
         with open(self.results_file, encoding="utf-8") as lines:
             everything = [json.loads(line) for line in lines]
         return [one for one in everything if action in (None, one["action"]) and host in (None, one["host"])]
+
+    def picture(self):
+        """The lines of the picture at the end of the run."""
+        return self.picture_file.read_text(encoding="utf-8").splitlines()
 
     def result(self, action, host=None):
         """The result of the one task with this action."""

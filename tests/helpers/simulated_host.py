@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -45,6 +46,12 @@ class SimulatedHost:
         self.python.write_text(f"#!/bin/sh\n{exports}exec '{interpreter}' \"$@\"\n", encoding="utf-8")
         self.python.chmod(0o755)
 
+    def become(self, other):
+        """This host gets the GPUs and instances of that one."""
+        shutil.copy(other.state, self.state)
+        shutil.copytree(f"{other.state}.proc", f"{self.state}.proc", dirs_exist_ok=True)
+        return self
+
     def without_driver(self):
         """A host on which no NVML library is found."""
         self.environment = {name: value for name, value in self.environment.items() if name == "MIG_SIMULATOR_STATE"}
@@ -71,27 +78,20 @@ class SimulatedHost:
         """What `mig-simulator show --json` says, as data."""
         return json.loads(self.simulator("show", "--json").stdout)
 
-    def job(self, device, command=("sleep", "infinity")):
+    def job(self, device):
         """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it."""
-        return self._start(["run", "--device", str(device)], command)
+        return self._start("run", "--device", str(device))
 
-    def hold(self, gpu, command=("sleep", "infinity")):
+    def hold(self, gpu):
         """Start a process that holds a GPU without being listed, and wait until it does: the Popen. close() ends it."""
-        return self._start(["hold", "--gpu", str(gpu)], command)
+        return self._start("hold", "--gpu", str(gpu))
 
-    def _start(self, verb, command):
+    def _start(self, *verb):
+        # cat ends with the test that holds its standard input, whatever ends the test.
         job = subprocess.Popen(
-            [
-                str(SIMULATOR / "mig-simulator"),
-                *verb,
-                "--",
-                "sh",
-                "-c",
-                'echo up; exec "$@"',
-                "sh",
-                *command,
-            ],
+            [str(SIMULATOR / "mig-simulator"), *verb, "--", "sh", "-c", "echo up; exec cat"],
             env={**os.environ, **self.environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -118,4 +118,5 @@ class SimulatedHost:
         for job in self._jobs:
             job.kill()
             job.wait()
+            job.stdin.close()
             job.stdout.close()

@@ -14,38 +14,68 @@ import pynvml
 import pytest
 from layouts import profiles
 
+INSTANCES = {"3g.40gb": 1, "1g.10gb": 2}
+CHANGE = {"layout": [{"instances": INSTANCES}], "state_dir": "{{ mig_state_dir }}"}
+PLAYS = [
+    {
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [
+            {"gpufleet.mig.mig_mode": CHANGE},
+            {"gpufleet.mig.mig_instances": CHANGE},
+            {"gpufleet.mig.mig_facts": {}},
+        ],
+    }
+]
+# ansible-core with these runs modules on Python 3.8; later releases do not.
+CORES_WITH_3_8 = ("2.17", "2.19")
+
+
+def controller_for(version):
+    """The environment whose ansible-core runs modules on that Python, or None."""
+    environment = environments.main_environment()
+    if version != "3.8" or environment.core in CORES_WITH_3_8:
+        return environment
+    oldest = environments.pair("oldest")
+    return environments.environment(*oldest) if oldest and oldest[0] in CORES_WITH_3_8 else None
+
+
+@pytest.mark.parametrize("version", environments.TARGET_PYTHONS)
+def test_this_machine_has_python(version):
+    if version not in environments.interpreters() or not controller_for(version):
+        pytest.skip(f"no Python {version}, or no ansible-core that runs modules on it")
+    assert environments.interpreters()[version].exists()
+
 
 @pytest.fixture
 def nvidia_ml_py(tmp_path):
     """A folder with nvidia-ml-py, which is plain Python, and nothing else: what PYTHONPATH may name."""
-    installed = Path(pynvml.__file__).parent
     folder = tmp_path / "nvidia-ml-py"
     folder.mkdir()
     shutil.copy(pynvml.__file__, folder)
-    (metadata,) = installed.glob("nvidia_ml_py-*.dist-info")
+    (metadata,) = Path(pynvml.__file__).parent.glob("nvidia_ml_py-*.dist-info")
     shutil.copytree(metadata, folder / metadata.name)
     return folder
 
 
-@pytest.mark.parametrize("version", environments.TARGET_PYTHONS)
-def test_modules_run_on(version, run_playbook, simulated_host, main_environment, nvidia_ml_py):
-    interpreter = environments.interpreters().get(version)
-    if interpreter is None:
-        pytest.skip(f"no Python {version} on this machine")
-    environment = main_environment
-    if version == "3.8" and environment.core not in ("2.17", "2.19"):
-        # Later releases of ansible-core do not run modules on Python 3.8.
-        oldest = environments.pair("oldest")
-        if oldest is None or oldest[0] not in ("2.17", "2.19"):
-            pytest.skip("no Python for an ansible-core that runs modules on Python 3.8")
-        environment = environments.environment(*oldest)
-
-    host = simulated_host("A100-SXM4-40GB")
-    host.use_interpreter(interpreter, PYTHONPATH=str(nvidia_ml_py))
-    variables = {"mig_partition_layout": [{"instances": {"3g.20gb": 1, "1g.5gb": 2}}]}
-    for check, changed in ((True, True), (False, True), (True, False), (False, False)):
-        run = run_playbook(
-            "gpufleet.mig.partition", [host], environment=environment, check=check, diff=True, extra_vars=variables
-        ).ok()
-        assert run.result("gpufleet.mig.mig_instances")["changed"] is changed
-    assert profiles(host) == [{"3g.20gb": 1, "1g.5gb": 2}]
+def test_modules_run_on_every_python_of_this_machine(run_playbook, simulated_host, nvidia_ml_py):
+    fleets = {}
+    for version in environments.TARGET_PYTHONS:
+        environment = controller_for(version)
+        if version in environments.interpreters() and environment:
+            host = simulated_host("H100-SXM5-80GB", name=version)
+            host.use_interpreter(environments.interpreters()[version], PYTHONPATH=str(nvidia_ml_py))
+            fleets.setdefault(environment, []).append(host)
+    assert fleets
+    for environment, hosts in fleets.items():
+        for check, changed in ((True, True), (False, True), (False, False)):
+            run = run_playbook(PLAYS, hosts, environment=environment, check=check).ok()
+            for action in ("gpufleet.mig.mig_mode", "gpufleet.mig.mig_instances"):
+                assert {one["host"]: one["result"]["changed"] for one in run.results(action)} == {
+                    host.name: changed for host in hosts
+                }
+        assert {host.name: profiles(host) for host in hosts} == {host.name: [INSTANCES] for host in hosts}
+        facts = {one["host"]: one["result"]["ansible_facts"]["mig"] for one in run.results("gpufleet.mig.mig_facts")}
+        assert {name: len(mig["gpus"][0]["instances"]) for name, mig in facts.items()} == {
+            host.name: 3 for host in hosts
+        }

@@ -13,8 +13,10 @@ PARTITION = "gpufleet.mig.partition"
 VERIFY = "gpufleet.mig.verify"
 MODE = "gpufleet.mig.mig_mode"
 INSTANCES = "gpufleet.mig.mig_instances"
-BALANCED = {"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2}
+BALANCED = {"3g.40gb": 1, "2g.20gb": 1, "1g.10gb": 2}
 LAYOUT = {"mig_partition_layout": [{"instances": BALANCED}, {"gpus": [1], "mig_enabled": False}]}
+# Of this model and its successors the driver tells profiles while MIG mode is off, so that check mode can foretell all.
+MODEL = "H100-SXM5-80GB"
 
 
 def check_apply_check_apply(run_playbook, host, environment):
@@ -25,6 +27,7 @@ def check_apply_check_apply(run_playbook, host, environment):
     foretold = run_playbook(PARTITION, [host], check=True, **options).ok()
     assert foretold.result(MODE)["changed"]
     assert foretold.result(INSTANCES)["changed"]
+    assert foretold.picture()[1] == "  GPU 0  MIG off"
     assert host.show() == before
 
     done = run_playbook(PARTITION, [host], **options).ok()
@@ -46,26 +49,41 @@ def check_apply_check_apply(run_playbook, host, environment):
 
 
 def test_check_apply_check_apply(run_playbook, simulated_host, main_environment):
-    check_apply_check_apply(run_playbook, simulated_host("A100-SXM4-40GB:2"), main_environment)
+    check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), main_environment)
 
 
 def test_check_apply_check_apply_on_other_controllers(run_playbook, simulated_host, edge_environment):
-    check_apply_check_apply(run_playbook, simulated_host("A100-SXM4-40GB:2"), edge_environment)
+    check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), edge_environment)
+
+
+def test_check_mode_says_what_an_older_gpu_keeps_from_it(run_playbook, simulated_host):
+    host = simulated_host("A100-SXM4-40GB")
+    layout = {"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]}
+    foretold = run_playbook(PARTITION, [host], check=True, extra_vars=layout).ok()
+    assert foretold.result(MODE)["changed"]
+    assert "could not be planned yet" in " ".join(foretold.output.split())
+    run_playbook(PARTITION, [host], extra_vars=layout).ok()
+    assert profiles(host) == [{"1g.5gb": 7}]
 
 
 def test_busy_instances_stay_and_refusals_name_the_job(run_playbook, simulated_host):
-    host = simulated_host("--mig", "A100-SXM4-40GB")
-    first = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"3g.20gb": 2}}]}).ok()
+    host = simulated_host("--mig", MODEL)
+    first = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"3g.40gb": 2}}]}).ok()
     busy = first.result(INSTANCES)["done"][-1]["uuid"]
     job = host.job(busy)
 
     change = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": BALANCED}]}).ok()
     assert change.result(INSTANCES)["kept"] == [busy]
+    row, *jobs = change.picture()[1:3]
+    assert row.count("=3g.40gb*") == 1
+    assert row.count("+2g.20gb") == 1
+    assert row.count("+1g.10gb") == 2
+    assert [str(job.pid) in line for line in jobs] == [True]
     assert profiles(host) == [BALANCED]
 
     before = host.show()
     refused = run_playbook(
-        PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"7g.40gb": 1}}]}
+        PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"7g.80gb": 1}}]}
     ).failed()
     result = refused.result(INSTANCES)
     assert not result.get("changed")
@@ -76,20 +94,20 @@ def test_busy_instances_stay_and_refusals_name_the_job(run_playbook, simulated_h
 
 
 def test_a_mig_parted_file_is_a_layout(run_playbook, simulated_host, tmp_path):
-    host = simulated_host("A100-SXM4-40GB")
+    host = simulated_host(MODEL)
     config = tmp_path / "config.yaml"
     config.write_text(
-        "version: v1\nmig-configs:\n  small:\n    - devices: all\n      mig-enabled: true\n      mig-devices: {1g.5gb: 7}\n",
+        "version: v1\nmig-configs: {small: [{devices: all, mig-enabled: true, mig-devices: {1g.10gb: 7}}]}\n",
         encoding="utf-8",
     )
     variables = {"mig_partition_mig_parted_config": str(config), "mig_partition_mig_parted_label": "small"}
     run_playbook(PARTITION, [host], extra_vars=variables).ok()
-    assert profiles(host) == [{"1g.5gb": 7}]
+    assert profiles(host) == [{"1g.10gb": 7}]
 
 
 @pytest.mark.parametrize("given", [{}, {"mig_partition_mig_parted_config": "config.yaml"}], ids=["nothing", "no label"])
 def test_without_a_layout_it_says_what_to_set(run_playbook, simulated_host, given):
-    run = run_playbook(PARTITION, [simulated_host("A100-SXM4-40GB")], extra_vars=given).failed()
+    run = run_playbook(PARTITION, [simulated_host(MODEL)], extra_vars=given).failed()
     message = run.result("ansible.builtin.assert")["msg"]
     assert "mig_partition_layout" in message
     assert "mig_partition_mig_parted_label" in message
@@ -104,12 +122,17 @@ def test_a_host_without_mig_capable_gpus_is_left_alone(run_playbook, simulated_h
 
 
 def test_verify_says_the_difference(run_playbook, simulated_host):
-    host = simulated_host("A100-SXM4-40GB:2")
+    host = simulated_host(f"{MODEL}:2")
     run_playbook(PARTITION, [host], extra_vars=LAYOUT).ok()
     run_playbook(VERIFY, [host], extra_vars=LAYOUT).ok()
     host.run("nvidia-smi", "mig", "-i", "0", "-dci")
     before = host.show()
-    message = run_playbook(VERIFY, [host], extra_vars=LAYOUT).failed().result("ansible.builtin.assert")["msg"]
-    assert host.name in message
-    assert "compute instance" in message
+    failed = run_playbook(VERIFY, [host], extra_vars=LAYOUT).failed().results("ansible.builtin.assert")[-1]
+    assert failed["result"]["msg"].splitlines() == [
+        f"{host.name} differs from its layout. To reach it:",
+        "GPU 0: create compute instance 1g.10gb in the GPU instance at slice 0",
+        "GPU 0: create compute instance 1g.10gb in the GPU instance at slice 1",
+        "GPU 0: create compute instance 2g.20gb in the GPU instance at slices 2-3",
+        "GPU 0: create compute instance 3g.40gb in the GPU instance at slices 4-7",
+    ]
     assert host.show() == before

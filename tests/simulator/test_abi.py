@@ -90,7 +90,7 @@ def python_struct(name: str) -> type[ctypes.Structure | ctypes.Union]:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory) -> dict[str, int]:
-    """What the C compiler says: 'struct' -> size, 'struct.field' -> offset, 'struct.field size', 'CONSTANT' -> value."""
+    """What the compiler says: 'struct' -> size, 'struct.field' -> offset, 'struct.field size', 'CONSTANT' -> value."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         pytest.skip("no C compiler (cc or gcc)")
@@ -103,10 +103,8 @@ def compiled(tmp_path_factory) -> dict[str, int]:
     lines += [f'printf("{name}=%lld\\n", (long long)({name}));' for name in header_constants()]
     folder = tmp_path_factory.mktemp("abi")
     source = folder / "abi.c"
-    body = "\n    ".join(lines)
-    source.write_text(
-        f'#include <stddef.h>\n#include <stdio.h>\n#include "nvml.h"\nint main(void) {{\n    {body}\n    return 0;\n}}\n'
-    )
+    head = '#include <stddef.h>\n#include <stdio.h>\n#include "nvml.h"\n'
+    source.write_text(head + "int main(void) {\n" + "\n".join(lines) + "\nreturn 0;\n}\n")
     subprocess.run(
         [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{HEADERS}", str(source), "-o", str(folder / "abi")],
         check=True,
@@ -120,8 +118,7 @@ def test_struct_layout_is_that_of_nvidia_ml_py(compiled, struct):
     python = python_struct(struct)
     fields = header_structs()[struct]
     assert compiled[struct] == ctypes.sizeof(python)
-    assert len(fields) == len(python._fields_)
-    for field, (python_name, *_) in zip(fields, python._fields_, strict=False):
+    for field, (python_name, *_) in zip(fields, python._fields_, strict=True):
         descriptor = getattr(python, python_name)
         assert compiled[f"{struct}.{field}"] == descriptor.offset, field
         if (struct, field) not in WIDER_IN_PYTHON:

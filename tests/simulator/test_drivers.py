@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import re
+import sys
 from pathlib import Path
 
 import pynvml as n
@@ -34,10 +35,11 @@ def test_the_library_has_exactly_the_functions_of_its_driver(host, nvml, version
     branch = int(version.split(".")[0])
     want = sorted(name for name, since in SINCE.items() if since <= branch)
     host.command("init", "--driver", version, "A100-SXM4-40GB")
-    done = host.python(
-        "import ctypes, sys\nlibrary = ctypes.CDLL('libnvidia-ml.so.1')\n"
+    code = (
+        "import ctypes\nlibrary = ctypes.CDLL('libnvidia-ml.so.1')\n"
         f"print(*(name for name in {sorted(SINCE)!r} if hasattr(library, name)))"
     )
+    done = host.program(sys.executable, "-c", code)
     assert done.stdout.split() == want, done.stderr
     nvml()
     library = ctypes.CDLL("libnvidia-ml.so.1")

@@ -47,6 +47,13 @@ def test_a_killed_client_is_gone(nvml, host, refused):
     n.nvmlComputeInstanceDestroy(compute)
 
 
+def test_a_later_process_of_the_same_pid_is_no_client(nvml, host, plain):
+    gpu = nvml("A100-SXM4-40GB")
+    assert host.program(plain("earlier_process"), host.state, str(os.getpid())).returncode == 0
+    assert lists(gpu)["Compute"] == []
+    assert n.nvmlDeviceSetMigMode(gpu, 1) == n.NVML_SUCCESS
+
+
 def test_whole_gpu_lists_carry_the_instances_ids(nvml, host):
     gpu = nvml("--mig", "A100-SXM4-40GB")
     _, _, first = spanning(gpu, 9)

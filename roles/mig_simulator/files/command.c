@@ -44,7 +44,8 @@ static const struct verb {
      "  --reset                  begin again at 0, after showing\n"},
     {"reboot", verb_reboot, "", "Reboot the simulated host.\n"},
     {"reload-driver", verb_reload_driver, "", "Unload the driver and load it again.\n"},
-    {"passthrough", verb_passthrough, "on|off", "Whether the host is a virtual machine whose GPUs are passed through.\n"},
+    {"passthrough", verb_passthrough, "on|off",
+     "Whether the host is a virtual machine whose GPUs are passed through.\n"},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -221,5 +222,6 @@ int main(int argc, char **argv)
         }
         return finish(verbs[i].run(argc - 1, argv + 1));
     }
-    return wrong_usage("no verb %s%s (mig-simulator --help lists them)", argv[1], suggestion(argv[1], verb_name, VERBS));
+    return wrong_usage("no verb %s%s (mig-simulator --help lists them)", argv[1],
+                       suggestion(argv[1], verb_name, VERBS));
 }

@@ -216,8 +216,8 @@ int verb_fault(int argc, char **argv)
     if (name && argv[optind + 1])
         return wrong_usage("one function at a time, not %s too", argv[optind + 1]);
     if (show + clear + (actions > 0) != 1 || actions > 1 || (show && name) || (actions && !name))
-        return wrong_usage("fault needs a function and one of --return, --kill, --delay and --lie, or --list, or --clear; "
-                           "see mig-simulator fault --help");
+        return wrong_usage("fault needs a function and one of --return, --kill, --delay and --lie, or --list, or "
+                           "--clear; see mig-simulator fault --help");
     if (show)
         return list();
     if (name && (status = find_function(name, &fault)))
@@ -238,7 +238,9 @@ static int by_count(const void *a, const void *b)
 
 int verb_calls(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, JSON}, {"reset", no_argument, NULL, RESET}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, JSON},
+                                            {"reset", no_argument, NULL, RESET},
+                                            {0}};
     static struct state state;
     static struct row rows[FUNCTION_COUNT];
     bool json = false, reset = false;

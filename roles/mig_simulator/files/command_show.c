@@ -51,6 +51,15 @@ static void print_clients(const struct host *host, unsigned gpu, uint32_t serial
     }
 }
 
+/* The GPU instance that starts at this memory slice, or NULL: what is shown is in the order of the slices. */
+static const struct gpu_instance *instance_at(const struct gpu *gpu, unsigned slice)
+{
+    for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
+        if (gpu->gpu_instances[i].used && gpu->gpu_instances[i].start == slice)
+            return &gpu->gpu_instances[i];
+    return NULL;
+}
+
 /* The memory slices: a GPU instance's profile across its own, nothing in a free one. */
 static void print_bar(const struct gpu *gpu)
 {
@@ -58,17 +67,12 @@ static void print_bar(const struct gpu *gpu)
     int width = model->memory_slices > 8 ? 5 : 9;
     printf("       ");
     for (unsigned slice = 0; slice < model->memory_slices;) {
-        const struct profile *profile = NULL;
-        for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
-            if (gpu->gpu_instances[i].used && gpu->gpu_instances[i].start == slice)
-                profile = &model->profiles[gpu->gpu_instances[i].profile];
-        if (profile) {
-            int inside = width * (int)profile->size - 2;
-            printf("[%-*.*s]", inside, inside, profile->name);
-        } else {
-            printf("[%*s]", width - 2, "");
-        }
-        slice += profile ? profile->size : 1;
+        const struct gpu_instance *instance = instance_at(gpu, slice);
+        const struct profile *profile = instance ? &model->profiles[instance->profile] : NULL;
+        unsigned size = profile ? profile->size : 1;
+        int inside = width * (int)size - 2;
+        printf("[%-*.*s]", inside, inside, profile ? profile->name : "");
+        slice += size;
     }
     putchar('\n');
 }
@@ -111,9 +115,9 @@ static void print_gpu(const struct host *host, unsigned index)
     putchar('\n');
     if (gpu->mig_mode)
         print_bar(gpu);
-    for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
-        if (gpu->gpu_instances[i].used)
-            print_instance(host, index, &gpu->gpu_instances[i]);
+    for (unsigned slice = 0; slice < models[gpu->model].memory_slices; slice++)
+        if (instance_at(gpu, slice))
+            print_instance(host, index, instance_at(gpu, slice));
 }
 
 static void print_host(const struct host *host)
@@ -193,10 +197,10 @@ static void json_gpu(const struct host *host, unsigned index)
            gpu->mig_mode_pending ? "true" : "false");
     json_clients(host, index, 0);
     printf(", \"instances\": [");
-    for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
-        if (gpu->gpu_instances[i].used) {
+    for (unsigned slice = 0; slice < model->memory_slices; slice++)
+        if (instance_at(gpu, slice)) {
             printf("%s", before);
-            json_instance(host, index, &gpu->gpu_instances[i]);
+            json_instance(host, index, instance_at(gpu, slice));
             before = ", ";
         }
     printf("]}");

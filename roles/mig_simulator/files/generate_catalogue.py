@@ -17,8 +17,16 @@ import yaml
 ENGINES = ("ce", "dec", "enc", "jpeg", "ofa")
 PROFILE_KEYS = {"name", "id", "enum", "max", "memory_mib", "sm", *ENGINES, "starts", "size"}
 BOARD_KEYS = {
-    "board": ("part_number", "vbios", "compute_capability", "cuda_cores", "memory_bus_bits", "bar1_mib")
-    + ("pcie_generation", "nvlinks"),
+    "board": (
+        "part_number",
+        "vbios",
+        "compute_capability",
+        "cuda_cores",
+        "memory_bus_bits",
+        "bar1_mib",
+        "pcie_generation",
+        "nvlinks",
+    ),
     "power_w": ("idle", "min", "max"),
     "clocks_mhz": ("graphics", "graphics_idle", "memory", "memory_idle", "video"),
     "temperature_c": ("idle", "gpu_max", "memory_max", "slowdown", "shutdown"),
@@ -59,6 +67,8 @@ def board_row(model: str, entry: dict) -> str:
     for key, names in BOARD_KEYS.items():
         check_keys(f"{model}, {key}", entry[key], set(names), set())
     board = entry["board"]
+    part = board["part_number"]
+    check(bool(re.fullmatch(r"\d{3}-\w{5}-\d{4}-\d{3}", part)), f"{model}: {part} is no part number")
     major, minor = board["compute_capability"].split(".")
     numbers = [major, minor, *(board[name] for name in BOARD_KEYS["board"][3:])]
     numbers += [entry[key][name] for key in ("power_w", "clocks_mhz", "temperature_c") for name in BOARD_KEYS[key]]
@@ -83,7 +93,8 @@ def tables(catalogue: dict) -> str:
         table = f"profiles_{number}" if profiles else "0"
         rows += f'    {{"{name}", "{model["product"]}", "{model["minimum_driver"]}", {model["pci_device_id"]:#010x}, '
         rows += f"{model['architecture'].upper()}, {model['memory_total_mib']}, "
-        rows += f"{slices['memory']}, {slices['compute']}, {len(profiles)}, {table},\n     {board_row(name, model)}}},\n"
+        rows += f"{slices['memory']}, {slices['compute']}, {len(profiles)}, {table},\n"
+        rows += f"     {board_row(name, model)}}},\n"
     return f"{text}const struct model models[] = {{\n{rows}}};\nconst unsigned model_count = {len(catalogue)};\n"
 
 

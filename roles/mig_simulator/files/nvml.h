@@ -3,7 +3,8 @@
  *
  * The public interface of libnvidia-ml.so.1: return codes, constants, structs and functions, binary compatible with
  * NVIDIA's nvml.h (tests/simulator compares every struct and constant with nvidia-ml-py). Unlike there, no name is
- * mapped to its newest version: nvmlInit and nvmlInit_v2 are two functions here, and a program says which it means. */
+ * mapped to its newest version: nvmlInit and nvmlInit_v2 are two functions here, and a program says which it means.
+ * The functions of nvml_unsupported.h are exported too, without a prototype. */
 #ifndef NVML_H
 #define NVML_H
 

@@ -4,6 +4,9 @@
  * What a board is, and its modes. */
 #include "answers.h"
 
+#include <stdio.h>
+#include <string.h>
+
 GPU_NUMBER(nvmlDeviceGetBoardId, unsigned, boardId, d.gpu->pci_bus << 8)
 GPU_NUMBER(nvmlDeviceGetMultiGpuBoard, unsigned, multiGpuBool, 0)
 GPU_NUMBER(nvmlDeviceGetModuleId, unsigned, moduleId, d.index + 1)
@@ -16,7 +19,17 @@ GPU_NUMBER(nvmlDeviceGetDisplayActive, nvmlEnableState_t, isActive, NVML_FEATURE
 GPU_NUMBER(nvmlDeviceGetInforomConfigurationChecksum, unsigned, checksum, d.model->pci_device_id ^ 0x5a5a5a5a)
 GPU_TEXT(nvmlDeviceGetVbiosVersion, d.model->board.vbios)
 GPU_TEXT(nvmlDeviceGetBoardPartNumber, d.model->board.part_number)
-GPU_TEXT(nvmlDeviceGetInforomImageVersion, "G520.0200.00.05")
+
+/* Made of the part number: G506.0200.00.05 for 692-2G506-0200-002. */
+NVML(nvmlDeviceGetInforomImageVersion, (nvmlDevice_t device, char *version, unsigned length),
+     (device, version, length))
+{
+    GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
+    const char *part = d.model->board.part_number;
+    char text[NVML_DEVICE_INFOROM_VERSION_BUFFER_SIZE];
+    snprintf(text, sizeof text, "%.4s.%.4s.00.05", part + strcspn(part, "-") + 2, strrchr(part, '-') - 4);
+    return give_text(version, length, text);
+}
 
 NVML(nvmlDeviceGetInforomVersion,
      (nvmlDevice_t device, nvmlInforomObject_t object, char *version, unsigned length),

@@ -309,6 +309,7 @@ typedef unsigned char nvmlGpuFabricState_t;
 #define NVML_GPU_FABRIC_STATE_NOT_STARTED 1
 #define NVML_GPU_FABRIC_STATE_IN_PROGRESS 2
 #define NVML_GPU_FABRIC_STATE_COMPLETED 3
+#define NVML_GPU_FABRIC_HEALTH_SUMMARY_HEALTHY 1
 
 /* Field ids of nvmlDeviceGetFieldValues. */
 #define NVML_FI_DEV_ECC_CURRENT 1

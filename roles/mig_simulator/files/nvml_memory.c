@@ -1,7 +1,8 @@
 /* GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Memory of GPUs and MIG devices. That of a GPU instance is shared by all its MIG devices; a GPU with MIG shows the sum. */
+ * Memory of GPUs and MIG devices. That of a GPU instance is shared by all its MIG devices; a GPU with MIG shows the
+ * sum. */
 #include "clients.h"
 #include "session.h"
 

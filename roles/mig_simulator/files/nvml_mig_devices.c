@@ -28,8 +28,8 @@ NVML(nvmlDeviceGetMigMode, (nvmlDevice_t device, unsigned *currentMode, unsigned
     return NVML_SUCCESS;
 }
 
-/* Ampere resets the GPU, which takes an idle one and is not to be had in pass-through; from Hopper on there is no reset,
- * but whoever uses the GPU is in the way just so. */
+/* Ampere resets the GPU, which takes an idle one and is not to be had in pass-through; from Hopper on there is no
+ * reset, but whoever uses the GPU is in the way just so. */
 NVML(nvmlDeviceSetMigMode, (nvmlDevice_t device, unsigned mode, nvmlReturn_t *activationStatus),
      (device, mode, activationStatus))
 {

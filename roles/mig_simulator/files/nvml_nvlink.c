@@ -49,6 +49,12 @@ NVML(nvmlDeviceGetNvLinkCapability,
     return NVML_SUCCESS;
 }
 
+/* PCI ids of the NVSwitches of HGX A100 and of later boards. */
+static unsigned switch_id(const struct device *d)
+{
+    return d->model->architecture == AMPERE ? 0x1af110de : 0x22a310de;
+}
+
 /* Only an active link knows its other end. */
 NVML(nvmlDeviceGetNvLinkRemotePciInfo_v2, (nvmlDevice_t device, unsigned link, nvmlPciInfo_t *pci),
      (device, link, pci))
@@ -58,7 +64,7 @@ NVML(nvmlDeviceGetNvLinkRemotePciInfo_v2, (nvmlDevice_t device, unsigned link, n
         return NVML_ERROR_INVALID_ARGUMENT;
     if (d.gpu->mig_mode)
         return NVML_ERROR_NOT_SUPPORTED;
-    *pci = (nvmlPciInfo_t){.bus = SWITCH_BUS + link / LINKS_A_SWITCH, .pciDeviceId = 0x22a310de};
+    *pci = (nvmlPciInfo_t){.bus = SWITCH_BUS + link / LINKS_A_SWITCH, .pciDeviceId = switch_id(&d)};
     snprintf(pci->busIdLegacy, sizeof pci->busIdLegacy, "0000:%02X:00.0", pci->bus & 0xff);
     snprintf(pci->busId, sizeof pci->busId, "00000000:%02X:00.0", pci->bus & 0xff);
     return NVML_SUCCESS;
@@ -72,7 +78,7 @@ NVML(nvmlDeviceGetNvLinkRemotePciInfo, (nvmlDevice_t device, unsigned link, nvml
         return NVML_ERROR_INVALID_ARGUMENT;
     if (d.gpu->mig_mode)
         return NVML_ERROR_NOT_SUPPORTED;
-    *pci = (nvmlPciInfo_v2_t){.bus = SWITCH_BUS + link / LINKS_A_SWITCH, .pciDeviceId = 0x22a310de};
+    *pci = (nvmlPciInfo_v2_t){.bus = SWITCH_BUS + link / LINKS_A_SWITCH, .pciDeviceId = switch_id(&d)};
     snprintf(pci->busId, sizeof pci->busId, "0000:%02X:00.0", pci->bus & 0xff);
     return NVML_SUCCESS;
 }
@@ -155,6 +161,6 @@ NVML(nvmlDeviceGetGpuFabricInfoV, (nvmlDevice_t device, nvmlGpuFabricInfo_v2_t *
         return NVML_ERROR_NOT_SUPPORTED;
     *gpuFabricInfo = (nvmlGpuFabricInfo_v2_t){.version = version, .state = NVML_GPU_FABRIC_STATE_COMPLETED};
     if (version == NVML_STRUCT_VERSION(GpuFabricInfo, 3))
-        ((nvmlGpuFabricInfo_v3_t *)(void *)gpuFabricInfo)->healthSummary = 1; /* healthy */
+        ((nvmlGpuFabricInfo_v3_t *)(void *)gpuFabricInfo)->healthSummary = NVML_GPU_FABRIC_HEALTH_SUMMARY_HEALTHY;
     return NVML_SUCCESS;
 }

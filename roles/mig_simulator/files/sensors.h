@@ -15,7 +15,7 @@ unsigned gpu_power_limit(const struct device *device); /* mW */
 unsigned gpu_power(const struct device *device);       /* mW */
 unsigned gpu_temperature(const struct device *device); /* degrees Celsius */
 unsigned gpu_clock(const struct device *device, nvmlClockType_t type); /* MHz */
-/* Millijoules since the machine started, at the present power. */
+/* Millijoules since the machine started. It never falls, so what idling takes is counted only. */
 unsigned long long gpu_energy(const struct device *device);
 
 /* Microseconds since 1970, as NVML stamps its samples. */

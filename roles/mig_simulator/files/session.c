@@ -222,8 +222,13 @@ NVML(nvmlShutdown, (void), ())
     return NVML_SUCCESS;
 }
 
-/* A library that is closed without nvmlShutdown leaves no mapping behind. */
+/* A library that is closed without nvmlShutdown leaves no mapping behind. At the end of the process too, where threads
+ * may still call: they find no session, and one that is in a call keeps its mapping. */
 __attribute__((destructor)) static void unload(void)
 {
+    if (pthread_mutex_trylock(&mutex))
+        return;
+    references = 0;
     state_close(&state);
+    session_unlock();
 }

@@ -16,24 +16,24 @@
  *         return NVML_SUCCESS;
  *     }
  *
- * NVML() makes the exported function around this body. Before the body it answers UNINITIALIZED outside a session and
- * FUNCTION_NOT_FOUND where the simulated driver is too old, counts the call and lets faults strike; then it takes the
- * library's lock and brings the host up to date, all without a system call. So a body runs alone, and sees one state of
- * the host, `host`, from beginning to end; pointers into it end with the body. A body must not call an NVML function
- * (the lock is not recursive): what two need is a static function. One that waits releases the lock meanwhile with
- * session_unlock and session_lock, and keeps no pointer into the host across it.
+ * NVML() makes the exported function around this body. It takes the library's lock, answers UNINITIALIZED outside a
+ * session, counts the call, brings the host up to date, answers FUNCTION_NOT_FOUND where the simulated driver is too
+ * old and lets faults strike, all without a system call. So a body runs alone, and sees one state of the host, `host`,
+ * from beginning to end; pointers into it end with the body. A body must not call an NVML function (the lock is not
+ * recursive): what two need is a static function. One that waits releases the lock meanwhile with session_unlock and
+ * session_lock, and keeps no pointer into the host across it.
  *
  * DEVICE(d, handle) declares `struct device d` for a GPU or MIG device handle, or returns INVALID_ARGUMENT; for a GPU
  * d.gpu_instance is NULL. GPU(d, handle, code) takes GPU handles only and answers `code` for MIG devices.
  *
- * To change the host:
+ * To change the host, with a struct host *draft that is locked against other processes:
  *
- *     CHANGE(draft);                                // struct host *draft, locked against other processes, or returns
+ *     CHANGE(draft);                                   or returns
  *     draft->gpus[d.index].settings... = ...;
- *     return change_commit();                       // or change_cancel(code)
+ *     return change_commit();                          or change_cancel(code)
  *
- * What came from `host` before CHANGE may be outdated: look again in the draft where it matters. Settings live in
- * struct gpu (state.h); all-zero must be their state after a reboot. Steady values per model belong in catalogue.yml. */
+ * What came from `host` before CHANGE may be outdated: look again in the draft where it matters. What can be set lives
+ * in struct settings (state.h), all-zero after a reboot; steady values of a model belong in catalogue.yml. */
 #ifndef SESSION_H
 #define SESSION_H
 

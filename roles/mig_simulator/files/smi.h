@@ -108,6 +108,12 @@ typedef struct {
 /* Whether a comma-separated list of ids holds `id`; NULL holds every one. */
 bool smi_in_list(const char *list, unsigned int id);
 
+/* Do something to the GPU instances that the options select, until it fails; `any` tells whether there was anything to
+ * do it to. Prints "Failed to <doing>" or "No <things> found" and returns the exit status. */
+typedef nvmlReturn_t (*smi_action)(unsigned int gpu, const smi_gpu_instance *instance, const smi_mig_options *options,
+                                   bool *any);
+int smi_for_each_gpu_instance(const smi_mig_options *options, smi_action act, const char *doing, const char *things);
+
 int smi_list_gpu_instance_profiles(const smi_mig_options *options);
 int smi_list_gpu_instance_placements(const smi_mig_options *options);
 int smi_list_gpu_instances(const smi_mig_options *options);

@@ -77,8 +77,8 @@ static int print_versions(void)
     nvmlSystemGetDriverVersion(driver, sizeof(driver));
     nvmlSystemGetNVMLVersion(nvml, sizeof(nvml));
     nvmlSystemGetCudaDriverVersion_v2(&cuda);
-    printf("NVIDIA-SMI version  : %s\nNVML version        : %s\nDRIVER version      : %s\nCUDA Version        : %d.%d\n",
-           driver, nvml, driver, cuda / 1000, cuda % 1000 / 10);
+    printf("NVIDIA-SMI version  : %s\nNVML version        : %s\n", driver, nvml);
+    printf("DRIVER version      : %s\nCUDA Version        : %d.%d\n", driver, cuda / 1000, cuda % 1000 / 10);
     return 0;
 }
 

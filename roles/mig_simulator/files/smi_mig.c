@@ -176,6 +176,27 @@ bool smi_in_list(const char *list, unsigned int id)
     return false;
 }
 
+int smi_for_each_gpu_instance(const smi_mig_options *options, smi_action act, const char *doing, const char *things)
+{
+    bool any = false;
+    for (unsigned int g = 0; g < options->gpus.count; g++) {
+        smi_gpu_instance instances[SMI_MAX_INSTANCES];
+        unsigned int count;
+        nvmlReturn_t result = smi_gpu_instances(options->gpus.devices[g], instances, &count);
+        for (unsigned int i = 0; i < count && result == NVML_SUCCESS; i++)
+            if (smi_in_list(options->gpu_instances, instances[i].info.id))
+                result = act(smi_index(options->gpus.devices[g]), &instances[i], options, &any);
+        if (result != NVML_SUCCESS) {
+            printf("Failed to %s: %s\n", doing, nvmlErrorString(result));
+            return smi_exit_status(result);
+        }
+    }
+    if (any)
+        return 0;
+    printf("No %s found: %s\n", things, nvmlErrorString(NVML_ERROR_NOT_FOUND));
+    return smi_exit_status(NVML_ERROR_NOT_FOUND);
+}
+
 static const char *const help =
     "\n"
     "    mig -- Multi Instance GPU management.\n"

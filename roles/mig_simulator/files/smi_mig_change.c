@@ -156,35 +156,12 @@ int smi_create_gpu_instances(const smi_mig_options *options)
     return 0;
 }
 
-/* What to do to one selected GPU instance; `done` counts what was found to do. */
-typedef nvmlReturn_t (*change)(unsigned int gpu, const smi_gpu_instance *instance, const smi_mig_options *options,
-                               unsigned int *done);
-
-static int for_each_gpu_instance(const smi_mig_options *options, change apply, const char *what, const char *missing)
-{
-    unsigned int done = 0;
-    for (unsigned int g = 0; g < options->gpus.count; g++) {
-        smi_gpu_instance instances[SMI_MAX_INSTANCES];
-        unsigned int count;
-        nvmlReturn_t result = smi_gpu_instances(options->gpus.devices[g], instances, &count);
-        for (unsigned int i = 0; i < count && result == NVML_SUCCESS; i++)
-            if (smi_in_list(options->gpu_instances, instances[i].info.id))
-                result = apply(smi_index(options->gpus.devices[g]), &instances[i], options, &done);
-        if (result != NVML_SUCCESS)
-            return failed(what, result);
-    }
-    if (done)
-        return 0;
-    printf("No %s found: %s\n", missing, nvmlErrorString(NVML_ERROR_NOT_FOUND));
-    return smi_exit_status(NVML_ERROR_NOT_FOUND);
-}
-
 static nvmlReturn_t create_in(unsigned int gpu, const smi_gpu_instance *instance, const smi_mig_options *options,
-                              unsigned int *done)
+                              bool *any)
 {
     const char *list = options->profiles;
     struct request request;
-    ++*done;
+    *any = true;
     if (!list)
         return create_compute_instance(gpu, instance, NULL);
     while (next_request(&list, &request)) {
@@ -197,14 +174,14 @@ static nvmlReturn_t create_in(unsigned int gpu, const smi_gpu_instance *instance
 
 int smi_create_compute_instances(const smi_mig_options *options)
 {
-    return for_each_gpu_instance(options, create_in, "create compute instances", "GPU instances");
+    return smi_for_each_gpu_instance(options, create_in, "create compute instances", "GPU instances");
 }
 
 static nvmlReturn_t destroy_gpu_instance(unsigned int gpu, const smi_gpu_instance *instance,
-                                         const smi_mig_options *options, unsigned int *done)
+                                         const smi_mig_options *options, bool *any)
 {
     (void)options;
-    ++*done;
+    *any = true;
     nvmlReturn_t result = nvmlGpuInstanceDestroy(instance->handle);
     if (result == NVML_SUCCESS)
         printf("Successfully destroyed GPU instance ID %2u from GPU %2u\n", instance->info.id, gpu);
@@ -216,11 +193,11 @@ static nvmlReturn_t destroy_gpu_instance(unsigned int gpu, const smi_gpu_instanc
 
 int smi_destroy_gpu_instances(const smi_mig_options *options)
 {
-    return for_each_gpu_instance(options, destroy_gpu_instance, "destroy GPU instances", "GPU instances");
+    return smi_for_each_gpu_instance(options, destroy_gpu_instance, "destroy GPU instances", "GPU instances");
 }
 
 static nvmlReturn_t destroy_compute_instances_of(unsigned int gpu, const smi_gpu_instance *instance,
-                                                 const smi_mig_options *options, unsigned int *done)
+                                                 const smi_mig_options *options, bool *any)
 {
     smi_compute_instance instances[SMI_MAX_INSTANCES];
     unsigned int count;
@@ -228,7 +205,7 @@ static nvmlReturn_t destroy_compute_instances_of(unsigned int gpu, const smi_gpu
     for (unsigned int i = 0; i < count && result == NVML_SUCCESS; i++) {
         if (!smi_in_list(options->compute_instances, instances[i].info.id))
             continue;
-        ++*done;
+        *any = true;
         result = nvmlComputeInstanceDestroy(instances[i].handle);
         printf("%s compute instance ID %2u from GPU %2u GPU instance ID %2u",
                result == NVML_SUCCESS ? "Successfully destroyed" : "Unable to destroy", instances[i].info.id, gpu,
@@ -242,6 +219,6 @@ static nvmlReturn_t destroy_compute_instances_of(unsigned int gpu, const smi_gpu
 
 int smi_destroy_compute_instances(const smi_mig_options *options)
 {
-    return for_each_gpu_instance(options, destroy_compute_instances_of, "destroy compute instances",
-                                 "compute instances");
+    return smi_for_each_gpu_instance(options, destroy_compute_instances_of, "destroy compute instances",
+                                     "compute instances");
 }

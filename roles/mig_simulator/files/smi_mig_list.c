@@ -116,26 +116,6 @@ int smi_list_gpu_instances(const smi_mig_options *options)
     return any ? 0 : none("GPU instances", NVML_ERROR_NOT_FOUND);
 }
 
-/* What a listing prints of one selected GPU instance; `any` tells whether something was printed before. */
-typedef nvmlReturn_t (*page)(unsigned int gpu, const smi_gpu_instance *instance, const smi_mig_options *options,
-                             bool *any);
-
-static int for_each_gpu_instance(const smi_mig_options *options, page print, const char *what)
-{
-    bool any = false;
-    for (unsigned int g = 0; g < options->gpus.count; g++) {
-        smi_gpu_instance instances[SMI_MAX_INSTANCES];
-        unsigned int count;
-        nvmlReturn_t result = smi_gpu_instances(options->gpus.devices[g], instances, &count);
-        for (unsigned int i = 0; i < count && result == NVML_SUCCESS; i++)
-            if (smi_in_list(options->gpu_instances, instances[i].info.id))
-                result = print(smi_index(options->gpus.devices[g]), &instances[i], options, &any);
-        if (result != NVML_SUCCESS)
-            return failed(what, result);
-    }
-    return any ? 0 : none(what, NVML_ERROR_NOT_FOUND);
-}
-
 static nvmlReturn_t print_compute_instance_profiles(unsigned int gpu, const smi_gpu_instance *instance,
                                                     const smi_mig_options *options, bool *any)
 {
@@ -168,7 +148,8 @@ static nvmlReturn_t print_compute_instance_profiles(unsigned int gpu, const smi_
 
 int smi_list_compute_instance_profiles(const smi_mig_options *options)
 {
-    return for_each_gpu_instance(options, print_compute_instance_profiles, "compute instance profiles");
+    return smi_for_each_gpu_instance(options, print_compute_instance_profiles, "display compute instance profiles",
+                                     "GPU instances");
 }
 
 static nvmlReturn_t print_compute_instance_placements(unsigned int gpu, const smi_gpu_instance *instance,
@@ -194,7 +175,8 @@ static nvmlReturn_t print_compute_instance_placements(unsigned int gpu, const sm
 
 int smi_list_compute_instance_placements(const smi_mig_options *options)
 {
-    return for_each_gpu_instance(options, print_compute_instance_placements, "compute instance possible placements");
+    return smi_for_each_gpu_instance(options, print_compute_instance_placements,
+                                     "display compute instance possible placements", "GPU instances");
 }
 
 static nvmlReturn_t print_compute_instances(unsigned int gpu, const smi_gpu_instance *instance,
@@ -225,5 +207,6 @@ static nvmlReturn_t print_compute_instances(unsigned int gpu, const smi_gpu_inst
 
 int smi_list_compute_instances(const smi_mig_options *options)
 {
-    return for_each_gpu_instance(options, print_compute_instances, "compute instances");
+    return smi_for_each_gpu_instance(options, print_compute_instances, "display compute instances",
+                                     "compute instances");
 }

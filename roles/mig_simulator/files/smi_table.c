@@ -92,7 +92,7 @@ static void gpu(nvmlDevice_t device)
     smi_memory(device, &memory);
     nvmlReturn_t has_utilisation = nvmlDeviceGetUtilizationRates(device, &busy);
     nvmlDeviceGetComputeMode(device, &mode);
-    printf("| N/A   %3s    P%u %15uW / %4uW |", text(has_temperature, temperature, sizeof(temperature), "%uC", degrees),
+    printf("| N/A   %3s    P%u%15uW / %4uW |", text(has_temperature, temperature, sizeof(temperature), "%uC", degrees),
            (unsigned int)state % 100, power / 1000, limit / 1000); /* N/A: no fan */
     printf("%8lluMiB / %6lluMiB |", memory.used >> 20, memory.total >> 20);
     printf("%8s %12s |\n", text(has_utilisation, utilisation, sizeof(utilisation), "%u%%", busy.gpu),

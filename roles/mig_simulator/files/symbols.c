@@ -16,7 +16,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden"))); /* by the linker: where this library begins */
+/* By the linker: where this library begins. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 static ElfW(Sym) *symbols;               /* the table; NULL: not looked for yet */
 static uint32_t symbol_count;

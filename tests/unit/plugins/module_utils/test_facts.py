@@ -71,7 +71,7 @@ def test_profiles():
 
 
 def test_instances_with_their_devices_and_processes():
-    alice = {"pid": 4711, "name": "python3", "user": "alice"}
+    alice = {"pid": 4711, "name": "python3", "user": "alice", "started": None}
     first, orphan = facts(partitioned())["instances"]
     assert (first["id"], first["profile"], first["placement"]) == (1, "3g.20gb", {"start": 0, "size": 4})
     assert first["processes"] == [alice]
@@ -109,7 +109,7 @@ def test_mig_off():
     found = facts(partitioned(mig_mode=False, instances=(), processes=(ALICE,)))
     assert (found["mig_mode"], found["instances"], found["free"]) == ("disabled", [], {})
     assert found["layout"] == {"gpus": [found["uuid"]], "mig_enabled": False}
-    assert found["processes"] == [{"pid": 4711, "name": "python3", "user": "alice"}]
+    assert found["processes"] == [{"pid": 4711, "name": "python3", "user": "alice", "started": None}]
 
 
 def test_without_mig():

@@ -16,7 +16,7 @@ from environments import interpreters
 from nvml_process import in_session
 from paths import ROOT
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import Engines, Placement, Process, Profile
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Engines, Placement, Profile
 
 CATALOGUE = yaml.safe_load((ROOT / "roles/mig_simulator/files/catalogue.yml").read_text(encoding="utf-8"))
 MIG_MODELS = [model for model, facts in CATALOGUE.items() if facts["profiles"]]
@@ -126,7 +126,7 @@ result = gpu, refusal(destroy, session, gpu, busy, busy.compute_instances[0]), r
 """
     gpu, of_compute_instance, of_gpu_instance = in_session(host, look)
     busy, idle = (instance.compute_instances[0] for instance in gpu.instances)
-    assert busy.processes == (Process(job.pid, "sleep", getpass.getuser()),)
+    assert [process[:3] for process in busy.processes] == [(job.pid, "cat", getpass.getuser())]
     assert busy.busy
     assert not idle.busy
     assert of_compute_instance == of_gpu_instance == ("IN_USE", "busy")
@@ -198,6 +198,8 @@ for gpu in session.read().gpus:
     assert asked["nvmlDeviceGetGpuInstancePossiblePlacements_v2"] == 8 * 7 * 2
     assert asked["nvmlGpuInstanceGetInfo"] == asked["nvmlComputeInstanceGetInfo_v2"] == 56
     assert asked["nvmlDeviceGetComputeRunningProcesses_v3"] == 56
+    # One profile of which instances exist, compute instance profile indexes up to 8, and one past the end.
+    assert asked["nvmlGpuInstanceGetComputeInstanceProfileInfoV"] <= 8 * 10
 
 
 @pytest.fixture(scope="module")
@@ -344,29 +346,24 @@ result = gpu, status, on, session.read_gpu(gpu)
     assert [instance.placement for instance in after.instances] == [(6, 1)]
 
 
-def test_ampere_needs_a_reset_which_the_session_does_not_stand_in_the_way_of(simulated_host):
+def test_a_session_goes_on_after_a_reset(simulated_host):
     code = """
 gpu, other = session.read().gpus
-status = mode(session, gpu, True)
-before = session.read_gpu(gpu)
-if before.mig_mode != before.mig_mode_pending:
-    reset(session, gpu)
+mode(session, gpu, True)
+reset(session, gpu)
 after = session.read_gpu(gpu)
 create(session, after, "1g.5gb", 0, ("1g.5gb", 0))
-result = status, before, session.read_gpu(gpu), session.read_gpu(other)
+result = session.read_gpu(gpu), session.read_gpu(other)
 """
-    host = simulated_host(f"{A100}:2")
-    status, before, after, other = in_session(host, code)
-    assert status == "SUCCESS"
-    assert before.mig_mode_pending is True
+    after, other = in_session(simulated_host(f"{A100}:2"), code)
     assert (after.mig_mode, after.mig_mode_pending) == (True, True)
     assert len(after.instances) == 1
     assert (other.mig_mode, other.mig_mode_pending) == (False, False)
 
 
-def test_a_busy_gpu_is_not_reset(simulated_host):
+def test_a_gpu_is_reset_once_it_is_idle(simulated_host):
     host = simulated_host(A100)
-    host.job(0)
+    job = host.job(0)
     code = """
 gpu = session.read().gpus[0]
 status = mode(session, gpu, True)
@@ -377,6 +374,22 @@ result = status, refusal(reset, session, gpu), session.read_gpu(gpu)
     assert refused == ("IN_USE", "busy")
     assert (gpu.mig_mode, gpu.mig_mode_pending) == (False, True)
     assert gpu.processes
+    job.kill()
+    job.wait()
+    after = in_session(host, "gpu = session.read().gpus[0]; reset(session, gpu); result = session.read_gpu(gpu)")
+    assert (after.mig_mode, after.mig_mode_pending) == (True, True)
+
+
+def test_no_session_is_open_while_a_gpu_is_reset(simulated_host, tmp_path):
+    host = simulated_host(A100)
+    real = shutil.which("nvidia-smi", path=host.environment["PATH"])
+    stand_in = tmp_path / "nvidia-smi"
+    stand_in.write_text(f'#!/bin/sh\nmig-simulator calls > {tmp_path}/calls\nexec {real} "$@"\n', encoding="utf-8")
+    stand_in.chmod(0o755)
+    host.environment["PATH"] = f"{tmp_path}:{host.environment['PATH']}"
+    in_session(host, "gpu = session.read().gpus[0]; reset(session, gpu); result = session.read_gpu(gpu)")
+    said = (tmp_path / "calls").read_text(encoding="utf-8").split()
+    assert said[said.index("nvmlInitWithFlags") - 1] == said[said.index("nvmlShutdown") - 1] == "1"
 
 
 def test_pass_through_leaves_the_mode_pending(simulated_host):
@@ -411,6 +424,57 @@ def test_a_lost_gpu_is_reported_and_the_others_are_read(simulated_host, function
     assert "NVML_ERROR_GPU_IS_LOST" in lost.problem
     assert lost.mig_mode is None or lost.uuid
     assert all(gpu.problem is None and len(gpu.profiles) == 7 for gpu in others)
+
+
+EACH_FAILURE = """
+import itertools, subprocess
+
+def instances(gpu):
+    return {
+        (one.id, one.profile, one.placement, device.id, device.profile, device.placement)
+        for one in gpu.instances for device in one.compute_instances
+    }
+
+def read():
+    with Session() as second:
+        return second.read()
+
+right, outcomes = read(), set()
+for function, code in itertools.product(functions, codes):
+    subprocess.run([simulator, "fault", "--clear"], check=True)
+    subprocess.run([simulator, "fault", function, "--return", code], check=True)
+    try:
+        found = read()
+    except MigError as error:
+        outcomes.add("error")
+        continue
+    for gpu, expected in zip(found.gpus, right.gpus):
+        if gpu.problem:
+            outcomes.add("problem")
+        elif gpu.instances is None or not gpu.mig_capable:
+            outcomes.add("not told")
+        else:
+            outcomes.add("right")
+            assert instances(gpu) == instances(expected), (function, code, gpu)
+result = outcomes
+"""
+
+
+def test_no_failure_of_the_driver_hides_an_instance(simulated_host, simulator):
+    host = simulated_host("--mig", f"{A100}:2")
+    code = """
+for gpu in session.read().gpus:
+    create(session, gpu, "3g.20gb", 4, ("1c.3g.20gb", 0), ("1c.3g.20gb", 1))
+    create(session, gpu, "1g.5gb", 1, ("1g.5gb", 0))
+"""
+    in_session(host, code)
+    host.simulator("calls", "--reset")
+    in_session(host, "session.read()")
+    codes = ("UNKNOWN", "NOT_SUPPORTED", "NO_PERMISSION", "NOT_FOUND", "GPU_IS_LOST", "INVALID_ARGUMENT", "IN_USE")
+    outcomes = in_session(
+        host, EACH_FAILURE, functions=sorted(calls(host)), codes=codes, simulator=str(simulator / "mig-simulator")
+    )
+    assert outcomes == {"error", "problem", "not told", "right"}
 
 
 def test_a_process_list_that_cannot_be_read_counts_as_busy(simulated_host):

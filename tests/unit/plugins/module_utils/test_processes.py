@@ -9,23 +9,28 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+import time
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.processes import describe, user_name
 
+UTC = "%Y-%m-%dT%H:%M:%SZ"
+
 
 def test_a_process_has_a_name_and_a_user():
+    before = time.strftime(UTC, time.gmtime(time.time() - 1))  # the kernel counts in ticks
     # What cat echoes it has read: by then the child is cat and no longer the interpreter that forked it.
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         process.stdin.write(b"here\n")
         assert process.stdout.readline() == b"here\n"
         found = describe(process.pid)
-    assert found == (process.pid, "cat", pwd.getpwuid(os.geteuid()).pw_name)
+    assert found[:3] == (process.pid, "cat", pwd.getpwuid(os.geteuid()).pw_name)
+    assert before <= found.started <= time.strftime(UTC, time.gmtime())
 
 
 def test_a_process_that_ended_is_still_a_pid():
     with subprocess.Popen(["true"]) as process:
         process.wait()
-    assert describe(process.pid) == (process.pid, None, None)
+    assert describe(process.pid) == (process.pid, None, None, None)
 
 
 def test_a_user_without_a_name_is_a_number():

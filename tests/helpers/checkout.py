@@ -1,0 +1,24 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copies of the checkout."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+from paths import ROOT
+
+
+def copy_checkout(target):
+    """Copy what git tracks or might, not what it ignores, to the new folder ``target``, as a repository of its own."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    # Without that, the copy counts as ignored files of the checkout that it lies in.
+    subprocess.run(["git", "init", "--quiet", target], check=True)
+    subprocess.run(["git", "add", "--all"], cwd=target, check=True)
