@@ -100,7 +100,7 @@ class SimulatedHost:
             raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}")
         # From here on it is the command, under whose name it is listed.
         name = Path(f"/proc/{job.pid}/comm")
-        while job.poll() is None and command[0] != "sh" and name.read_text(encoding="utf-8") == "sh\n":
+        while job.poll() is None and name.read_text(encoding="utf-8") == "sh\n":
             time.sleep(0.001)
         return job
 
