@@ -29,42 +29,42 @@ GPUS = (
     gpu(A100, index=6)._replace(instances=None),
     Gpu(7, problem="It is lost."),
 )
-SNAPSHOTS = [Snapshot(gpus=gpus, driver_version="580.95.05") for gpus in ((), GPUS[:4], GPUS[:1], GPUS)]
+SNAPSHOTS = [
+    Snapshot(gpus=gpus, driver_version="580.95.05") for gpus in (GPUS[:1], GPUS[1:2], GPUS[3:4], GPUS[:4], GPUS, ())
+]
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=3),
     max_leaves=6,
 )
-name = (
-    st.sampled_from(NAMES)
-    | st.builds("{}c.{}".format, st.integers(0, 8), st.sampled_from(NAMES))
-    | st.text(max_size=12)
+name = st.sampled_from(NAMES[:7] * 3 + NAMES)
+odd_name = name | st.builds("{}c.{}".format, st.integers(1, 8), name) | name.map(str.upper) | st.text(max_size=12)
+number = st.integers(0, 7)
+odd_number = number | st.integers(-1, 40) | st.sampled_from(["3", " 2 ", True, None, 1.5, 10**30])
+compute = odd_name | st.fixed_dictionaries({"profile": odd_name}, optional={"placement": odd_number})
+instance = name | st.fixed_dictionaries(
+    {"profile": name}, optional={"placement": number, "compute_instances": st.lists(compute, max_size=3)}
 )
-number = st.integers(-1, 12) | st.sampled_from(["3", " 2 ", True, None, 1.5, 10**30])
-compute = name | st.fixed_dictionaries({"profile": name}, optional={"placement": number}) | anything
-instance = (
-    name
-    | st.fixed_dictionaries(
-        {"profile": name}, optional={"placement": number, "compute_instances": st.lists(compute, max_size=4) | anything}
-    )
-    | anything
+instances = st.one_of(
+    st.dictionaries(name, number, max_size=3),
+    st.dictionaries(odd_name, odd_number, max_size=3),
+    st.lists(instance, max_size=4),
+    st.lists(instance | odd_name | anything, max_size=4),
+    anything,
 )
-instances = st.dictionaries(name, number, max_size=4) | st.lists(instance, max_size=6) | anything
-selector = (
-    st.integers(-1, 9) | st.sampled_from(["all", "GPU-0", "07:00.0", "00000000:08:00.0", "1"]) | st.text(max_size=9)
-)
+selector = st.integers(0, 4) | st.sampled_from(["GPU-0", "07:00.0", "00000000:08:00.0", "1", 7, 9, "all"])
 entry = st.fixed_dictionaries(
-    {},
+    {"instances": instances},
     optional={
-        "gpus": selector | st.lists(selector, max_size=3) | anything,
-        "product": st.sampled_from(["*A100*", "*", "[z-a]", "NVIDIA*"]) | anything,
-        "pci_device_id": st.sampled_from(["0x20B010DE", 0x233010DE, ["0x2BB510DE"], "0x1"]) | anything,
-        "mig_enabled": st.booleans() | anything,
-        "instances": instances,
+        "gpus": st.lists(selector, min_size=1, max_size=3) | st.just("all") | anything,
+        "product": st.sampled_from(["*A100*", "*", "[z-a]", "H100*"]),
+        "pci_device_id": st.sampled_from(["0x20B010DE", 0x233010DE, ["0x2BB510DE"], "0x1"]),
+        "mig_enabled": st.booleans() | st.just("perhaps"),
     },
 )
-layouts = st.lists(entry | anything, max_size=3) | anything
+plain = st.fixed_dictionaries({"instances": st.dictionaries(name, number, max_size=3) | st.lists(instance, max_size=4)})
+layouts = st.lists(plain, min_size=1, max_size=1) | st.lists(entry, min_size=1, max_size=3) | st.lists(anything)
 
 
 def check(layout, snapshot, keep, flags):
