@@ -10,6 +10,7 @@ import getpass
 import os
 import time
 import uuid
+from functools import partial
 
 from .host_state import HostState
 from .nvml import Session
@@ -17,15 +18,17 @@ from .results import journal_record
 from .transaction import Options, change, rehearse
 
 
-def run(params, check_mode, decide, leave_pending=False):
+def run(module, decide, leave_pending=False):
     """Change the host, or in check mode and for a rehearsal only plan to. Returns a Change.
 
-    ``params`` are the module's options, ``decide(snapshot)`` is a decision of host_planner. Raises MigError.
+    ``module`` is the AnsibleModule, ``decide(snapshot)`` is a decision of host_planner. Raises MigError.
     """
-    if check_mode or params["rehearse"]:
+    params = module.params
+    if module.check_mode or params["rehearse"]:
         return rehearse(Session, decide)
     options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
-    return change(Session, decide, HostState(params["state_dir"]), params["lock_timeout"], options, journal_of(params))
+    session = partial(Session, module.run_command)
+    return change(session, decide, HostState(params["state_dir"]), params["lock_timeout"], options, journal_of(params))
 
 
 def journal_of(params):

@@ -37,7 +37,11 @@ class Session:
 
     Entering raises LibraryMissing, DriverMissing or BindingMissing (only where there is a library: without one there is
     nothing to read, whatever the binding). Every method raises NvmlError for a call that the driver refuses.
+    ``run_command`` is AnsibleModule's, needed where a step may reset a GPU.
     """
+
+    def __init__(self, run_command=None):
+        self._run_command = run_command
 
     def __enter__(self):
         self._pynvml = import_binding()
@@ -139,7 +143,7 @@ class Session:
         from .reset import reset_gpu
 
         self._close()  # an open session is itself a client that holds the GPU
-        reset_gpu(step.gpu.pci_address)
+        reset_gpu(step.gpu.pci_address, self._run_command)
         return {}
 
     def _destroy_compute_instance(self, step):

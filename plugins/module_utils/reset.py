@@ -6,38 +6,28 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-
 from .errors import CODES, NvmlError
 
 SECONDS = 300
+# The exit statuses of timeout for a command that it had to end, and for one that is not there.
+TIMED_OUT, NOT_FOUND = 124, 127
 
 
-def reset_gpu(pci_address):
-    """Reset the GPU at a PCI address and nothing else. Raises NvmlError, busy where something holds the GPU."""
+def reset_gpu(pci_address, run_command):
+    """Reset the GPU at a PCI address and nothing else. Raises NvmlError, busy where something holds the GPU.
+
+    ``run_command`` is AnsibleModule's, which knows no time limit: timeout, of every Linux, sets one.
+    """
     command = ["nvidia-smi", "--gpu-reset", "-i", pci_address]
     shown = " ".join(command)
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS,
-            env=dict(os.environ, LC_ALL="C"),
-            check=False,
-        )
-    except FileNotFoundError:
-        said = f"{shown} could not be run: there is no nvidia-smi on PATH."
-        raise NvmlError(shown, "LIBRARY_NOT_FOUND", said) from None
-    except subprocess.TimeoutExpired:
-        raise NvmlError(shown, "TIMEOUT", f"{shown} did not end within {SECONDS} seconds.") from None
-    except OSError as error:
-        raise NvmlError(shown, "OPERATING_SYSTEM", f"{shown} could not be run: {error}.") from None
-    if done.returncode:
-        said = " ".join(done.stdout.decode(errors="replace").split())
-        raise NvmlError(shown, failure_code(done.returncode, said), f"{shown} failed: {said}")
+    status, output, errors = run_command(["timeout", str(SECONDS), *command], environ_update={"LC_ALL": "C"})
+    said = " ".join((output + errors).split())
+    if status == NOT_FOUND:
+        raise NvmlError(shown, "LIBRARY_NOT_FOUND", f"{shown} could not be run: there is no nvidia-smi on PATH.")
+    if status == TIMED_OUT:
+        raise NvmlError(shown, "TIMEOUT", f"{shown} did not end within {SECONDS} seconds.")
+    if status:
+        raise NvmlError(shown, failure_code(status, said), f"{shown} failed: {said}")
 
 
 def failure_code(status, said):

@@ -278,7 +278,7 @@ def main():
             entries = validate_layout(short_form(params["gpus"], params["instances"]), prefix="")
         else:
             entries = validate_layout(params["layout"])
-        change = run(params, module.check_mode, decide)
+        change = run(module, decide)
     except MigError as error:
         module.fail_json(msg=str(error))
     for warning in change.warnings:

@@ -263,7 +263,7 @@ def main():
 
     try:
         entries = validate_layout(layout, prefix)
-        change = run(params, module.check_mode, decide, leave_pending=pending)
+        change = run(module, decide, leave_pending=pending)
     except MigError as error:
         module.fail_json(msg=str(error))
     for warning in change.warnings:

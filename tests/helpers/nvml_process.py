@@ -19,7 +19,7 @@ PRELUDE = """
 import pickle, sys
 from nvml_steps import *
 values = pickle.load(sys.stdin.buffer)
-with Session() as session:
+with Session(run_command) as session:
     exec(values.pop("code"), globals(), values)
 pickle.dump(values.get("result"), sys.stdout.buffer)
 """

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError, NvmlError
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     CREATE_COMPUTE_INSTANCE,
@@ -20,7 +23,25 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
 )
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import Session
 
-__all__ = ["MigError", "NvmlError", "Placement", "Session", "create", "destroy", "mode", "refusal", "reset"]
+__all__ = [
+    "MigError",
+    "NvmlError",
+    "Placement",
+    "Session",
+    "create",
+    "destroy",
+    "mode",
+    "refusal",
+    "reset",
+    "run_command",
+]
+
+
+def run_command(command, environ_update=None):
+    """What AnsibleModule.run_command gives, (status, output, errors), for code that runs without an AnsibleModule."""
+    environment = dict(os.environ, **(environ_update or {}))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def create(session, gpu, profile, start, *computes):

@@ -73,27 +73,27 @@ def test_a_job_that_starts_between_plan_and_step_is_never_harmed(modules, simula
         # The calls around the first step are slow, so that the job starts somewhere among them.
         function = chance.choice(["nvmlGpuInstanceGetComputeInstanceById", "nvmlComputeInstanceDestroy"])
         host.simulator("fault", function, "--nth", str(chance.randint(1, 7)), "--delay", "300")
-        job = []
 
-        def start_job(job=job, uuid=uuid):
+        def start_job(uuid=uuid):
             with contextlib.suppress(AssertionError):  # where it came too late: the MIG device was gone
-                job.append(host.job(uuid))
+                return host.job(uuid)
+            return None
 
-        run, _none = at_once(lambda: modules.run(host, "mig_instances", {"instances": {"7g.40gb": 1}}), start_job)
+        run, job = at_once(lambda: modules.run(host, "mig_instances", {"instances": {"7g.40gb": 1}}), start_job)
         if job:
-            assert job[0].poll() is None
+            assert job.poll() is None
             (there,) = [
                 one
                 for one in host.show()["gpus"][0]["instances"]
                 for device in one["compute_instances"]
                 if device["uuid"] == uuid
             ]
-            assert job[0].pid in [client["pid"] for client in there["compute_instances"][0]["clients"]]
+            assert job.pid in [client["pid"] for client in there["compute_instances"][0]["clients"]]
             refused = run.failed()
-            assert str(job[0].pid) in refused["msg"] or job[0].pid in [one["pid"] for one in refused["blockers"]]
+            assert str(job.pid) in refused["msg"] or job.pid in [one["pid"] for one in refused["blockers"]]
             assert layout_of(host.show()["gpus"][0]) == before
-            job[0].kill()
-            job[0].wait()
+            job.kill()
+            job.wait()
         else:
             run.ok()
         modules.run(host, "mig_instances", {"instances": {"7g.40gb": 1}}).ok()

@@ -118,7 +118,7 @@ def test_struct_layout_is_that_of_nvidia_ml_py(compiled, struct):
     python = python_struct(struct)
     fields = header_structs()[struct]
     assert compiled[struct] == ctypes.sizeof(python)
-    for field, (python_name, *_) in zip(fields, python._fields_, strict=True):
+    for field, (python_name, *_unused) in zip(fields, python._fields_, strict=True):
         descriptor = getattr(python, python_name)
         assert compiled[f"{struct}.{field}"] == descriptor.offset, field
         if (struct, field) not in WIDER_IN_PYTHON:

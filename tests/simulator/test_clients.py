@@ -275,7 +275,7 @@ def test_slurm_detects_the_same_mig_devices(fleet, slurm, on_driver_host, tmp_pa
         # Slurm names a MIG device after its GPU instance, without what follows the memory.
         profile = device["gpu_instance_profile"].partition("+")[0]
         expected.append((f"{products[shown['gpus'][device['gpu']]['model']]}_{profile}", ",".join(files)))
-    types = collections.Counter(kind for kind, _ in expected)
+    types = collections.Counter(kind for kind, _unused in expected)
     libraries = slurm / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"
     spool = tmp_path / "spool"
     spool.mkdir()

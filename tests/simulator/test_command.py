@@ -60,7 +60,7 @@ def test_without_a_host_every_verb_says_how_to_make_one(host, verb):
 
 def test_show_draws_the_slices(nvml, host):
     gpu = nvml("--mig", "A100-SXM4-40GB", "L40S-48GB")
-    _, _, device = spanning(gpu, 9, 4, 4)
+    _unused, _unused, device = spanning(gpu, 9, 4, 4)
     create(gpu, 19, 1, 1)
     client = host.client("run", "--device", n.nvmlDeviceGetUUID(device))
     host.client("hold", "--gpu", "1")
@@ -76,7 +76,7 @@ def test_show_draws_the_slices(nvml, host):
 
 def test_show_as_json_has_everything(nvml, host):
     gpu = nvml("--mig", "H100-SXM5-80GB")
-    instance, _, device = spanning(gpu, 9)
+    instance, _unused, device = spanning(gpu, 9)
     client = host.client("run", "--device", n.nvmlDeviceGetUUID(device), "--type", "mps")
     shown = host.show()
     assert {key: shown[key] for key in ("driver_version", "cuda_version", "passthrough", "uuid_policy")} == {

@@ -88,7 +88,7 @@ def test_profile_info_of_a_later_struct_version_is_a_mismatch(nvml, refused):
 
 def test_mig_uuids_before_r470_name_gpu_and_instances(nvml, host, refused):
     gpu = nvml("--driver", "460.32.03", "--mig", "A100-SXM4-40GB")
-    instance, _, device = spanning(gpu, 9)
+    instance, _unused, device = spanning(gpu, 9)
     uuid = n.nvmlDeviceGetUUID(device)
     assert uuid == f"MIG-{n.nvmlDeviceGetUUID(gpu)}/{n.nvmlGpuInstanceGetInfo(instance).id}/0"
     assert n.nvmlDeviceGetUUID(n.nvmlDeviceGetHandleByUUID(uuid)) == uuid

@@ -224,11 +224,13 @@ def argument(function: str, kind: str, name: str, number: int, pointers: list[st
 def loop(function: str, parameters: str) -> str:
     """All calls of a function: every handle, fill of buffers, number, and choice of NULL pointers."""
     declared = words(parameters)
-    array = sum(kind.endswith("*") for kind, _ in declared) > 1 or any(name in LENGTHS for _, name in declared)
+    array = sum(kind.endswith("*") for kind, _unused in declared) > 1 or any(
+        name in LENGTHS for _unused, name in declared
+    )
     pointers: list[str] = []
     arguments = [argument(function, *word, i, pointers, array) for i, word in enumerate(declared)]
     choices = []
-    for i, (kind, _) in enumerate(declared):
+    for i, (kind, _unused) in enumerate(declared):
         if kind in HANDLES:
             mine = {
                 "nvmlGpuInstance_t": "gpu_instance",

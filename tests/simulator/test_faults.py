@@ -16,7 +16,7 @@ from mig_calls import create
 def codes(function, *arguments, times=5):
     """The return code of each of so many calls."""
     found = []
-    for _ in range(times):
+    for _unused in range(times):
         try:
             function(*arguments)
             found.append(n.NVML_SUCCESS)
@@ -44,7 +44,7 @@ def test_a_call_fails_when_it_is_to(nvml, host, options, want, code):
 
 def test_a_failing_call_has_no_effect_and_a_gpu_instance_can_stay_in_use(nvml, host):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    instance, _ = create(gpu, 9)
+    instance, _unused = create(gpu, 9)
     host.command("fault", "nvmlGpuInstanceDestroy", "--return", "IN_USE", "--times", "2")
     assert codes(n.nvmlGpuInstanceDestroy, instance, times=4) == [19, 19, 0, n.NVML_ERROR_NOT_FOUND]
 
@@ -141,7 +141,7 @@ def test_a_wrong_order_is_explained_and_sets_nothing(host, arguments, message):
 
 def test_there_is_room_for_32_faults(host):
     host.command("init", "A100-SXM4-40GB")
-    for _ in range(32):
+    for _unused in range(32):
         host.command("fault", "any", "--nth", "1000", "--lie")
     assert "at most 32 faults" in host.command("fault", "any", "--lie", status=1).stderr
 
@@ -150,7 +150,7 @@ def test_calls_and_sessions_are_counted_for_all_processes(nvml, host):
     nvml("A100-SXM4-40GB")
     n.nvmlShutdown()
     host.command("calls", "--reset")
-    for _ in range(2):
+    for _unused in range(2):
         assert host.python("nvmlDeviceGetName(gpu)\nnvmlInit()\nnvmlShutdown()\n").returncode == 0
     counted = json.loads(host.command("calls", "--json").stdout)
     assert counted["sessions"] == 2

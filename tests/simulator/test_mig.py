@@ -52,12 +52,12 @@ def test_as_many_instances_fit_as_the_profile_says(nvml, refused, model):
             made.append(create(gpu, profile["id"]))
             assert n.nvmlDeviceGetGpuInstanceRemainingCapacity(gpu, profile["id"]) == left - 1
         refused(n.NVML_ERROR_INSUFFICIENT_RESOURCES, n.nvmlDeviceCreateGpuInstance, gpu, profile["id"])
-        assert len({info.placement.start for _, info in made}) == profile["max"]
-        assert len({info.id for _, info in made}) == profile["max"]
+        assert len({info.placement.start for _unused, info in made}) == profile["max"]
+        assert len({info.id for _unused, info in made}) == profile["max"]
         part = CATALOGUE[model]["slices"]["memory"] // profile["size"]
         classes = {1: range(1), 2: range(1, 3), 4: range(3, 7), 8: range(7, 14)}
-        assert {info.id for _, info in made} <= set(classes[part])
-        for instance, _ in made:
+        assert {info.id for _unused, info in made} <= set(classes[part])
+        for instance, _unused in made:
             n.nvmlGpuInstanceDestroy(instance)
 
 
@@ -73,7 +73,7 @@ def test_the_driver_scatters_so_that_the_order_decides(nvml, refused):
 def test_a_lone_half_lands_on_either_side(nvml):
     gpu = nvml("--mig", "A100-SXM4-40GB")
     starts = set()
-    for _ in range(8):
+    for _unused in range(8):
         instance, info = create(gpu, 9)
         starts.add(info.placement.start)
         n.nvmlGpuInstanceDestroy(instance)
@@ -88,7 +88,7 @@ def test_an_impossible_placement_has_no_resources(nvml, refused, start, size):
 
 def test_an_occupied_placement_has_no_resources_until_it_is_free(nvml, refused):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    one, _ = create(gpu, 19, 5, 1)
+    one, _unused = create(gpu, 19, 5, 1)
     refused(n.NVML_ERROR_INSUFFICIENT_RESOURCES, create, gpu, 9, 4, 4)
     n.nvmlGpuInstanceDestroy(one)
     create(gpu, 9, 4, 4)
@@ -108,7 +108,7 @@ def test_capacity_follows_occupancy(nvml):
 
 def test_media_engines_are_shared_out_once(nvml, refused):
     gpu = nvml("--mig", "RTX-PRO-6000-BLACKWELL-96GB")
-    everything, _ = create(gpu, 65)  # 1g.24gb+me.all
+    everything, _unused = create(gpu, 65)  # 1g.24gb+me.all
     for profile in (14, 21, 47, 5, 35):
         refused(n.NVML_ERROR_INSUFFICIENT_RESOURCES, n.nvmlDeviceCreateGpuInstance, gpu, profile)
     create(gpu, 67)  # 1g.24gb-me
@@ -158,7 +158,7 @@ def test_a_handle_to_what_was_destroyed_never_means_what_came_after(nvml, refuse
 
 def test_a_gpu_instance_with_compute_instances_is_in_use(nvml, refused):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    instance, compute, _ = spanning(gpu, 9)
+    instance, compute, _unused = spanning(gpu, 9)
     refused(n.NVML_ERROR_IN_USE, n.nvmlGpuInstanceDestroy, instance)
     n.nvmlComputeInstanceDestroy(compute)
     assert mig_devices(gpu) == {}
@@ -179,7 +179,7 @@ COMPUTE = {  # slices of the GPU instance -> profile id: (slices, starts)
 @pytest.mark.parametrize("profile", [19, 14, 9, 5, 0])
 def test_compute_instance_profiles_follow_the_slices(nvml, refused, profile):
     gpu = nvml("--mig", "H100-SXM5-80GB")
-    instance, _ = create(gpu, profile)
+    instance, _unused = create(gpu, profile)
     gi = next(p for p in CATALOGUE["H100-SXM5-80GB"]["profiles"] if p["id"] == profile)
     slices = int(gi["name"][0])
     for index in range(8):
@@ -205,7 +205,7 @@ def test_compute_instance_profiles_follow_the_slices(nvml, refused, profile):
 
 def test_compute_instances_share_a_gpu_instance(nvml, refused):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    instance, _ = create(gpu, 9, 4, 4)
+    instance, _unused = create(gpu, 9, 4, 4)
     placement = ctypes.byref(n.c_nvmlComputeInstancePlacement_t(2, 1))
     last = n.nvmlGpuInstanceCreateComputeInstanceWithPlacement(instance, 0, placement)
     refused(
@@ -229,7 +229,7 @@ def test_compute_instances_share_a_gpu_instance(nvml, refused):
 
 def test_mig_device_indexes_have_holes_and_are_filled_again(nvml, refused):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    computes = [spanning(gpu, 19)[1] for _ in range(3)]
+    computes = [spanning(gpu, 19)[1] for _unused in range(3)]
     n.nvmlComputeInstanceDestroy(computes[1])
     assert list(mig_devices(gpu)) == [0, 2]
     refused(n.NVML_ERROR_NOT_FOUND, n.nvmlDeviceGetMigDeviceHandleByIndex, gpu, 1)
@@ -240,7 +240,7 @@ def test_mig_device_indexes_have_holes_and_are_filled_again(nvml, refused):
 
 def test_a_mig_device_tells_where_it_belongs(nvml, refused):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    instance, _, device = spanning(gpu, 9)
+    instance, _unused, device = spanning(gpu, 9)
     text = n.nvmlDeviceGetUUID(device)
     assert text.startswith("MIG-")
     assert uuid.UUID(text[4:]).version == 5
@@ -265,7 +265,7 @@ def test_uuid_of_a_recreated_instance(nvml, policy, same):
     before = n.nvmlDeviceGetUUID(device)
     n.nvmlComputeInstanceDestroy(compute)
     n.nvmlGpuInstanceDestroy(instance)
-    _, _, device = spanning(gpu, 9, 4, 4)
+    _unused, _unused, device = spanning(gpu, 9, 4, 4)
     assert (n.nvmlDeviceGetUUID(device) == before) is same
 
 

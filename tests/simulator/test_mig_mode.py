@@ -38,7 +38,7 @@ def test_mode_of_a_gpu_in_use_stays_pending_and_can_be_taken_back(nvml, host, us
 
 def test_mode_with_instances_is_in_use_and_nothing_changes(nvml, refused):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    instance, _ = create(gpu, 19)
+    instance, _unused = create(gpu, 19)
     refused(n.NVML_ERROR_IN_USE, n.nvmlDeviceSetMigMode, gpu, 0)
     assert n.nvmlDeviceGetMigMode(gpu) == [1, 1]
     n.nvmlGpuInstanceDestroy(instance)

@@ -259,7 +259,7 @@ def test_queries(smi, a100):
 
 def test_default_page(smi, a100):
     smi("mig", "-cgi", "9:0,19:6", "-C")
-    instance, *_ = a100.show()["gpus"][0]["instances"]
+    instance, *_unused = a100.show()["gpus"][0]["instances"]
     client = a100.client("run", "--device", instance["compute_instances"][0]["uuid"])
     page = smi()
     lines = page.splitlines()[1:]

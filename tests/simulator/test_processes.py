@@ -38,7 +38,7 @@ def test_each_type_of_client_is_on_its_list_until_it_ends(nvml, host, version):
 
 def test_a_killed_client_is_gone(nvml, host, refused):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    _, compute, device = spanning(gpu, 9)
+    _unused, compute, device = spanning(gpu, 9)
     client = host.client("run", "--device", n.nvmlDeviceGetUUID(device))
     refused(n.NVML_ERROR_IN_USE, n.nvmlComputeInstanceDestroy, compute)
     os.kill(client.pid, signal.SIGKILL)
@@ -56,8 +56,8 @@ def test_a_later_process_of_the_same_pid_is_no_client(nvml, host, plain):
 
 def test_whole_gpu_lists_carry_the_instances_ids(nvml, host):
     gpu = nvml("--mig", "A100-SXM4-40GB")
-    _, _, first = spanning(gpu, 9)
-    _, _, second = spanning(gpu, 9)
+    _unused, _unused, first = spanning(gpu, 9)
+    _unused, _unused, second = spanning(gpu, 9)
     clients = [host.client("run", "--device", n.nvmlDeviceGetUUID(device)) for device in (first, second)]
     want = {
         (client.pid, n.nvmlDeviceGetGpuInstanceId(device), n.nvmlDeviceGetComputeInstanceId(device))

@@ -136,7 +136,7 @@ def test_a_holder_is_no_work(nvml, host):
 def test_memory_of_a_mig_gpu_is_the_sum(nvml, host):
     gpu = nvml("--mig", "A100-SXM4-40GB")
     instance = n.nvmlDeviceCreateGpuInstance(gpu, 9)
-    for _ in range(2):
+    for _unused in range(2):
         n.nvmlGpuInstanceCreateComputeInstance(instance, 0)
     n.nvmlDeviceCreateGpuInstance(gpu, 19)
     devices = [n.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index) for index in range(2)]
@@ -228,7 +228,7 @@ def test_events(nvml, refused):
     kept = n.nvmlEventSetCreate()
     gpu = nvml()  # another session: what was made in the last one is void
     refused(n.NVML_ERROR_INVALID_ARGUMENT, n.nvmlEventSetWait_v2, kept, 1)
-    sets = [n.nvmlEventSetCreate() for _ in range(1000)]
+    sets = [n.nvmlEventSetCreate() for _unused in range(1000)]
     assert len({ctypes.cast(one, ctypes.c_void_p).value for one in sets}) == 1000
 
 
@@ -250,7 +250,7 @@ def test_field_values_have_a_code_each(nvml):
 def test_gpm_is_hoppers(nvml, refused):
     gpu = nvml("H100-SXM5-80GB")
     assert n.nvmlGpmQueryDeviceSupport(gpu).isSupportedDevice
-    samples = [n.nvmlGpmSampleGet(gpu, n.nvmlGpmSampleAlloc()) for _ in range(2)]
+    samples = [n.nvmlGpmSampleGet(gpu, n.nvmlGpmSampleAlloc()) for _unused in range(2)]
     asked = n.c_nvmlGpmMetricsGet_t()
     asked.version, asked.numMetrics, asked.sample1, asked.sample2 = 1, 2, *samples
     asked.metrics[0].metricId, asked.metrics[1].metricId = n.NVML_GPM_METRIC_SM_UTIL, 333
