@@ -147,12 +147,6 @@ class Reader:
         handle = self._handles[gpu.uuid]
         wants_processes = "processes" in gather
         facts = {"profiles": (), "compute_profiles": {}, "instances": (), "visible_instances": (), "processes": ()}
-        if gpu.mig_capable and gather:
-            profiles = self._table(gpu, gpu.mig_mode)
-            facts["profiles"] = profiles
-            facts["compute_slices"] = max((profile.slices for profile in profiles), default=0)
-            ends = (place.start + place.size for profile in profiles for place in profile.placements)
-            facts["memory_slices"] = max(ends, default=0)
         if gpu.mig_mode and ("instances" in gather or wants_processes):
             devices = self._mig_devices(handle)
             try:
@@ -166,6 +160,12 @@ class Reader:
                 facts["visible_instances"] = self._visible_instances(devices, wants_processes)
         elif not gpu.mig_mode and wants_processes:
             facts["processes"] = self._processes(handle)
+        if gpu.mig_capable and gather:
+            profiles = self._table(gpu, gpu.mig_mode)
+            facts["profiles"] = profiles
+            facts["compute_slices"] = max((profile.slices for profile in profiles), default=0)
+            ends = (place.start + place.size for profile in profiles for place in profile.placements)
+            facts["memory_slices"] = max(ends, default=0)
         return gpu._replace(**facts)
 
     # GPU instance profiles
@@ -271,10 +271,14 @@ class Reader:
     def _agreeing_instances(self, gpu, devices, wants_processes):
         """All GpuInstances; one that is not listed would be taken for free slices, so each MIG device must be in one.
 
-        Where they disagree, something else may just be changing the GPU: they are read once more.
+        Where they disagree, something else may just be changing the GPU, or the driver did not tell of a profile: all
+        is asked for once more.
         """
         instances = self._instances(gpu, devices, wants_processes)
         if unlisted(devices, instances):
+            for tables in (self._tables, self._compute_tables):
+                for key in [key for key in tables if key[0] == gpu.uuid]:
+                    del tables[key]
             devices = self._mig_devices(self.handle(gpu))
             instances = self._instances(gpu, devices, wants_processes)
         for uuid in unlisted(devices, instances):
