@@ -23,6 +23,7 @@ from .errors import MigError
 
 # Far more than one record takes: the journal's end is all that tells whether the last change ended.
 TAIL_BYTES = 1 << 20
+NOTHING_CHANGED = "Nothing was changed."
 
 
 def default_state_dir():
@@ -60,16 +61,25 @@ class HostState:
                         f"not end within {timeout:g} seconds. Nothing was changed. Wait for it, or raise lock_timeout."
                     )
                 time.sleep(0.05)
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            with self._writable():
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, str(os.getpid()).encode(), 0)
             yield
         finally:
             os.close(lock)
 
-    def write(self, record):
-        """Append one record, a dict of plain values, to the journal and see it on disk."""
+    def begin(self, record):
+        """Tell the journal what a change is about to do; ``record`` is a dict of plain values."""
+        self._write(dict(record, event="begin"), NOTHING_CHANGED)
+
+    def end(self, record):
+        """Tell the journal how a change ended."""
+        self._write(dict(record, event="end"), "The change itself is done; only its end is missing in the journal.")
+
+    def _write(self, record, consequence):
+        """Append a record to the journal and see it on disk."""
         line = json.dumps(record, sort_keys=True) + "\n"
-        with self._writable():
+        with self._writable(consequence):
             journal = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
                 _end_line(journal, self.journal)
@@ -91,12 +101,12 @@ class HostState:
         return last if isinstance(last, dict) and last.get("event") == "begin" else None
 
     @contextlib.contextmanager
-    def _writable(self):
+    def _writable(self, consequence=NOTHING_CHANGED):
         try:
             yield
         except OSError as error:
             raise MigError(
-                f"The state directory {self.path} cannot be written: {error.strerror}. Nothing was changed. "
+                f"The state directory {self.path} cannot be written: {error.strerror}. {consequence} "
                 "Give this user write access to it, make room, or name another with state_dir."
             ) from error
 

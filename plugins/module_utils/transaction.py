@@ -2,16 +2,16 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A change of one host: read, decide, and, when it is for real, apply, read again, verify, and go back where that
-failed.
+"""A change of one host: read, decide, apply, read again, verify, and go back where that failed.
 
-Knows the planner and an NVML port, not NVML and not Ansible. A port comes from a context manager and is anything
-with ``read() -> Snapshot``,
-``read_gpu(gpu)
--> Gpu`` and ``execute(step) -> dict`` (ids and UUIDs of what was created, ``activation`` of a mode change),
-which raise NvmlError.
-``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is applied was always
-planned on what was read under the lock.
+Knows the planner and an NVML port, not NVML and not Ansible. A port comes from a context manager and has
+
+- ``read()``, which returns a Snapshot,
+- ``read_gpu(gpu)``, which returns a Gpu, and
+- ``execute(step)``, which returns a dict: ids and UUIDs of what was created, ``activation`` of a mode change.
+
+They raise NvmlError. ``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is
+applied was always planned on what was read under the lock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Optional, Tuple
 
-from .errors import NvmlError
+from .errors import MigError, NvmlError
 from .model import (
     DESTROY_COMPUTE_INSTANCE,
     DESTROY_GPU_INSTANCE,
@@ -128,10 +128,14 @@ def change(open_port, decide, host_state, lock_timeout, options, journal=None):
         if result.refusals or not plans:
             return result
         if journal:
-            host_state.write(dict(journal(result), event="begin"))
+            host_state.begin(journal(result))
         result = result._replace(outcomes=tuple(apply(port, plans, options)))
         if journal:
-            host_state.write(dict(journal(result), event="end"))
+            try:
+                host_state.end(journal(result))
+            except MigError as error:
+                # What was done is done: the run must tell it, whatever becomes of the journal.
+                result = result._replace(warnings=(*result.warnings, str(error)))
         return result
 
 

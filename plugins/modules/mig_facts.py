@@ -261,8 +261,7 @@ ansible_facts:
                 compute_instances:
                   description:
                     - Its compute instances, C(placement) being in compute slices of the GPU instance. An empty list
-                      means that memory is held
-                      and nothing can run there.
+                      means that memory is held and nothing can run there.
                     - C(processes) is V(null) where it could not be read.
                   returned: always
                   type: list
@@ -284,8 +283,7 @@ ansible_facts:
             layout:
               description:
                 - One entry for O(gpufleet.mig.mig_instances#module:layout) and O(gpufleet.mig.mig_mode#module:layout)
-                  that brings about exactly
-                  what was read.
+                  that brings about exactly what was read.
                 - V(null) on a GPU without MIG, and where placements are not known.
               returned: always
               type: dict

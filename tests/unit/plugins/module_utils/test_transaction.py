@@ -347,3 +347,17 @@ def test_state_directory_that_cannot_be_written_is_an_error_before_the_first_ste
     ):
         run(port, HostState(str(tmp_path / "file" / "state")), WANTED)
     assert port.executed == []
+
+
+def test_a_journal_that_cannot_be_closed_does_not_hide_what_was_done(state):
+    port = ModelPort(split())
+
+    def fill_the_disk(port):
+        Path(state.journal).unlink()
+        Path(state.journal).mkdir()
+
+    port.hooks[2] = fill_the_disk
+    change, result, message = run(port, state, WANTED)
+    assert message is None
+    assert result["changed"]
+    assert "The change itself is done; only its end is missing in the journal." in change.warnings[0]
