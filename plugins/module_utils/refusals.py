@@ -95,6 +95,8 @@ def _gpu_instances_reason(gpu, geometry, wanted):
     """Why these GPU instances do not fit: the first of bad start, max, memory slices, engines, and else alignment."""
     for want in wanted:
         starts = [start for start, _other in geometry.placements[geometry.position[want.profile]]]
+        if not starts:
+            return f"the driver tells no placement for {want.profile}"
         if want.start is not None and want.start not in starts:
             return f"{want.profile} cannot start at memory slice {want.start}, only at {_one_of(starts)}"
     positions = [geometry.position[want.profile] for want in wanted]

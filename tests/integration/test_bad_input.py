@@ -381,3 +381,12 @@ def test_the_others_go_on_without_a_lost_gpu_when_they_are_named(modules, simula
     result = modules.run(host, "mig_instances", {"gpus": [0], **SEVEN}).ok()
     assert "GPU 1 was left alone" in str(result["warnings"])
     assert [len(gpu["instances"]) for gpu in host.show()["gpus"]] == [7, 0]
+
+
+@pytest.mark.parametrize("code", ["NOT_SUPPORTED", "NO_PERMISSION"])
+def test_a_driver_that_tells_no_placements(modules, simulated_host, code):
+    host = simulated_host("--mig", A100)
+    host.simulator("fault", "nvmlDeviceGetGpuInstancePossiblePlacements_v2", "--times", "0", "--return", code)
+    with untouched(host):
+        message = refusal(modules.run(host, "mig_instances", SEVEN))
+    assert "the driver tells no placement for 1g.5gb" in message

@@ -152,7 +152,7 @@ MEANING = {
     "left": "the report named exactly what could not be brought back",
     "pending": "the mode is pending, and the result says which reset or reboot it needs",
     "killed": "the run was killed with signal 9 before or after the effect of the call",
-    "misled": "a reading call said SUCCESS and gave nothing",
+    "misled": "a reading call said SUCCESS and gave nothing, or said that the GPU has no such profile",
 }
 
 
