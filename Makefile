@@ -59,6 +59,8 @@ test: venv simulator
 
 bench: venv simulator
 	@$(BIN)/python tests/bench/bench.py
+	@PYTHONPATH=tests/helpers:build/collections $(BIN)/python tests/bench/planner.py
+	@$(BIN)/python tests/bench/peer.py
 
 prove: venv simulator
 	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -m prove -s
