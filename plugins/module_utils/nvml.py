@@ -9,6 +9,8 @@ pynvml is imported when a session opens, so the modules load on hosts that lack 
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from contextlib import suppress
 from ctypes import CDLL, byref
@@ -29,6 +31,9 @@ LIBRARY = "libnvidia-ml.so.1"
 # v2 beside v3, without which drivers before R510 cannot tell who is busy.
 REQUIREMENT = "nvidia-ml-py>=12.550.52"
 REQUIRED_FUNCTIONS = ("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "nvmlDeviceGetMPSComputeRunningProcesses_v2")
+METADATA = re.compile(r"nvidia_ml_py-([0-9]+(?:\.[0-9]+)*)(?:-py[0-9.]+)?\.(?:dist|egg)-info")
+# Where the role mig_driver puts nvidia-ml-py on a host whose interpreter has none: no other program looks there.
+PRIVATE_DIRECTORY = "/usr/local/lib/gpufleet-mig/python"
 DRIVER_CODES = ("DRIVER_NOT_LOADED", "LIB_RM_VERSION_MISMATCH", "GPU_NOT_FOUND")
 
 
@@ -125,6 +130,12 @@ class Session:
         """Read one GPU again and return a Gpu: mode, instances and processes; what cannot have changed is kept."""
         return self._reader.gpu(gpu)
 
+    def state(self, gpu):
+        """Read what else may stand in the way of a change on one GPU and return a GpuState."""
+        from .nvml_state import read_state
+
+        return read_state(self, self._reader.handle(gpu))
+
     def execute(self, step):
         """Execute one Step. Returns what it brought about:
 
@@ -216,25 +227,49 @@ def code_name(value):
 
 
 def import_binding():
-    """Import pynvml and return it. Raises BindingMissing, or LibraryMissing where there is no NVML library to bind."""
+    """Import pynvml and return it: the interpreter's own, or one in PRIVATE_DIRECTORY where that is missing or too old.
+
+    Raises BindingMissing, or LibraryMissing where there is no NVML library to bind.
+    """
+    pynvml = _imported()
+    if not _fit(pynvml):
+        sys.modules.pop("pynvml", None)
+        sys.path.insert(0, PRIVATE_DIRECTORY)
+        try:
+            pynvml = _imported() or pynvml
+        finally:
+            sys.path.remove(PRIVATE_DIRECTORY)
+    if _fit(pynvml):
+        return pynvml
+    try:
+        CDLL(LIBRARY)
+    except OSError:
+        raise LibraryMissing() from None
+    raise BindingMissing(REQUIREMENT, sys.executable, pynvml and (binding_version(pynvml), pynvml.__file__))
+
+
+def _imported():
     try:
         import pynvml
     except ImportError:
-        try:
-            CDLL(LIBRARY)
-        except OSError:
-            raise LibraryMissing() from None
-        raise BindingMissing(REQUIREMENT, sys.executable) from None
-    if not all(hasattr(pynvml, function) for function in REQUIRED_FUNCTIONS):
-        raise BindingMissing(REQUIREMENT, sys.executable, (binding_version(), pynvml.__file__))
+        return None
     return pynvml
 
 
-def binding_version():
-    """The installed version of nvidia-ml-py as text."""
-    from importlib import metadata
+def _fit(pynvml):
+    return all(hasattr(pynvml, function) for function in REQUIRED_FUNCTIONS)
 
-    try:
-        return metadata.version("nvidia-ml-py")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+
+def binding_of():
+    """Version and path of the nvidia-ml-py that import_binding has found, None where it found no fit one."""
+    pynvml = sys.modules.get("pynvml")
+    return {"version": binding_version(pynvml), "path": pynvml.__file__} if _fit(pynvml) else None
+
+
+def binding_version(pynvml):
+    """The version of nvidia-ml-py, by the name of the metadata beside it: importlib.metadata takes far longer."""
+    for name in os.listdir(os.path.dirname(pynvml.__file__)):
+        found = METADATA.match(name)
+        if found:
+            return found.group(1)
+    return "unknown"
