@@ -43,3 +43,15 @@ def layout_entry(gpu, placed):
         return {"gpus": [gpu.uuid], "mig_enabled": False}
     instances = [wanted_data(instance) for instance in sorted(placed)]
     return {"gpus": [gpu.uuid], "mig_enabled": True, "instances": instances}
+
+
+def layout_of(gpu):
+    """The layout entry of a Gpu as it was read, None where it has no MIG or where its placements are not known."""
+    if not gpu.mig_capable:
+        return None
+    if not gpu.mig_mode:
+        return layout_entry(gpu, None)
+    devices = [device for instance in gpu.instances or () for device in instance.compute_instances]
+    if gpu.problem or gpu.instances is None or any(device.placement is None for device in devices):
+        return None
+    return layout_entry(gpu, gpu.placed)

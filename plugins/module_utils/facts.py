@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .data import gpu_data, layout_entry, mode_word, placement_data, process_data
+from .data import gpu_data, layout_of, mode_word, placement_data, process_data
 from .geometry import geometry_of
 
 
@@ -44,7 +44,7 @@ def _gpu(gpu, gather):
     if "instances" in gather or wants_processes:
         instances = gpu.visible_instances if gpu.instances is None else gpu.instances
         data["instances"] = [_instance(instance, wants_processes) for instance in instances]
-        data["layout"] = _layout(gpu)
+        data["layout"] = layout_of(gpu)
         data["free"] = _free(gpu)
     return data
 
@@ -87,18 +87,6 @@ def _instance(instance, wants_processes):
 
 def _processes(processes):
     return None if processes is None else [process_data(process) for process in processes]
-
-
-def _layout(gpu):
-    """A layout entry, None where the instances or their placements are not known."""
-    if not gpu.mig_capable:
-        return None
-    if not gpu.mig_mode:
-        return layout_entry(gpu, None)
-    devices = [device for instance in gpu.instances or () for device in instance.compute_instances]
-    if gpu.instances is None or any(device.placement is None for device in devices):
-        return None
-    return layout_entry(gpu, gpu.placed)
 
 
 def _free(gpu):

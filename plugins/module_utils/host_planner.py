@@ -23,7 +23,16 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     ``keep`` are MIG device UUIDs that must not go. ``rehearsing`` takes a GPU with MIG off for one that is on and
     empty, as it will be once mig_mode has run. Returns (decisions, warnings).
     """
-    decisions, warnings, off, silent = [], [], [], []
+    decisions, off, silent = _instances(snapshot, entries, keep, rehearsing)
+    warnings = []
+    if off:
+        warnings.append(f"{_list(off)}: MIG mode is off; planned as on and empty, as it will be after mig_mode.")
+    return decisions, warnings + _unplanned(silent) + _not_there(snapshot, keep) + _problems(snapshot, decisions)
+
+
+def _instances(snapshot, entries, keep, rehearsing):
+    """(decisions, GPUs planned as on and empty, those of which only the mode can be planned)."""
+    decisions, off, silent = [], [], []
     for gpu, layout in resolve_layout(entries, snapshot.gpus):
         if not layout.mig_enabled:
             continue
@@ -37,13 +46,19 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
                 (off if knows_profiles else silent).append(gpu)
                 decision = None if knows_profiles else Plan(gpu)
         decisions.append(decision or plan_instances(gpu, layout, frozenset(keep)))
-    if off:
-        warnings.append(f"{_list(off)}: MIG mode is off; planned as on and empty, as it will be after mig_mode.")
-    if silent:
-        warnings.append(
-            f"{_list(silent)}: MIG mode is off, and this driver tells profiles only while it is on, so the instances "
-            "could not be planned yet."
-        )
+    return decisions, off, silent
+
+
+def _unplanned(gpus):
+    if not gpus:
+        return []
+    return [
+        f"{_list(gpus)}: MIG mode is off, and this driver tells profiles only while it is on, so the instances "
+        "could not be planned yet."
+    ]
+
+
+def _not_there(snapshot, keep):
     known = {
         device.uuid
         for gpu in snapshot.gpus
@@ -51,22 +66,57 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
         for device in instance.compute_instances
     }
     gone = [uuid for uuid in keep if uuid not in known]
-    if gone:
-        warnings.append(f"keep names MIG devices that are not there (any more): {', '.join(gone)}.")
-    return decisions, warnings + _problems(snapshot, decisions)
+    return [f"keep names MIG devices that are not there (any more): {', '.join(gone)}."] if gone else []
 
 
 def _list(gpus):
     return f"GPU {', '.join(str(gpu.index) for gpu in gpus)}"
 
 
-def decide_modes(snapshot, entries, reset=True, pending=False):
+def decide_modes(snapshot, entries, reset=True, pending=False, keep=()):
     """Decide on the MIG mode that layout ``entries`` (validated) want; the other arguments are plan_mode's."""
     decisions = [
-        _unreadable(gpu) or plan_mode(gpu, layout.mig_enabled, reset, pending)
+        _unreadable(gpu) or plan_mode(gpu, layout.mig_enabled, reset, pending, frozenset(keep))
         for gpu, layout in resolve_layout(entries, snapshot.gpus)
     ]
     return decisions, _problems(snapshot, decisions)
+
+
+def decide_layout(snapshot, entries, keep=()):
+    """Decide on mode and instances together, as a rehearsal: what mig_mode and then mig_instances would do.
+
+    One decision a GPU, with the steps of both in its plan. Returns (decisions, warnings).
+    """
+    modes, warnings = decide_modes(snapshot, entries, keep=keep)
+    instances, _off, silent = _instances(snapshot, entries, keep, rehearsing=True)
+    after = {decision.gpu.index: decision for decision in instances}
+    decisions = [_joined(mode, after.get(mode.gpu.index)) for mode in modes]
+    return decisions, warnings + _unplanned(silent) + _not_there(snapshot, keep)
+
+
+def _joined(mode, instances):
+    """The decision on a GPU's mode and the one on its instances (None where MIG is to be off) as one."""
+    if instances is None:
+        return mode
+    refusals = [decision for decision in (mode, instances) if isinstance(decision, Refusal)]
+    for refusal in refusals:
+        if refusal.plan is None:
+            return refusal
+    first, then = (decision.plan if isinstance(decision, Refusal) else decision for decision in (mode, instances))
+    plan = then._replace(
+        gpu=mode.gpu,
+        steps=first.steps + then.steps,
+        mig_mode=first.mig_mode,
+        disrupted=first.disrupted + then.disrupted,
+    )
+    if not refusals:
+        return plan
+    return refusals[0]._replace(
+        gpu=mode.gpu,
+        message=" ".join(refusal.message for refusal in refusals),
+        blockers=tuple(blocker for refusal in refusals for blocker in refusal.blockers),
+        plan=plan,
+    )
 
 
 def _problems(snapshot, decisions):

@@ -51,13 +51,13 @@ def plan_instances(gpu, layout, keep=frozenset()):
     return _refusals().busy(gpu, plan, blockers) if blockers else plan
 
 
-def plan_mode(gpu, enabled, reset=True, pending=False):
+def plan_mode(gpu, enabled, reset=True, pending=False, keep=frozenset()):
     """Plan MIG mode of one GPU.
 
     ``enabled`` is the wanted mode, ``reset`` whether a GPU whose mode change needs it may be reset, ``pending``
-    whether a busy GPU may be left with the mode pending (then it is set, and nothing is destroyed or reset). A
-    change destroys the GPU's instances as part of the plan. Returns a Plan, or a Refusal of kind busy naming every
-    busy MIG device or, with MIG off, the GPU's processes.
+    whether a busy GPU may be left with the mode pending (then it is set, and nothing is destroyed or reset),
+    ``keep`` a set of MIG device UUIDs that count as busy. A change destroys the GPU's instances as part of the plan.
+    Returns a Plan, or a Refusal of kind busy naming every busy MIG device or, with MIG off, the GPU's processes.
     """
     if gpu.mig_mode_pending == enabled and (gpu.mig_mode == enabled or pending):
         return Plan(gpu, mig_mode=gpu.mig_mode)
@@ -68,7 +68,7 @@ def plan_mode(gpu, enabled, reset=True, pending=False):
         set_mode = ()
     if gpu.mode_needs_reset and not reset:
         return Plan(gpu, set_mode, gpu.mig_mode)
-    emptied = plan_instances(gpu, EMPTY)
+    emptied = plan_instances(gpu, EMPTY, keep)
     freed = emptied.plan if isinstance(emptied, Refusal) else emptied
     steps = freed.steps + set_mode + ((Step(RESET_GPU, gpu, mig_enabled=enabled),) if gpu.mode_needs_reset else ())
     plan = freed._replace(steps=steps, mig_mode=enabled)

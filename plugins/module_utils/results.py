@@ -30,7 +30,7 @@ def result_of(change, real=True, rehearsal=False):
     }
     if change.refusals and not (rehearsal and all(refusal.kind == "busy" for refusal in change.refusals)):
         nearest = {refusal.gpu.uuid: refusal.nearest for refusal in change.refusals if refusal.nearest}
-        message = _refusal_message(change.refusals)
+        message = said_once([(refusal.gpu, refusal.message) for refusal in change.refusals])
         return dict(in_the_way, changed=False, plan=[], actions=[], nearest=nearest), message
     plans = change.plans
     steps = [step for plan in plans for step in plan.steps]
@@ -92,15 +92,15 @@ def _partial(change, failed):
     }
 
 
-def _refusal_message(refusals):
-    """All refusals in words, each reason once: the GPUs of a host are often alike."""
+def said_once(messages):
+    """Messages about GPUs, pairs of Gpu and text, as one text with each reason once: GPUs of a host are often alike."""
     alike = {}
-    for refusal in refusals:
-        alike.setdefault(refusal.message.replace(refusal.gpu.name, ""), []).append(refusal)
+    for gpu, message in messages:
+        alike.setdefault(message.replace(gpu.name, "") if gpu else message, []).append((gpu, message))
     return " ".join(
-        first.message
-        + (f" The same goes for GPU {', '.join(str(other.gpu.index) for other in others)}." if others else "")
-        for first, *others in alike.values()
+        message
+        + (f" The same goes for GPU {', '.join(str(other.index) for other, _message in others)}." if others else "")
+        for (_gpu, message), *others in alike.values()
     )
 
 
