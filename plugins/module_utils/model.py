@@ -108,8 +108,8 @@ class Gpu(NamedTuple):
     not list GPU instances; only then ``visible_instances`` has those that hold MIG devices, without placements.
     ``compute_profiles`` maps a GPU instance profile name to what the device offers inside it, known only for profiles
     of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
-    be read. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say); then everything
-    that NVML had not told by then has its default.
+    be read. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say) and ``problem_code``
+    is NVML's return code for it; then everything that NVML had not told by then has its default.
     """
 
     index: int
@@ -130,6 +130,7 @@ class Gpu(NamedTuple):
     visible_instances: Tuple[GpuInstance, ...] = ()
     processes: Optional[Tuple[Process, ...]] = ()
     problem: Optional[str] = None
+    problem_code: Optional[str] = None
 
     @property
     def mig_capable(self):
@@ -160,6 +161,20 @@ class Gpu(NamedTuple):
         """How messages call it: index, product, UUID and PCI address."""
         known = ", ".join(fact for fact in (self.product, self.uuid, self.pci_address) if fact)
         return f"GPU {self.index} ({known})" if known else f"GPU {self.index}"
+
+
+class GpuState(NamedTuple):
+    """What else about a GPU may stand in the way of a change; None where NVML does not tell.
+
+    ``virtualization`` is one of none, pass-through, vgpu, host_vgpu and host_vsga. ``fabric`` is one of not_started,
+    in_progress and completed: how far an NVSwitch machine's Fabric Manager is with the GPU (Hopper and later tell).
+    """
+
+    ecc: Optional[bool] = None
+    ecc_pending: Optional[bool] = None
+    persistence: Optional[bool] = None
+    virtualization: Optional[str] = None
+    fabric: Optional[str] = None
 
 
 class Snapshot(NamedTuple):

@@ -77,7 +77,7 @@ class Reader:
         handle = self.handle(gpu)
         mode, pending = self._mig_mode(handle)
         minor = self._optional("nvmlDeviceGetMinorNumber", handle)
-        fresh = gpu._replace(mig_mode=mode, mig_mode_pending=pending, minor=minor, problem=None)
+        fresh = gpu._replace(mig_mode=mode, mig_mode_pending=pending, minor=minor, problem=None, problem_code=None)
         return self._detailed(fresh, GATHER)
 
     def handle(self, gpu):
@@ -121,7 +121,7 @@ class Reader:
                 known["mode_needs_reset"] = architecture is None or architecture <= AMPERE
                 known["mig_mode"], known["mig_mode_pending"] = mode, pending
         except NvmlError as error:
-            return Gpu(index, problem=str(error), **known)
+            return Gpu(index, problem=str(error), problem_code=error.code, **known)
         return Gpu(index, **known)
 
     def _mig_mode(self, handle):
@@ -140,7 +140,7 @@ class Reader:
         try:
             return self._detailed(gpu, gather)
         except NvmlError as error:
-            return gpu._replace(problem=str(error))
+            return gpu._replace(problem=str(error), problem_code=error.code)
 
     def _detailed(self, gpu, gather):
         """The identified Gpu with its profiles, instances and processes as far as they are asked for."""

@@ -91,10 +91,10 @@ def parsed(status, stdout, stderr):
 SERVER = """
 import json, os, sys
 import pynvml
-from ansible_collections.gpufleet.mig.plugins.modules import mig_facts, mig_instances, mig_mode
+from ansible_collections.gpufleet.mig.plugins.modules import mig_check, mig_facts, mig_instances, mig_mode
 from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
 transaction.BUSY_AFTER_DESTROY_SECONDS = 1
-modules = {"mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
+modules = {"mig_check": mig_check, "mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
 directory = sys.argv.pop()
 for request in sys.stdin:
     request = json.loads(request)

@@ -29,13 +29,14 @@ def examples():
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
 def test_all_examples_run(run_playbook, simulated_host, examples, check):
-    assert len(examples) == 5
+    assert len(examples) == 6
     # Each example of mig_instances begins with MIG on, each of mig_mode with whatever the one before it left.
     hosts = {
         name: simulated_host(*["--mig"] * (name != "mig_mode"), "A100-SXM4-40GB:2", name=name) for name in examples
     }
     hosts["mig_facts"].run("nvidia-smi", "mig", "-cgi", "9", "-C")
-    defaults = {f"gpufleet.mig.{name}": {"state_dir": "{{ mig_state_dir }}"} for name in ("mig_mode", "mig_instances")}
+    with_state = ("mig_check", "mig_mode", "mig_instances")
+    defaults = {f"gpufleet.mig.{name}": {"state_dir": "{{ mig_state_dir }}"} for name in with_state}
     plays = [
         {"hosts": name, "gather_facts": False, "module_defaults": defaults, "tasks": tasks}
         for name, tasks in examples.items()

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What mig_check does: from its options to its result, through one NVML session."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from .data import gpu_data, layout_of
+from .driver_checks import ERROR, PASSED_ON, WARNING, Finding, check_host, check_without_nvml, finding_data
+from .driver_releases import model_of
+from .errors import MigError
+from .host_evidence import library_version, read_evidence
+from .host_state import HostState
+from .model import RESET_GPU, GpuState, Snapshot
+from .nvml import Session, binding_of
+
+NOTHING = {
+    "reached": True,
+    "refusal": None,
+    "plan": [],
+    "actions": [],
+    "diff": {"before": "", "after": ""},
+    "kept": [],
+    "disrupted": [],
+    "must_be_free": [],
+    "blockers": [],
+    "reset_gpus": [],
+    "reset_required": False,
+    "reboot_required": False,
+}
+
+
+def check(params, run_command, root="/"):
+    """The result of mig_check and its warnings; ``params`` are its options, ``root`` is where the host's files are.
+
+    Raises MigError for bad input and for nothing else.
+    """
+    minimum = params["minimum"]
+    if minimum and not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", minimum):
+        raise MigError(f"minimum: got {minimum!r}; expected a driver version such as 535.161.07")
+    entries = None
+    if params["layout"] is not None:
+        # Loaded only where it is used, as all the planner: compiling it is a good part of what a check costs.
+        from .layout import validate_layout
+
+        entries = validate_layout(params["layout"])
+    evidence = read_evidence(root, run_command if params["container_runtime"] else None)
+    problem = snapshot = None
+    states = {}
+    try:
+        with Session() as session:
+            snapshot = session.read()
+            states = {gpu.uuid: session.state(gpu) for gpu in snapshot.gpus if gpu.mig_capable and not gpu.problem}
+    except MigError as error:
+        problem = error
+    has_gpus = evidence.nvidia_devices or bool(snapshot and snapshot.gpus)
+    rehearsed, warnings = {}, []
+    if problem or not has_gpus:
+        snapshot = Snapshot()
+        findings = check_without_nvml(evidence, problem, library_version(root)) if problem else []
+        mig_capable = any(model_of(gpu.pci_device_id) for gpu in evidence.gpus if gpu.driver != PASSED_ON)
+        if entries is not None:
+            rehearsed = dict(NOTHING, reached=not any(finding.severity == ERROR for finding in findings))
+    else:
+        mig_capable = any(gpu.mig_capable or model_of(gpu.pci_device_id) for gpu in snapshot.gpus)
+        findings, rehearsed, warnings = _check_and_rehearse(evidence, snapshot, states, entries, params)
+    interrupted = HostState(params["state_dir"]).interrupted()
+    if interrupted:
+        findings.append(_interrupted(interrupted))
+    errors = [finding for finding in findings if finding.severity == ERROR]
+    return {
+        "ok": not errors,
+        "problem": _in_words(errors),
+        "findings": [finding_data(finding) for finding in findings],
+        "evidence": _evidence_data(evidence, snapshot, states, has_gpus, mig_capable),
+        "interrupted": interrupted,
+        "before": [entry for entry in map(layout_of, snapshot.gpus) if entry],
+        **rehearsed,
+    }, warnings
+
+
+def _check_and_rehearse(evidence, snapshot, states, entries, params):
+    """(findings, what the rehearsal found, warnings); a layout that does not match the GPUs here is bad input,
+    unless a finding explains it."""
+    if entries is None:
+        return check_host(evidence, snapshot, states, minimum=params["minimum"]), {}, []
+    from .layout import resolve_layout
+    from .selectors import LayoutError
+
+    try:
+        wanted, mismatch = resolve_layout(entries, snapshot.gpus), None
+    except LayoutError as error:
+        wanted, mismatch = (), error
+    findings = check_host(evidence, snapshot, states, entries, wanted, params["minimum"])
+    if not mismatch:
+        rehearsed, warnings = _rehearse(snapshot, states, entries, params["keep"])
+        return findings, rehearsed, warnings
+    if not any(finding.severity == ERROR for finding in findings):
+        raise mismatch
+    return findings, dict(NOTHING, reached=False, refusal=str(mismatch)), []
+
+
+def _rehearse(snapshot, states, entries, keep):
+    from .host_planner import decide_layout
+    from .results import result_of
+    from .transaction import Change
+
+    decisions, warnings = decide_layout(snapshot, entries, keep)
+    change = Change(tuple(decisions))
+    result, refusal = result_of(change, real=False, rehearsal=True)
+    del result["changed"]
+    in_place, reboot = [], False
+    for step in (step for plan in change.plans for step in plan.steps if step.action == RESET_GPU):
+        if states.get(step.gpu.uuid, GpuState()).virtualization == "pass-through":
+            reboot = True
+        else:
+            in_place.append(gpu_data(step.gpu))
+    found = {
+        "reached": not refusal and not result["plan"],
+        "refusal": refusal,
+        "reset_gpus": [] if refusal else in_place,
+        "reset_required": bool(in_place) and not refusal,
+        "reboot_required": reboot and not refusal,
+    }
+    return {**NOTHING, **result, **found}, warnings
+
+
+def _interrupted(record):
+    who = record.get("sudo_user") or record.get("user") or "somebody"
+    return Finding(
+        "interrupted",
+        WARNING,
+        None,
+        f"The last change of this host, by {who} at {record.get('time', 'an unknown time')}, was cut short.",
+        "Instances may be half-made.",
+        "Running a change again finishes it; the journal in the state directory has the layout before.",
+    )
+
+
+def _in_words(errors):
+    if not errors:
+        return None
+    from .results import said_once
+
+    return said_once([(finding.gpu, finding.message) for finding in errors])
+
+
+def _evidence_data(evidence, snapshot, states, has_gpus, mig_capable):
+    return {
+        "nvidia_devices": has_gpus,
+        "mig_capable": mig_capable,
+        "python": sys.executable,
+        "nvidia_ml_py": binding_of(),
+        "driver_version": snapshot.driver_version,
+        "cuda_version": snapshot.cuda_version,
+        "kernel_module": evidence.kernel_module,
+        "pci_devices": [
+            dict(device._asdict(), pci_device_id=f"0x{device.pci_device_id:08X}") for device in evidence.gpus
+        ],
+        "nvswitches": list(evidence.nvswitches),
+        "fabric_manager": evidence.fabric_manager,
+        "persistence_daemon": evidence.persistence_daemon,
+        "container_toolkit": evidence.container_toolkit or None,
+        "user": evidence.user,
+        "gpus": [dict(gpu_data(gpu), **states[gpu.uuid]._asdict()) for gpu in snapshot.gpus if gpu.uuid in states],
+    }
