@@ -20,7 +20,12 @@ from model_gpu import A30, A100, H100, RTX, gpu, legal
 from planner_proof import BUSY, present, sampled_pairs
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.geometry import Geometry
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import GpuInstance, GpuLayout, Refusal
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
+    DESTROY_COMPUTE_INSTANCE,
+    GpuInstance,
+    GpuLayout,
+    Refusal,
+)
 from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
 
 PAIRS = 20000
@@ -94,8 +99,8 @@ WAYS = {
 def comparison(model, order, clear):
     """Of the sampled situations that the exact planner solves without harm:
 
-    (how many, those with no place found, those that destroy a busy instance, GPU instances destroyed needlessly in
-    the rest).
+    (how many, those with no place found, those that destroy a busy instance, compute instances destroyed needlessly
+    in the rest).
     """
     feasible = stuck = harmful = excess = 0
     for placed, marks, wanted in sampled_pairs(model, "bench", PAIRS):
@@ -110,7 +115,8 @@ def comparison(model, order, clear):
         elif not fits:
             stuck += 1
         else:
-            excess += len(goes) - sum(step.action == "destroy_gpu_instance" for step in exact.steps)
+            excess += sum(len(instance.compute_instances) for instance in goes)
+            excess -= sum(step.action == DESTROY_COMPUTE_INSTANCE for step in exact.steps)
     return feasible, stuck, harmful, excess
 
 
