@@ -10,10 +10,12 @@ import itertools
 import os
 
 import environments
+import machines
 import pytest
 from paths import SIMULATOR
 from playbook import Run
 from simulated_host import SimulatedHost
+from systemd_hosts import SystemdHost, simulate
 
 
 def _fail_skip(report):
@@ -60,6 +62,41 @@ def simulated_host(simulator, tmp_path):
     yield make
     for host in hosts:
         host.close()
+
+
+@pytest.fixture(scope="module")
+def systemd_hosts(simulator, main_environment, tmp_path_factory):
+    """A factory of hosts with systemd: systemd_hosts({"a": [{"model": "A100-SXM4-40GB", "count": 8}]}) starts them.
+
+    A name like trixie-1 takes that release of Debian instead of the oldest; no GPUs ([]) leave a host without the role.
+    They live as long as the module that uses them.
+    """
+    if reason := machines.missing():
+        pytest.skip(reason)
+    folders, hosts = [], []
+
+    def start(gpus):
+        folder = tmp_path_factory.mktemp("machines") / "hosts"
+        folders.append(folder)
+        wanted = {name: _release(name) for name in gpus}
+        reached = machines.up(folder, wanted, owner=os.getpid())
+        new = {SystemdHost(folder, name, reached[name]): models for name, models in gpus.items()}
+        hosts.extend(new)
+        simulated = {host: models for host, models in new.items() if models}
+        if simulated:
+            run = folder.parent / "mig_simulator"
+            Run(run, main_environment, simulate(simulated), list(simulated), forks=len(simulated)).ok()
+        return list(new)
+
+    yield start
+    for host in hosts:
+        host.close()
+    for folder in folders:
+        machines.down(folder)
+
+
+def _release(name):
+    return next((release for release in machines.RELEASES if name.startswith(release)), machines.RELEASES[0])
 
 
 @pytest.fixture(scope="session")

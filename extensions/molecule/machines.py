@@ -1,0 +1,385 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Test hosts: Debian with a real systemd, SSH and sudo, each in a systemd-nspawn of its own, on a bridge of their own.
+
+machines.py up FOLDER NAME[:RELEASE]...   start them, return when all answer; FOLDER/hosts.json says how to reach them
+machines.py down FOLDER                   end them and remove what they were
+machines.py base RELEASE...               only make the cached base systems
+
+Between up and down one process, the supervisor, owns everything: the number that gives the bridge its name and its
+addresses (a locked file), the overlay mounts (in a mount namespace of its own) and the machines (in process
+namespaces of their own, which end with it). Whatever way it ends, nothing of them runs or is mounted any longer,
+and the bridge goes when the number is taken again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import ipaddress
+import json
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# What belongs to a run of supervisors; paths of SSH's control sockets must be short.
+RUN = Path("/run/mig-machines")
+BASES = Path(__file__).resolve().parent.parent.parent / "build" / "machines"
+# RFC 2544 sets these addresses aside for test beds.
+NETWORKS = list(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24))
+RELEASES = ("bookworm", "trixie")
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "openssh-server", "sudo", "iproute2")
+PROGRAMS = ("debootstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen", "setpriv", "unshare")
+USER = "ops"
+# In the new base system: a user with sudo, keys where a host's own layer can put them, and the network up at boot.
+PREPARE = f"""
+useradd --create-home --shell /bin/bash {USER}
+echo '{USER} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{USER}
+chmod 0440 /etc/sudoers.d/{USER}
+echo 'AuthorizedKeysFile /etc/ssh/authorized_keys' > /etc/ssh/sshd_config.d/keys.conf
+systemctl enable systemd-networkd.service
+systemctl disable systemd-networkd-wait-online.service
+systemctl mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer console-getty.service
+rm -rf /var/cache/apt/* /var/lib/apt/lists/* /etc/machine-id
+"""
+REBOOT = 133  # how systemd-nspawn ends when the machine inside asked for a reboot
+
+
+def missing():
+    """Why this machine cannot have test hosts: a sentence, or None."""
+    if os.geteuid():
+        return "test hosts need root"
+    lacking = [name for name in PROGRAMS if not shutil.which(name)]
+    return f"test hosts need the programs {', '.join(lacking)}" if lacking else None
+
+
+def base(release):
+    """The folder with the base system of that Debian release, made if need be. Whoever comes second waits."""
+    wanted = hashlib.sha256("\n".join([release, *PACKAGES, PREPARE]).encode()).hexdigest()[:12]
+    folder = BASES / f"{release}-{wanted}"
+    BASES.mkdir(parents=True, exist_ok=True)
+    with open(BASES / f".{release}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            new = BASES / f".{release}.new"
+            # In a mount namespace, so that nothing stays mounted below it whatever happens.
+            command = ["unshare", "--mount", "--fork", "--kill-child"]
+            shutil.rmtree(new, ignore_errors=True)
+            _run(*command, "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(new))
+            _run(*command, "chroot", str(new), "/bin/sh", "-euc", PREPARE)
+            new.rename(folder)
+    return folder
+
+
+def _run(*command):
+    answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit status {answer.returncode}\n{answer.stdout}{answer.stderr}")
+    return answer.stdout
+
+
+class Machine:
+    """One host, as its supervisor sees it."""
+
+    def __init__(self, name, release, folder, network, bridge, place):
+        self.name = name
+        self.folder = folder / name
+        self.address = network[10 + place]
+        self.prefix = network.prefixlen
+        self.bridge = bridge
+        # Unique on this machine, and short enough to be the name of a network interface.
+        self.interface = f"{bridge}-{place}"
+        self.cgroups = [Path(mount) / self.interface for mount in _cgroup_mounts()]
+        self.process = None
+        for name in ("upper", "work", "merged"):
+            (self.folder / name).mkdir(parents=True)
+        self._write_layer()
+        options = f"lowerdir={base(release)},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        _run("mount", "-t", "overlay", "overlay", "-o", options, str(self.folder / "merged"))
+
+    def _write_layer(self):
+        files = {
+            "etc/hostname": f"{self.name}\n",
+            "etc/hosts": f"127.0.0.1 localhost\n{self.address} {self.name}\n",
+            "etc/machine-id": f"{secrets.token_hex(16)}\n",
+            # A name that sorts before systemd's own 80-container-host0.network.
+            "etc/systemd/network/10-host0.network": "[Match]\nName=host0\n\n[Network]\nLinkLocalAddressing=no\n"
+            f"Address={self.address}/{self.prefix}\n",
+            "etc/ssh/authorized_keys": (self.folder.parent / "key.pub").read_text(encoding="utf-8"),
+        }
+        for name, text in files.items():
+            path = self.folder / "upper" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def start(self):
+        """Switch it on."""
+        # After a power cut the interface lives on for a moment.
+        subprocess.run(["ip", "link", "delete", f"vb-{self.interface}"], capture_output=True, check=False)
+        for cgroup in self.cgroups:
+            cgroup.mkdir(exist_ok=True)
+        join = "".join(f"echo 0 > {cgroup}/cgroup.procs; " for cgroup in self.cgroups)
+        nspawn = (
+            f"exec systemd-nspawn --boot --directory={self.folder}/merged --machine={self.interface} --register=no"
+            f" --hostname={self.name} --keep-unit --network-bridge={self.bridge} --bind-ro=/sys/module --console=pipe"
+        )
+        # A process namespace ends with its first process: killing that one cuts the power.
+        command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        with open(self.folder / "console", "ab") as console:
+            self.process = subprocess.Popen(
+                [*command, "sh", "-euc", join + nspawn],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+            )
+        (self.folder / "pid").write_text(f"{self.process.pid}\n", encoding="utf-8")
+
+    def ended(self):
+        """Its end: start it again after a reboot and after a power cut, leave it when it was powered off."""
+        status = self.process.wait()
+        with open(self.folder / "console", "a", encoding="utf-8") as console:
+            print(f"machines.py: ended with {status}", file=console)
+        self.process = None
+        cut = self.folder / "power_cut"
+        if status == REBOOT or cut.exists():
+            cut.unlink(missing_ok=True)
+            self.start()
+
+    def end(self):
+        """Cut the power for good."""
+        if self.process:
+            kill_machine(self.process.pid)
+            self.process.wait()
+        for cgroup in self.cgroups:
+            for folder, _folders, _files in os.walk(cgroup, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+
+
+def _cgroup_mounts():
+    """Where systemd's cgroup hierarchies are mounted: the unified one, and the old one of its own beside that."""
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        fields = [line.split() for line in mounts]
+    return [mount for _device, mount, kind, options, *_ in fields
+            if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options)]
+
+
+def _take_number():
+    """(number, descriptor of its locked file) of the first free number; its network is in nobody's use."""
+    RUN.mkdir(mode=0o700, exist_ok=True)
+    for number, network in enumerate(NETWORKS):
+        lock = os.open(RUN / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        # What a supervisor left that was killed.
+        subprocess.run(["ip", "link", "delete", f"mighosts{number}"], capture_output=True, check=False)
+        routes = [route["dst"] for route in json.loads(_run("ip", "-json", "-4", "route", "show", "table", "all"))]
+        if not any(network.overlaps(ipaddress.ip_network(dst)) for dst in routes if dst != "default"):
+            return number, lock
+        os.close(lock)
+    raise SystemExit("no free network in 198.18.0.0/15 for the test hosts")
+
+
+def supervise(folder, wanted, owner):
+    """Start the machines and keep them until SIGTERM, or until the process ``owner`` ends."""
+    number, lock = _take_number()
+    bridge, network = f"mighosts{number}", NETWORKS[number]
+    sockets = RUN / str(number)
+    shutil.rmtree(sockets, ignore_errors=True)
+    sockets.mkdir(mode=0o700)
+    machines = []
+    selector = selectors.DefaultSelector()
+    wakeup, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake)
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, lambda *_: None)
+    selector.register(wakeup, selectors.EVENT_READ)
+    if owner:
+        selector.register(os.pidfd_open(owner), selectors.EVENT_READ)
+    try:
+        _run("ip", "link", "add", bridge, "type", "bridge")
+        _run("ip", "address", "add", f"{network[1]}/{network.prefixlen}", "dev", bridge)
+        _run("ip", "link", "set", bridge, "up")
+        for place, (name, release) in enumerate(wanted.items()):
+            machine = Machine(name, release, folder, network, bridge, place)
+            machines.append(machine)
+        for machine in machines:
+            machine.start()
+            selector.register(os.pidfd_open(machine.process.pid), selectors.EVENT_READ, machine)
+        _publish(folder, machines, sockets)
+        while True:
+            for key, _events in selector.select():
+                if key.data is None:
+                    return
+                selector.unregister(key.fd)
+                os.close(key.fd)
+                key.data.ended()
+                if key.data.process:
+                    selector.register(os.pidfd_open(key.data.process.pid), selectors.EVENT_READ, key.data)
+    finally:
+        for machine in machines:
+            machine.end()
+        subprocess.run(["ip", "link", "delete", bridge], capture_output=True, check=False)
+        _close_connections(sockets)
+        shutil.rmtree(sockets, ignore_errors=True)
+        os.close(lock)
+
+
+def _publish(folder, machines, sockets):
+    hosts = {
+        machine.name: {
+            "ansible_host": str(machine.address),
+            "ansible_user": USER,
+            "ansible_ssh_private_key_file": str(folder / "key"),
+            "ansible_ssh_common_args": " ".join(SSH_OPTIONS),
+            "ansible_control_path_dir": str(sockets),
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+        for machine in machines
+    }
+    temporary = folder / "hosts.json.new"
+    temporary.write_text(json.dumps(hosts, indent=2), encoding="utf-8")
+    temporary.rename(folder / "hosts.json")
+
+
+# The machines are new each time, and nobody else can be on their bridge.
+SSH_OPTIONS = ("-o StrictHostKeyChecking=no", "-o UserKnownHostsFile=/dev/null", "-o LogLevel=ERROR")
+
+
+def ssh_command(host):
+    """The command line that reaches a host of hosts.json, without a control connection."""
+    options = [word for option in SSH_OPTIONS for word in option.split()]
+    options += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "ControlPath=none"]
+    options += ["-i", host["ansible_ssh_private_key_file"]]
+    return ["ssh", *options, f"{host['ansible_user']}@{host['ansible_host']}"]
+
+
+def _close_connections(sockets):
+    for path in sockets.glob("*"):
+        subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={path}", "-"], capture_output=True, check=False)
+
+
+def wait_until_up(host, *, boot_after=None, deadline=60):
+    """Wait until the host has finished its boot, and another one than ``boot_after``: its boot id.
+
+    Fails after ``deadline`` seconds with what SSH said last.
+    """
+    end = time.monotonic() + deadline
+    command = ["cat /proc/sys/kernel/random/boot_id && systemctl is-system-running --wait"]
+    while True:
+        answer = subprocess.run([*ssh_command(host), *command], capture_output=True, text=True, check=False)
+        boot, _newline, state = answer.stdout.strip().partition("\n")
+        if boot != boot_after and state in ("running", "degraded"):
+            return boot
+        if time.monotonic() > end:
+            raise TimeoutError(f"{host['ansible_host']} is not up after {deadline} s: {answer.stdout}{answer.stderr}")
+        time.sleep(0.1)  # between two attempts to connect
+
+
+def up(folder, wanted, owner=None):
+    """Start hosts {name: release} and wait until all are up; returns what hosts.json says."""
+    folder.mkdir(parents=True)
+    for release in set(wanted.values()):
+        base(release)
+    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key"))
+    command = ["unshare", "--mount", sys.executable, __file__, "supervise", str(folder), json.dumps(wanted)]
+    with open(folder / "supervisor.log", "wb") as log:
+        supervisor = subprocess.Popen(
+            [*command, str(owner or 0)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    (folder / "supervisor").write_text(f"{supervisor.pid}\n", encoding="utf-8")
+    while not (folder / "hosts.json").exists():
+        if supervisor.poll() is not None:
+            raise SystemExit((folder / "supervisor.log").read_text(encoding="utf-8"))
+        time.sleep(0.05)  # it writes one file, soon
+    hosts = json.loads((folder / "hosts.json").read_text(encoding="utf-8"))
+    try:
+        for host in hosts.values():
+            wait_until_up(host)
+    except TimeoutError as error:
+        consoles = {name: (folder / name / "console").read_text(errors="replace")[-2000:] for name in hosts}
+        raise SystemExit("\n".join([str(error), *(f"{name}:\n{text}" for name, text in consoles.items())])) from None
+    return hosts
+
+
+def down(folder):
+    """End the hosts of that folder and remove it; nothing there is no error."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        supervisor = os.pidfd_open(int((folder / "supervisor").read_text(encoding="utf-8")))
+        signal.pidfd_send_signal(supervisor, signal.SIGTERM)
+        # Readable when it has ended.
+        with selectors.DefaultSelector() as selector:
+            selector.register(supervisor, selectors.EVENT_READ)
+            selector.select()
+        os.close(supervisor)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_machine(process):
+    """Kill all processes of a machine at once; ``process`` is its unshare, which waits for them."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()
+    for victim in children or [process]:
+        os.kill(int(victim), signal.SIGKILL)
+
+
+def cut_power(folder, name):
+    """Kill everything on that host at once; its supervisor starts it again."""
+    (folder / name / "power_cut").touch()
+    kill_machine(int((folder / name / "pid").read_text(encoding="utf-8")))
+    for path in {host["ansible_control_path_dir"] for host in _hosts(folder).values()}:
+        _close_connections(Path(path))
+
+
+def _hosts(folder):
+    return json.loads((folder / "hosts.json").read_text(encoding="utf-8"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser("up")
+    verb.add_argument("folder", type=Path)
+    verb.add_argument("host", nargs="+", help="NAME[:RELEASE]")
+    verb.add_argument("--owner", type=int, help="process with which the hosts end")
+    verbs.add_parser("down").add_argument("folder", type=Path)
+    verbs.add_parser("base").add_argument("release", nargs="+", choices=RELEASES)
+    verb = verbs.add_parser("supervise")
+    verb.add_argument("folder", type=Path)
+    verb.add_argument("wanted", type=json.loads)
+    verb.add_argument("owner", type=int)
+    arguments = parser.parse_args()
+    if reason := missing():
+        raise SystemExit(reason)
+    if arguments.verb == "up":
+        names = (host.partition(":") for host in arguments.host)
+        wanted = {name: release or RELEASES[0] for name, _colon, release in names}
+        json.dump(up(arguments.folder.resolve(), wanted, arguments.owner), sys.stdout, indent=2)
+    elif arguments.verb == "down":
+        down(arguments.folder.resolve())
+    elif arguments.verb == "base":
+        for release in arguments.release:
+            print(base(release))
+    else:
+        supervise(arguments.folder, arguments.wanted, arguments.owner)
+
+
+if __name__ == "__main__":
+    main()
