@@ -248,6 +248,7 @@ def _publish(folder, machines, sockets):
             "ansible_ssh_common_args": " ".join(SSH_OPTIONS),
             "ansible_control_path_dir": str(sockets),
             "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_pipelining": True,
         }
         for machine in machines
     }

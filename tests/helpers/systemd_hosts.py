@@ -11,6 +11,7 @@ import shlex
 import subprocess
 
 import machines
+from paths import SIMULATOR
 
 
 class SystemdHost:
@@ -116,6 +117,7 @@ def simulate(hosts_and_gpus):
                     "role": "gpufleet.mig.mig_simulator",
                     "mig_simulator_gpus": "{{ gpus_of[inventory_hostname] }}",
                     "mig_simulator_build_on": "controller",
+                    "mig_simulator_build_directory": str(SIMULATOR),
                     "mig_simulator_system": True,
                 }
             ],
