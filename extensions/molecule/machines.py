@@ -359,7 +359,12 @@ def main():
     verb = verbs.add_parser("up")
     verb.add_argument("folder", type=Path)
     verb.add_argument("host", nargs="+", help="NAME[:RELEASE]")
-    verb.add_argument("--owner", type=int, help="process with which the hosts end")
+    verb.add_argument(
+        "--owner",
+        type=int,
+        default=os.environ.get("MIG_MACHINES_OWNER"),
+        help="id of the process with which the hosts end (MIG_MACHINES_OWNER); without one they stay until down",
+    )
     verbs.add_parser("down").add_argument("folder", type=Path)
     verbs.add_parser("base").add_argument("release", nargs="+", choices=RELEASES)
     verb = verbs.add_parser("supervise")
