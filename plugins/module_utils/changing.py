@@ -31,12 +31,16 @@ def run(module, decide, leave_pending=False):
     return change(session, decide, HostState(params["state_dir"]), params["lock_timeout"], options, journal_of(params))
 
 
-def journal_of(params):
-    """What makes journal records, or None where none are wanted; the records of one change share an id."""
+def journal_of(params, cause="ansible"):
+    """What makes journal records, or None where none are wanted; the records of one change share an id.
+
+    ``cause`` is ``boot`` where the saved layout comes back: the GPUs were as a boot leaves them, nobody's layout.
+    """
     if not params["journal"]:
         return None
     who = {
         "change": str(uuid.uuid4()),
+        "cause": cause,
         "user": getpass.getuser(),
         "sudo_user": os.environ.get("SUDO_USER"),
         "pid": os.getpid(),

@@ -52,7 +52,7 @@ def result_of(change, real=True, rehearsal=False):
         result.update(_partial(change, failed))
     elif real:
         result["done"] = [done_data(done) for outcome in change.outcomes for done in outcome.done]
-    return result, " ".join(_failure_message(outcome) for outcome in failed) or None
+    return result, " ".join(failure_message(outcome) for outcome in failed) or None
 
 
 def _partial(change, failed):
@@ -104,7 +104,8 @@ def said_once(messages):
     )
 
 
-def _failure_message(outcome):
+def failure_message(outcome):
+    """The failure of a GpuOutcome in words: the step, the reason, and what became of the GPU."""
     failure = outcome.failure
     parts = [
         f"{outcome.plan.gpu.name}: could not {_deed(failure.step)}. {failure.message}"

@@ -121,22 +121,27 @@ def change(open_port, decide, host_state, lock_timeout, options, journal=None):
     when the lock or the state directory cannot be had, NvmlError when the host cannot be read.
     """
     with host_state.lock(lock_timeout), open_port() as port:
-        warnings = _interruption(host_state)
-        decisions, more = decide_when_free(port, decide, options.busy_timeout)
-        result = Change(tuple(decisions), warnings=(*warnings, *more))
-        plans = [plan for plan in result.plans if plan.steps]
-        if result.refusals or not plans:
-            return result
-        if journal:
-            host_state.begin(journal(result))
-        result = result._replace(outcomes=tuple(apply(port, plans, options)))
-        if journal:
-            try:
-                host_state.end(journal(result))
-            except MigError as error:
-                # What was done is done: the run must tell it, whatever becomes of the journal.
-                result = result._replace(warnings=(*result.warnings, str(error)))
+        return change_under_lock(port, decide, host_state, options, journal)
+
+
+def change_under_lock(port, decide, host_state, options, journal=None):
+    """What change() does once it holds the lock, through a port that is open."""
+    warnings = _interruption(host_state)
+    decisions, more = decide_when_free(port, decide, options.busy_timeout)
+    result = Change(tuple(decisions), warnings=(*warnings, *more))
+    plans = [plan for plan in result.plans if plan.steps]
+    if result.refusals or not plans:
         return result
+    if journal:
+        host_state.begin(journal(result))
+    result = result._replace(outcomes=tuple(apply(port, plans, options)))
+    if journal:
+        try:
+            host_state.end(journal(result))
+        except MigError as error:
+            # What was done is done: the run must tell it, whatever becomes of the journal.
+            result = result._replace(warnings=(*result.warnings, str(error)))
+    return result
 
 
 def _interruption(host_state):

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What gpufleet-mig.service runs at boot: the saved layout, through the planner and the transaction, without Ansible.
+
+Each GPU stands for itself: what keeps one from getting its layout is said in a sentence, and the others get theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import time
+from typing import Dict, NamedTuple, Tuple
+
+from .changing import journal_of
+from .errors import DriverMissing, LibraryMissing, MigError
+from .host_planner import decide_instances, decide_modes
+from .host_state import HostState
+from .model import Refusal
+from .nvml import Session
+from .results import failure_message
+from .saved_layout import read
+from .transaction import Options, change_under_lock
+
+LOCK_SECONDS = 300
+POLL_SECONDS = 1
+
+
+class Restored(NamedTuple):
+    """What became of each GPU: UUIDs brought back, UUIDs that were right already, and {UUID: why it is not right}."""
+
+    changed: Tuple[str, ...]
+    right: Tuple[str, ...]
+    problems: Dict[str, str]
+    warnings: Tuple[str, ...] = ()
+
+
+def main(arguments=None):
+    """Bring the saved layout back. Returns the exit status: 0 where every GPU has it, 1 with a sentence where not."""
+    options = _parser().parse_args(arguments)
+    try:
+        entries = read(options.layout)
+        host_state = HostState(options.state_dir)
+        with host_state.lock(LOCK_SECONDS), _driver(options.driver_timeout) as port:
+            restored = restore(port, entries, host_state)
+    except MigError as error:
+        _say(str(error), str(error))
+        return 1
+    for warning in restored.warnings:
+        print(warning)
+    wrong = list(dict.fromkeys(restored.problems.values()))
+    summary = (
+        f"{len(entries) - len(restored.problems)} of {len(entries)} GPUs have the saved layout "
+        f"({len(restored.changed)} brought back, {len(restored.right)} left as they were)."
+    )
+    _say("\n".join([*wrong, summary]), " ".join([*wrong, summary]))
+    return 1 if wrong else 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(description="Bring the saved MIG layout of this host back.")
+    parser.add_argument("layout", help="the file with the layout")
+    parser.add_argument("--state-dir", help="where the host's lock and journal are")
+    parser.add_argument("--driver-timeout", type=float, default=0, help="seconds to wait for the NVIDIA driver")
+    return parser
+
+
+@contextlib.contextmanager
+def _driver(seconds):
+    """An open Session; the driver may come up for so many seconds."""
+    deadline = time.monotonic() + seconds
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                session = stack.enter_context(Session(run_command))
+                break
+            except (DriverMissing, LibraryMissing) as error:
+                if time.monotonic() >= deadline:
+                    raise MigError(f"{error} It did not come up within {seconds:g} seconds.") from None
+            time.sleep(POLL_SECONDS)
+        yield session
+
+
+def restore(port, entries, host_state):
+    """Bring each GPU to its saved layout, the mode first, then the instances.
+
+    ``port`` is an open Session, ``entries`` what saved_layout.read returns; the caller holds the lock. Returns
+    Restored. Raises MigError where nothing can be read or written at all.
+    """
+    problems, warnings, changed = {}, [], set()
+    for decide in (decide_modes, decide_instances):
+        wanted = {uuid: entry for uuid, entry in entries.items() if uuid not in problems}
+        change = change_under_lock(
+            port, _one_by_one(decide, wanted, problems), host_state, Options(), journal_of({"journal": True}, "boot")
+        )
+        warnings += change.warnings
+        for outcome in change.outcomes:
+            uuid = outcome.plan.gpu.uuid.lower()
+            changed.add(uuid)
+            if outcome.failure:
+                problems[uuid] = failure_message(outcome)
+            elif outcome.needs:
+                problems[uuid] = (
+                    f"{outcome.plan.gpu.name}: its MIG mode is set and becomes active with the next {outcome.needs}; "
+                    f"{outcome.needs} it and start gpufleet-mig.service again."
+                )
+    return Restored(
+        tuple(uuid for uuid in entries if uuid in changed and uuid not in problems),
+        tuple(uuid for uuid in entries if uuid not in changed and uuid not in problems),
+        problems,
+        tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _one_by_one(decide, entries, problems):
+    """A decision of host_planner on saved ``entries`` that holds no GPU up for another's sake.
+
+    Why a GPU is left out goes into ``problems``, {UUID: sentence}.
+    """
+
+    def decide_each(snapshot):
+        problems.update(_absent(entries, snapshot.gpus))
+        present = tuple(entry for uuid, entry in entries.items() if uuid not in problems)
+        decisions, _warnings = decide(snapshot, present)  # they are about GPUs that nothing was saved of
+        for decision in decisions:
+            if isinstance(decision, Refusal):
+                problems[decision.gpu.uuid.lower()] = decision.message
+        return [decision for decision in decisions if not isinstance(decision, Refusal)], ()
+
+    return decide_each
+
+
+def _absent(entries, gpus):
+    """{UUID: sentence} for the saved GPUs that are not there, do not answer, or have no MIG (any more)."""
+    there = {gpu.uuid.lower(): gpu for gpu in gpus if gpu.uuid}
+    silent = [gpu for gpu in gpus if gpu.problem and not gpu.uuid]
+    unknown = [gpu.name for uuid, gpu in there.items() if gpu.mig_capable and uuid not in entries]
+    absent = {}
+    for uuid, entry in entries.items():
+        gpu = there.get(uuid)
+        if gpu is None:
+            absent[uuid] = f"{entry.gpus[0].text} is not among the GPUs of this host (any more). " + (
+                f"It may be one that does not answer: {' '.join(f'{one.name}: {one.problem}' for one in silent)}"
+                if silent
+                else f"Not saved yet: {'; '.join(unknown) or 'none'}. If it was replaced, partition this host again."
+            )
+        elif gpu.problem:
+            absent[uuid] = f"{gpu.name} could not be read, so it was left alone. {gpu.problem}"
+        elif not gpu.mig_capable:
+            absent[uuid] = f"{gpu.name} is not MIG-capable with this driver, and its saved layout says it was."
+    return absent
+
+
+def run_command(command, environ_update):
+    """AnsibleModule.run_command as far as a reset needs it: (exit status, output, errors)."""
+    import subprocess  # only where a GPU is reset
+
+    answer = subprocess.run(
+        command,
+        env={**os.environ, **environ_update},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return answer.returncode, answer.stdout, answer.stderr
+
+
+def _say(text, status):
+    """To the journal, and as the line that systemctl status shows, see sd_notify(3)."""
+    print(text, flush=True)
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        import socket  # only under systemd
+
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(f"STATUS={status}".encode(), address.replace("@", "\0", 1))

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The layout that a host comes back with after a boot, as a file: JSON, every GPU by its UUID, every placement said.
+
+``{"version": 1, "layout": [entries]}``; an entry is one of the layout option, as mig_facts returns it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .errors import MigError
+from .layout import validate_layout
+from .selectors import LayoutError, shown
+
+PATH = "/etc/gpufleet-mig/layout.json"
+VERSION = 1
+WRITE_AGAIN = "Nothing was changed. Run the role gpufleet.mig.mig_persistence for this host to write it again."
+
+
+def exact_entries(layout):
+    """Check a layout that is to be kept.
+
+    :param layout: entries of the layout option, each naming one GPU by its UUID and every instance with its placement
+    :returns: {UUID in lower case: Entry}
+    :raises LayoutError: for what could come back as something else
+    """
+    found = {}
+    for entry in validate_layout(layout):
+        uuid = _only_uuid(entry)
+        if uuid in found:
+            raise LayoutError(f"{entry.prefix}gpus: {entry.gpus[0].text} has two entries; leave one")
+        _check_placements(entry)
+        found[uuid] = entry
+    if not found:
+        raise LayoutError("layout: it is empty, so there is nothing to keep; state: absent ends the keeping")
+    return found
+
+
+def _only_uuid(entry):
+    """The UUID that an entry is about; an index may be another GPU's after the next boot."""
+    if entry.gpus is None or len(entry.gpus) != 1 or not isinstance(entry.gpus[0].key, str) or entry.narrowed:
+        raise LayoutError(
+            f"{entry.prefix}gpus: expected one GPU by its UUID and nothing else, as in the layout that "
+            "gpufleet.mig.mig_facts returns; indexes may change with a reboot"
+        )
+    return entry.gpus[0].key
+
+
+def _check_placements(entry):
+    layout = entry.layout
+    if not layout.mig_enabled:
+        return
+    places = [place.start for instance in layout.instances or () for place in (instance, *instance.compute_instances)]
+    if layout.instances is None or None in places:
+        raise LayoutError(
+            f"{entry.prefix}instances: expected a list in which every instance has its placement, as in the layout "
+            "that gpufleet.mig.mig_facts returns; without placements the driver may put them elsewhere"
+        )
+
+
+def to_text(entries):
+    """The file's text for what exact_entries returns: the same for one layout, however it was written."""
+    layout = [_entry_data(entries[uuid]) for uuid in sorted(entries)]
+    return json.dumps({"version": VERSION, "layout": layout}, indent=2) + "\n"
+
+
+def _entry_data(entry):
+    data = {"gpus": [entry.gpus[0].text], "mig_enabled": entry.layout.mig_enabled}
+    if entry.layout.mig_enabled:
+        data["instances"] = [
+            dict(_place(instance), compute_instances=list(map(_place, sorted(instance.compute_instances, key=_start))))
+            for instance in sorted(entry.layout.instances, key=_start)
+        ]
+    return data
+
+
+def _start(wanted):
+    return wanted.start
+
+
+def _place(wanted):
+    return {"profile": wanted.profile, "placement": wanted.start}
+
+
+def read(path):
+    """The {UUID: Entry} of a file. Raises MigError that says what is wrong with it and what to do."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except OSError as error:
+        raise MigError(f"{path} cannot be read: {error.strerror}. {WRITE_AGAIN}") from None
+    except ValueError as error:
+        raise MigError(f"{path} is damaged: {error}. {WRITE_AGAIN}") from None
+    version = data.get("version") if isinstance(data, dict) else None
+    if version != VERSION:
+        raise MigError(
+            f"{path} has the version {shown(version)} and this program reads version {VERSION}: another release of "
+            f"gpufleet.mig wrote it. {WRITE_AGAIN}"
+        )
+    try:
+        return exact_entries(data.get("layout"))
+    except LayoutError as error:
+        raise MigError(f"{path} is damaged: {error}. {WRITE_AGAIN}") from None
