@@ -73,10 +73,10 @@ class KeptHost:
         found = (path for path in self.root.rglob("*") if not path.is_dir())
         return {str(path.relative_to(self.root)): path.read_bytes() for path in sorted(found)}
 
-    def run(self, params, *, check=False, interpreter=sys.executable):
-        """Run the module: a ModuleRun."""
+    def run(self, params, *, check=False, through=()):
+        """Run the module: a ModuleRun; ``through`` is the beginning of a command line."""
         answer = subprocess.run(
-            [interpreter, "-c", MODULE, str(self.root)],
+            [*through, sys.executable, "-c", MODULE, str(self.root)],
             env={**os.environ, **self.host.environment, "PYTHONPATH": str(COLLECTIONS)},
             input=arguments(self.host, {"state_dir": str(self.host.state_dir), "driver_timeout": 0, **params}, check),
             capture_output=True,
@@ -85,11 +85,10 @@ class KeptHost:
         )
         return parsed(answer.returncode, answer.stdout, answer.stderr)
 
-    def boot(self, *options, interpreter=sys.executable, program=None, check=True):
+    def boot(self, *options, interpreter=sys.executable, isolated=True, check=True):
         """Run the restore program as the unit does: the completed process."""
-        state_dir = str(self.host.state_dir)
-        command = [interpreter, "-I", program or self.program, self.layout, "--state-dir", state_dir, *options]
-        return self.host.run(*map(str, command), check=check)
+        command = [interpreter, *["-I"] * isolated, self.program, self.layout, "--state-dir", self.host.state_dir]
+        return self.host.run(*map(str, command), *options, check=check)
 
 
 def layout_now(host, modules):
