@@ -13,15 +13,15 @@ import argparse
 import contextlib
 import os
 import time
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from .changing import journal_of
 from .errors import DriverMissing, LibraryMissing, MigError
 from .host_planner import decide_instances, decide_modes
 from .host_state import HostState
-from .model import Refusal
+from .model import Gpu, Refusal
 from .nvml import Session
-from .results import failure_message
+from .results import failure_message, said_once
 from .saved_layout import read
 from .transaction import Options, change_under_lock
 
@@ -30,11 +30,14 @@ POLL_SECONDS = 1
 
 
 class Restored(NamedTuple):
-    """What became of each GPU: UUIDs brought back, UUIDs that were right already, and {UUID: why it is not right}."""
+    """What became of each GPU: UUIDs brought back, UUIDs that were right already, and why others are not right.
+
+    ``problems`` is {UUID: (Gpu or None, sentence)}.
+    """
 
     changed: Tuple[str, ...]
     right: Tuple[str, ...]
-    problems: Dict[str, str]
+    problems: Dict[str, Tuple[Optional[Gpu], str]]
     warnings: Tuple[str, ...] = ()
 
 
@@ -47,16 +50,16 @@ def main(arguments=None):
         with host_state.lock(LOCK_SECONDS), _driver(options.driver_timeout) as port:
             restored = restore(port, entries, host_state)
     except MigError as error:
-        _say(str(error), str(error))
+        _say(str(error))
         return 1
     for warning in restored.warnings:
         print(warning)
-    wrong = list(dict.fromkeys(restored.problems.values()))
     summary = (
         f"{len(entries) - len(restored.problems)} of {len(entries)} GPUs have the saved layout "
         f"({len(restored.changed)} brought back, {len(restored.right)} left as they were)."
     )
-    _say("\n".join([*wrong, summary]), " ".join([*wrong, summary]))
+    wrong = said_once(restored.problems.values())
+    _say(wrong, summary)
     return 1 if wrong else 0
 
 
@@ -98,14 +101,15 @@ def restore(port, entries, host_state):
         )
         warnings += change.warnings
         for outcome in change.outcomes:
-            uuid = outcome.plan.gpu.uuid.lower()
+            gpu = outcome.plan.gpu
+            uuid = gpu.uuid.lower()
             changed.add(uuid)
             if outcome.failure:
-                problems[uuid] = failure_message(outcome)
+                problems[uuid] = gpu, failure_message(outcome)
             elif outcome.needs:
                 problems[uuid] = (
-                    f"{outcome.plan.gpu.name}: its MIG mode is set and becomes active with the next {outcome.needs}; "
-                    f"{outcome.needs} it and start gpufleet-mig.service again."
+                    gpu,
+                    f"{gpu.name}: its MIG mode is set and becomes active with the next {outcome.needs}.",
                 )
     return Restored(
         tuple(uuid for uuid in entries if uuid in changed and uuid not in problems),
@@ -118,7 +122,7 @@ def restore(port, entries, host_state):
 def _one_by_one(decide, entries, problems):
     """A decision of host_planner on saved ``entries`` that holds no GPU up for another's sake.
 
-    Why a GPU is left out goes into ``problems``, {UUID: sentence}.
+    Why a GPU is left out goes into ``problems``.
     """
 
     def decide_each(snapshot):
@@ -127,30 +131,30 @@ def _one_by_one(decide, entries, problems):
         decisions, _warnings = decide(snapshot, present)  # they are about GPUs that nothing was saved of
         for decision in decisions:
             if isinstance(decision, Refusal):
-                problems[decision.gpu.uuid.lower()] = decision.message
+                problems[decision.gpu.uuid.lower()] = decision.gpu, decision.message
         return [decision for decision in decisions if not isinstance(decision, Refusal)], ()
 
     return decide_each
 
 
 def _absent(entries, gpus):
-    """{UUID: sentence} for the saved GPUs that are not there, do not answer, or have no MIG (any more)."""
+    """The problems of saved GPUs that are not there, do not answer, or have no MIG (any more)."""
     there = {gpu.uuid.lower(): gpu for gpu in gpus if gpu.uuid}
-    silent = [gpu for gpu in gpus if gpu.problem and not gpu.uuid]
+    silent = [f"{gpu.name}: {gpu.problem}" for gpu in gpus if gpu.problem and not gpu.uuid]
     unknown = [gpu.name for uuid, gpu in there.items() if gpu.mig_capable and uuid not in entries]
     absent = {}
     for uuid, entry in entries.items():
         gpu = there.get(uuid)
-        if gpu is None:
-            absent[uuid] = f"{entry.gpus[0].text} is not among the GPUs of this host (any more). " + (
-                f"It may be one that does not answer: {' '.join(f'{one.name}: {one.problem}' for one in silent)}"
-                if silent
-                else f"Not saved yet: {'; '.join(unknown) or 'none'}. If it was replaced, partition this host again."
-            )
+        if gpu is None and silent:
+            why = f"It may be one that does not answer: {' '.join(silent)}"
+            absent[uuid] = None, f"{entry.gpus[0].text} is not among the GPUs that can be read. {why}"
+        elif gpu is None:
+            why = f"Not saved yet: {'; '.join(unknown) or 'none'}. If it was replaced, partition this host again."
+            absent[uuid] = None, f"{entry.gpus[0].text} is not among the GPUs of this host (any more). {why}"
         elif gpu.problem:
-            absent[uuid] = f"{gpu.name} could not be read, so it was left alone. {gpu.problem}"
+            absent[uuid] = gpu, f"{gpu.name} could not be read, so it was left alone. {gpu.problem}"
         elif not gpu.mig_capable:
-            absent[uuid] = f"{gpu.name} is not MIG-capable with this driver, and its saved layout says it was."
+            absent[uuid] = gpu, f"{gpu.name} has no MIG with this driver, and its saved layout needs it."
     return absent
 
 
@@ -170,12 +174,13 @@ def run_command(command, environ_update):
     return answer.returncode, answer.stdout, answer.stderr
 
 
-def _say(text, status):
+def _say(*sentences):
     """To the journal, and as the line that systemctl status shows, see sd_notify(3)."""
-    print(text, flush=True)
+    sentences = [sentence for sentence in sentences if sentence]
+    print(*sentences, sep="\n", flush=True)
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         import socket  # only under systemd
 
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-            systemd.sendto(f"STATUS={status}".encode(), address.replace("@", "\0", 1))
+            systemd.sendto(f"STATUS={' '.join(sentences)}".encode(), address.replace("@", "\0", 1))

@@ -33,8 +33,8 @@ MIG_MANAGER_LABEL = "gpufleet-mig"
 
 # The rooms that boot.py needs, all of them with the modules; a test holds this list against their imports.
 _ROOMS = """
-boot changing data errors geometry host_planner host_state layout model nvml nvml_read planner processes refusals reset
-results saved_layout search selectors transaction
+boot changing data errors geometry host_planner host_state layout model nvml nvml_read nvml_state planner processes
+refusals reset results saved_layout search selectors transaction
 """
 ROOMS = _ROOMS.split()
 MAIN = "import sys\n\nfrom gpufleet_mig.boot import main\n\nsys.exit(main())\n"
@@ -106,7 +106,7 @@ def mig_manager_files(entries, indexes):
     """
     from .mig_parted import to_mig_parted  # only for this backend
 
-    layout = [_counted(entry, indexes, uuid) for uuid, entry in sorted(entries.items())]
+    layout = sorted((_counted(entry, indexes, uuid) for uuid, entry in entries.items()), key=lambda one: one["gpus"])
     config = json.dumps(to_mig_parted(layout, MIG_MANAGER_LABEL), indent=2) + "\n"  # JSON is YAML
     drop_in = (
         "# Written by gpufleet.mig.mig_persistence.\n"
