@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import sys
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
@@ -52,8 +53,7 @@ def main(arguments=None):
     except MigError as error:
         _say(str(error))
         return 1
-    for warning in restored.warnings:
-        print(warning)
+    _print(*restored.warnings)
     summary = (
         f"{len(entries) - len(restored.problems)} of {len(entries)} GPUs have the saved layout "
         f"({len(restored.changed)} brought back, {len(restored.right)} left as they were)."
@@ -177,10 +177,15 @@ def run_command(command, environ_update):
 def _say(*sentences):
     """To the journal, and as the line that systemctl status shows, see sd_notify(3)."""
     sentences = [sentence for sentence in sentences if sentence]
-    print(*sentences, sep="\n", flush=True)
+    _print(*sentences)
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         import socket  # only under systemd
 
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
             systemd.sendto(f"STATUS={' '.join(sentences)}".encode(), address.replace("@", "\0", 1))
+
+
+def _print(*lines):
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()

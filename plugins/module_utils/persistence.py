@@ -216,7 +216,6 @@ NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectSystem=full
 ProtectHome=read-only
-ProtectControlGroups=yes
 ProtectHostname=yes
 ProtectKernelLogs=yes
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
