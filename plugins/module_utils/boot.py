@@ -159,10 +159,10 @@ def _absent(entries, gpus):
 
 
 def run_command(command, environ_update):
-    """AnsibleModule.run_command as far as a reset needs it: (exit status, output, errors)."""
+    """AnsibleModule.run_command as far as a reset needs it, where there is none: (exit status, output, errors)."""
     import subprocess  # only where a GPU is reset
 
-    answer = subprocess.run(
+    answer = subprocess.run(  # pylint: disable=ansible-bad-function
         command,
         env={**os.environ, **environ_update},
         stdin=subprocess.DEVNULL,
