@@ -75,6 +75,7 @@ def check(params, run_command, root="/"):
     return {
         "ok": not errors,
         "problem": _in_words(errors),
+        "advice": _in_words([finding for finding in findings if finding.severity == WARNING]),
         "findings": [finding_data(finding) for finding in findings],
         "evidence": _evidence_data(evidence, snapshot, states, has_gpus, mig_capable),
         "interrupted": interrupted,
@@ -141,12 +142,12 @@ def _interrupted(record):
     )
 
 
-def _in_words(errors):
-    if not errors:
+def _in_words(findings):
+    if not findings:
         return None
     from .results import said_once
 
-    return said_once([(finding.gpu, finding.message) for finding in errors])
+    return said_once([(finding.gpu, finding.message) for finding in findings])
 
 
 def _evidence_data(evidence, snapshot, states, has_gpus, mig_capable):

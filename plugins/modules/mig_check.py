@@ -19,6 +19,8 @@ description:
   - It changes nothing, takes no lock and needs no root. Without root it says what it could not see.
   - Findings do not fail the module. It fails on bad input only, so that a playbook can decide.
   - A host without an NVIDIA GPU has no findings, and whatever the layout is, it is reached there.
+notes:
+  - The role P(gpufleet.mig.mig_driver#role) runs it and fails where an error was found.
 seealso:
   - module: gpufleet.mig.mig_mode
   - module: gpufleet.mig.mig_instances
@@ -109,6 +111,11 @@ problem:
     GPU 0 (NVIDIA A100-SXM4-40GB, GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, 00000000:07:00.0): The NVIDIA driver is
     470.57.02. 1g.10gb on A100 40GB needs 525.60.13 or later. Install it from the distribution or from NVIDIA's
     repository, then reboot or reload the kernel modules.
+advice:
+  description: All warnings in words, V(null) where there are none.
+  returned: success
+  type: str
+  sample: null
 findings:
   description: What is not as it should be.
   returned: success

@@ -19,7 +19,9 @@ from paths import COLLECTIONS
 class Run:
     """A run of ansible-playbook in ``directory``: start it, finish() it, ask for its results."""
 
-    def __init__(self, directory, environment, playbook, hosts, *, check=False, diff=False, forks=5, extra_vars=None):
+    def __init__(
+        self, directory, environment, playbook, hosts, *, check=False, diff=False, forks=5, extra_vars=None, tags=()
+    ):
         """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py."""
         directory.mkdir(parents=True)
         self.results_file = directory / "results.jsonl"
@@ -34,6 +36,7 @@ class Run:
             playbook = str(path)
         command = [str(environment.bin / "ansible-playbook"), playbook, "-i", str(inventory), "-f", str(forks)]
         command += ["--check"] * check + ["--diff"] * diff
+        command += [f"--tags={','.join(tags)}"] * bool(tags)
         if extra_vars:
             command += ["-e", json.dumps(extra_vars)]
         self.process = subprocess.Popen(
