@@ -13,6 +13,7 @@ import uuid
 from functools import partial
 
 from .host_state import HostState
+from .model import CREATE_COMPUTE_INSTANCE, CREATE_GPU_INSTANCE, Refusal
 from .nvml import Session
 from .results import journal_record
 from .transaction import Options, change, rehearse
@@ -24,11 +25,52 @@ def run(module, decide, leave_pending=False):
     ``module`` is the AnsibleModule, ``decide(snapshot)`` is a decision of host_planner. Raises MigError.
     """
     params = module.params
+    decide = heeding_allocations(decide)
     if module.check_mode or params["rehearse"]:
-        return rehearse(Session, decide)
+        return with_names(rehearse(Session, decide), module.run_command)
     options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
     session = partial(Session, module.run_command)
-    return change(session, decide, HostState(params["state_dir"]), params["lock_timeout"], options, journal_of(params))
+    state = HostState(params["state_dir"])
+    done = change(session, decide, state, params["lock_timeout"], options, journal_of(params))
+    return with_names(done, module.run_command)
+
+
+def heeding_allocations(decide):
+    """``decide`` that counts a device as busy once the kubelet has given it to a pod.
+
+    The kubelet is asked only where a decision would take something away.
+    """
+
+    def decide_and_ask(snapshot):
+        decisions, warnings = decide(snapshot)
+        if not any(_takes_away(decision) for decision in decisions):
+            return decisions, warnings
+        from .kubelet import allocations, with_allocations
+
+        allocated, problem = allocations()
+        if allocated:
+            decisions, warnings = decide(with_allocations(snapshot, allocated))
+        if problem:
+            unseen = "so a pod that has a device and does not run yet would not be seen"
+            warnings = [*warnings, f"What the kubelet has given to pods could not be read, {unseen}: {problem}."]
+        return decisions, warnings
+
+    return decide_and_ask
+
+
+def _takes_away(decision):
+    plan = decision.plan if isinstance(decision, Refusal) else decision
+    steps = plan.steps if plan else ()
+    return any(step.action not in (CREATE_GPU_INSTANCE, CREATE_COMPUTE_INSTANCE) for step in steps)
+
+
+def with_names(change, run_command):
+    """The Change whose refusals and failures tell all that can be known of who is in the way."""
+    if not change.refusals and not any(outcome.failure for outcome in change.outcomes):
+        return change
+    from .holders import named
+
+    return named(change, run_command)
 
 
 def journal_of(params, cause="ansible"):

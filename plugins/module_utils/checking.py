@@ -98,20 +98,22 @@ def _check_and_rehearse(evidence, snapshot, states, entries, params):
         wanted, mismatch = (), error
     findings = check_host(evidence, snapshot, states, entries, wanted, params["minimum"])
     if not mismatch:
-        rehearsed, warnings = _rehearse(snapshot, states, entries, params["keep"])
+        rehearsed, warnings = _rehearse(snapshot, states, entries, params["keep"], run_command)
         return findings, rehearsed, warnings
     if not any(finding.severity == ERROR for finding in findings):
         raise mismatch
     return findings, dict(NOTHING, reached=False, refusal=str(mismatch)), []
 
 
-def _rehearse(snapshot, states, entries, keep):
+def _rehearse(snapshot, states, entries, keep, run_command):
+    from .changing import heeding_allocations, with_names
     from .host_planner import decide_layout
     from .results import result_of
     from .transaction import Change
 
-    decisions, warnings = decide_layout(snapshot, entries, keep)
-    change = Change(tuple(decisions))
+    decide = heeding_allocations(lambda read: decide_layout(read, entries, keep))
+    decisions, warnings = decide(snapshot)
+    change = with_names(Change(tuple(decisions)), run_command)
     result, refusal = result_of(change, real=False, rehearsal=True)
     del result["changed"]
     in_place, reboot = [], False

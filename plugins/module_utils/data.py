@@ -18,8 +18,16 @@ def placement_data(placement):
 
 
 def process_data(process):
-    """A Process as ``{pid, name, user, started}``."""
-    return dict(process._asdict())
+    """A Process with its container, pod and Slurm job; what is not known is None."""
+    data = dict(process._asdict())
+    for key in ("container", "pod", "slurm_job"):
+        data[key] = data[key] and dict(data[key]._asdict())
+    return data
+
+
+def pods_data(pods):
+    """Pods as ``[{uid, namespace, name}]``."""
+    return [dict(pod._asdict()) for pod in pods]
 
 
 def mode_word(mode):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .data import gpu_data, layout_of, mode_word, placement_data, process_data
+from .data import gpu_data, layout_of, mode_word, placement_data, pods_data, process_data
 from .geometry import geometry_of
 
 
@@ -32,7 +32,8 @@ def _gpu(gpu, gather):
     data["mig_mode"] = mode_word(gpu.mig_mode)
     data["mig_mode_pending"] = mode_word(gpu.mig_mode_pending)
     data["slices"] = {"memory": gpu.memory_slices or None, "compute": gpu.compute_slices or None}
-    data["profiles"] = data["instances"] = data["layout"] = data["free"] = data["processes"] = None
+    for key in ("profiles", "instances", "layout", "free", "processes", "allocated_to", "handles"):
+        data[key] = None
     data["problem"] = gpu.problem
     if gpu.problem:
         return data
@@ -41,6 +42,9 @@ def _gpu(gpu, gather):
     wants_processes = "processes" in gather
     if wants_processes and not gpu.mig_mode:
         data["processes"] = _processes(gpu.processes)
+    if wants_processes:
+        data["allocated_to"] = pods_data(gpu.allocated_to)
+    data["handles"] = _processes(gpu.handles)
     if "instances" in gather or wants_processes:
         instances = gpu.visible_instances if gpu.instances is None else gpu.instances
         data["instances"] = [_instance(instance, wants_processes) for instance in instances]
@@ -72,6 +76,7 @@ def _instance(instance, wants_processes):
             "uuid": device.uuid,
             "index": device.index,
             "processes": _processes(device.processes) if wants_processes else None,
+            "allocated_to": pods_data(device.allocated_to) if wants_processes else None,
         }
         for device in instance.compute_instances
     ]

@@ -63,18 +63,50 @@ class ComputeProfile(NamedTuple):
     placements: Tuple[Placement, ...]
 
 
-class Process(NamedTuple):
-    """A process on a MIG device or a GPU; what is not known is None. ``started`` is UTC: 2026-01-31T03:00:00Z."""
+class Container(NamedTuple):
+    """A container; ``runtime`` is docker, containerd, cri-o or podman, None where its cgroup does not tell."""
 
-    pid: int
+    id: str
+    runtime: Optional[str] = None
+
+
+class Pod(NamedTuple):
+    """A Kubernetes pod; a cgroup tells its UID alone, the kubelet's socket the rest alone."""
+
+    uid: Optional[str] = None
+    namespace: Optional[str] = None
+    name: Optional[str] = None
+
+
+class SlurmJob(NamedTuple):
+    """A step of a Slurm job: ``step`` is a number, batch, extern or interactive. ``name`` is the job's."""
+
+    id: int
+    step: Optional[str] = None
+    name: Optional[str] = None
+
+
+class Process(NamedTuple):
+    """A process on a MIG device or a GPU; what is not known is None. ``started`` is UTC: 2026-01-31T03:00:00Z.
+
+    From ``unit`` on it is holders.py that knows. ``unit`` and ``user_unit`` are systemd's, of the system's manager and
+    of a user's. ``pid`` is None for a pod that has a device allocated and does not run yet.
+    """
+
+    pid: Optional[int]
     name: Optional[str] = None
     user: Optional[str] = None
     started: Optional[str] = None
+    unit: Optional[str] = None
+    user_unit: Optional[str] = None
+    container: Optional[Container] = None
+    pod: Optional[Pod] = None
+    slurm_job: Optional[SlurmJob] = None
 
 
 class ComputeInstance(NamedTuple):
     """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts
-    as busy.
+    as busy. ``allocated_to`` are the pods to which the kubelet has given it, as far as that was asked for.
 
     ``placement`` is None only on R450 drivers, which do not tell it and under which nothing is changed.
     """
@@ -85,11 +117,12 @@ class ComputeInstance(NamedTuple):
     uuid: Optional[str] = None
     index: Optional[int] = None
     processes: Optional[Tuple[Process, ...]] = ()
+    allocated_to: Tuple[Pod, ...] = ()
 
     @property
     def busy(self):
-        """True where a process uses it, and where nobody can tell."""
-        return self.processes is None or bool(self.processes)
+        """True where a process uses it or a pod has it, and where nobody can tell."""
+        return self.processes is None or bool(self.processes or self.allocated_to)
 
 
 class GpuInstance(NamedTuple):
@@ -108,8 +141,10 @@ class Gpu(NamedTuple):
     not list GPU instances; only then ``visible_instances`` has those that hold MIG devices, without placements.
     ``compute_profiles`` maps a GPU instance profile name to what the device offers inside it, known only for profiles
     of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
-    be read. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say) and ``problem_code``
-    is NVML's return code for it; then everything that NVML had not told by then has its default.
+    be read; ``allocated_to`` are the pods that have the whole GPU, ``handles`` those processes that have its device
+    file open and are in no process list, None where that was not asked for. ``problem`` says in a sentence why the
+    rest could not be read (the GPU is lost, say) and ``problem_code`` is NVML's return code for it; then everything
+    that NVML had not told by then has its default.
     """
 
     index: int
@@ -129,6 +164,8 @@ class Gpu(NamedTuple):
     instances: Optional[Tuple[GpuInstance, ...]] = ()
     visible_instances: Tuple[GpuInstance, ...] = ()
     processes: Optional[Tuple[Process, ...]] = ()
+    allocated_to: Tuple[Pod, ...] = ()
+    handles: Optional[Tuple[Process, ...]] = None
     problem: Optional[str] = None
     problem_code: Optional[str] = None
 
@@ -161,6 +198,28 @@ class Gpu(NamedTuple):
         """How messages call it: index, product, UUID and PCI address."""
         known = ", ".join(fact for fact in (self.product, self.uuid, self.pci_address) if fact)
         return f"GPU {self.index} ({known})" if known else f"GPU {self.index}"
+
+
+def with_devices(gpu, function):
+    """The Gpu in which each ComputeInstance is what ``function`` makes of it."""
+
+    def of(instances):
+        return instances and tuple(
+            instance._replace(compute_instances=tuple(map(function, instance.compute_instances)))
+            for instance in instances
+        )
+
+    return gpu._replace(instances=of(gpu.instances), visible_instances=of(gpu.visible_instances))
+
+
+def processes_of(gpu):
+    """All Processes that NVML lists on a GPU and its MIG devices."""
+    lists = [gpu.processes] + [
+        device.processes
+        for instance in (*(gpu.instances or ()), *gpu.visible_instances)
+        for device in instance.compute_instances
+    ]
+    return [process for processes in lists for process in processes or ()]
 
 
 class GpuState(NamedTuple):
@@ -277,9 +336,12 @@ class Plan(NamedTuple):
 
 
 class Blocker(NamedTuple):
-    """A MIG device (or, with ``device`` None, a whole GPU) that stands in the way, and who holds it.
+    """A MIG device that stands in the way (with ``device`` None a GPU instance without any, with ``placement`` None
+    too the whole GPU), and who holds it.
 
-    ``because`` is one of busy, kept, unreadable and in_use (held by somebody whom NVML does not name).
+    ``because`` is one of busy, kept, allocated (to pods that run nothing in it yet: ``allocated_to``), unreadable and
+    in_use (held by somebody whom NVML does not name: ``processes`` are those that have its device file open, and
+    ``unseen`` says how many processes' open files were hidden from this user).
     """
 
     gpu: Gpu
@@ -288,6 +350,8 @@ class Blocker(NamedTuple):
     profile: Optional[str] = None
     placement: Optional[Placement] = None
     processes: Tuple[Process, ...] = ()
+    allocated_to: Tuple[Pod, ...] = ()
+    unseen: int = 0
 
 
 class Refusal(NamedTuple):

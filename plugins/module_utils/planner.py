@@ -75,11 +75,13 @@ def plan_mode(gpu, enabled, reset=True, pending=False, keep=frozenset()):
     blockers = emptied.blockers if isinstance(emptied, Refusal) else ()
     if gpu.processes or gpu.processes is None:
         blockers += (Blocker(gpu, "unreadable" if gpu.processes is None else "busy", processes=gpu.processes or ()),)
+    elif gpu.allocated_to:
+        blockers += (Blocker(gpu, "allocated", allocated_to=gpu.allocated_to),)
     if not blockers:
         return plan
     if pending:
         return Plan(gpu, set_mode, gpu.mig_mode)
-    return _refusals().busy(gpu, plan, blockers, _refusals().LET_GO_OF_GPU)
+    return _refusals().busy(gpu, plan, blockers)
 
 
 def plan_back(before, now):
@@ -120,8 +122,14 @@ def _as_wanted(instance):
 
 
 def _blocker(gpu, instance, device):
-    because = "unreadable" if device.processes is None else "busy" if device.processes else "kept"
-    return Blocker(gpu, because, device, device.profile, instance.placement, device.processes or ())
+    if device.processes is None:
+        because = "unreadable"
+    elif device.processes:
+        because = "busy"
+    else:
+        because = "allocated" if device.allocated_to else "kept"
+    known = (device, device.profile, instance.placement, device.processes or (), device.allocated_to)
+    return Blocker(gpu, because, *known)
 
 
 def _plan_of(gpu, geometry, solution):

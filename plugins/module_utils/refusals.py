@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 
 from .geometry import compute_profiles_of
-from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, Refusal
+from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, Refusal
 from .search import contents_fit, spreads
 
 LET_GO = "End or move what uses it, wait for it with busy_timeout, or ask for a layout that keeps it."
@@ -38,11 +38,12 @@ def impossible(gpu, geometry, layout):
     return Refusal(gpu, "impossible", message, nearest=nearest)
 
 
-def busy(gpu, plan, blockers, advice=LET_GO):
+def busy(gpu, plan, blockers):
     """Refuse a plan that ``blockers`` are in the way of: who they are, in the way of what, and what can be done."""
+    changes_mode = any(step.action in (SET_MIG_MODE, RESET_GPU) for step in plan.steps)
     made = [step for step in plan.steps if step.action == CREATE_GPU_INSTANCE]
     held = "; ".join(_in_the_way(blocker, made) for blocker in blockers)
-    message = f"{gpu.name} is in use: {held}. Nothing was changed. {advice}"
+    message = f"{gpu.name} is in use: {held}. Nothing was changed. {LET_GO_OF_GPU if changes_mode else LET_GO}"
     return Refusal(gpu, "busy", message, blockers, plan)
 
 
@@ -170,10 +171,9 @@ def _nearest(geometry, wanted):
 
 def _in_the_way(blocker, made):
     if blocker.device is None:
-        return f"the whole GPU must be free, but {_holders(blocker)}"
-    what = (
-        f"{blocker.profile} at slice {blocker.placement.start} ({blocker.device.uuid}) is held by {_holders(blocker)}"
-    )
+        return f"the whole GPU must be free, but {holders_in_words(blocker)}"
+    what = f"{blocker.profile} at slice {blocker.placement.start} ({blocker.device.uuid}) is held by "
+    what += holders_in_words(blocker)
     first, last = blocker.placement.start, blocker.placement.start + blocker.placement.size
     needs = [
         step for step in made if step.placement.start < last and first < step.placement.start + step.placement.size
@@ -185,20 +185,42 @@ def _in_the_way(blocker, made):
     return f"{what} and the layout has no place for it"
 
 
-def _holders(blocker):
+def holders_in_words(blocker):
+    """Who holds what a Blocker is about, such as process 4711 (python3 of alice, pod ml/train-0)."""
     names = [_process_in_words(process) for process in blocker.processes]
-    return ", ".join(names) or {
-        "kept": "an allocation (keep)",
-        "unreadable": "processes that could not be read",
-    }.get(blocker.because, "an unknown process")
+    if blocker.because == "busy":
+        return ", ".join(names)
+    if blocker.because == "kept":
+        return "an allocation (keep)"
+    if blocker.because == "allocated":
+        pods = ", ".join(_pod_in_words(pod) for pod in blocker.allocated_to)
+        return f"{pods}, which the kubelet has given it to and which runs nothing in it yet"
+    if names:
+        words = f"{', '.join(names)}, by the open device file"
+    else:
+        words = "an unknown process" if blocker.because == "in_use" else "processes that could not be read"
+    if blocker.unseen:
+        words += f" (the open files of {blocker.unseen} processes are hidden from this user; root sees them)"
+    return words
 
 
 def _process_in_words(process):
-    words = [f"process {process.pid}"]
-    if process.name:
-        words.append(process.name)
-    if process.user:
-        words.append(f"of {process.user}")
+    facts = [" of ".join(filter(None, (process.name, process.user)))]
+    if process.slurm_job:
+        identity, step, name = process.slurm_job
+        words = ["Slurm job", str(identity), name, step and f"step {step}"]
+        facts.append(" ".join(filter(None, words)))
+    if process.pod:
+        facts.append(_pod_in_words(process.pod))
+    elif process.container:
+        facts.append(f"{process.container.runtime or ''} container {process.container.id[:12]}".lstrip())
+    elif not process.slurm_job:
+        facts.append(process.user_unit or process.unit)
     if process.started:
-        words.append(f"since {process.started}")
-    return " ".join(words)
+        facts.append(f"since {process.started}")
+    known = ", ".join(filter(None, facts))
+    return f"process {process.pid} ({known})" if known else f"process {process.pid}"
+
+
+def _pod_in_words(pod):
+    return f"pod {pod.namespace}/{pod.name}" if pod.name else f"the pod with UID {pod.uid}"

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .data import gpu_data, layout_entry, mode_word, placement_data, process_data
+from .data import gpu_data, layout_entry, mode_word, placement_data, pods_data, process_data
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -14,6 +14,7 @@ from .model import (
     DESTROY_GPU_INSTANCE,
     RESET_GPU,
     SET_MIG_MODE,
+    Process,
 )
 
 
@@ -112,6 +113,10 @@ def failure_message(outcome):
         if failure.step
         else failure.message
     ]
+    if failure.blockers:
+        from .refusals import holders_in_words
+
+        parts.append(f"It is held by {'; '.join(holders_in_words(blocker) for blocker in failure.blockers)}.")
     if outcome.left:
         parts.append(
             f"Not everything could be brought back: {'; '.join(outcome.left)}. Run again once the cause is gone."
@@ -199,15 +204,16 @@ def blocker_data(blocker):
         "placement": placement_data(blocker.placement),
         "because": blocker.because,
         "processes": [process_data(process) for process in blocker.processes],
+        "allocated_to": pods_data(blocker.allocated_to),
     }
 
 
 def holders_data(blockers):
-    """The processes behind blockers, each once, with what they hold."""
+    """Who is behind blockers, with what they hold: processes, and where there are none pods that will have some."""
     return [
         dict(process_data(process), gpu=gpu_data(blocker.gpu), uuid=blocker.device and blocker.device.uuid)
         for blocker in blockers
-        for process in blocker.processes
+        for process in blocker.processes or [Process(None, pod=pod) for pod in blocker.allocated_to]
     ]
 
 

@@ -195,7 +195,8 @@ def _apply_to_gpu(port, plan, options):
     if not failure:
         return outcome
     if failure.code == "IN_USE" and after and not failure.blockers:
-        outcome = outcome._replace(failure=failure._replace(blockers=_holders(plan, after)))
+        blockers = _holders(plan, after) or _held(failure.step)
+        outcome = outcome._replace(failure=failure._replace(blockers=blockers))
     return _take_back(port, outcome)
 
 
@@ -303,6 +304,17 @@ def _holders(plan, after):
         for device in instance.compute_instances
         if device.busy and device.uuid in plan.disrupted
     )
+
+
+def _held(step):
+    """What a step did not get because somebody holds it whom NVML does not name."""
+    if step.action in (SET_MIG_MODE, RESET_GPU):
+        return (Blocker(step.gpu, "in_use"),)
+    for instance in step.gpu.instances or ():
+        for device in instance.compute_instances:
+            if (instance.id, device.id) == (step.gpu_instance_id, step.compute_instance_id):
+                return (Blocker(step.gpu, "in_use", device, device.profile, instance.placement),)
+    return (Blocker(step.gpu, "in_use", None, step.profile, step.placement),)
 
 
 def _take_back(port, outcome):

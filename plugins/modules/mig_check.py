@@ -324,7 +324,7 @@ must_be_free:
   elements: dict
   sample: []
 blockers:
-  description: The processes in them.
+  description: Who is in them, as M(gpufleet.mig.mig_instances) returns it.
   returned: with O(layout)
   type: list
   elements: dict

@@ -50,9 +50,12 @@ options:
     description:
       - What to read beyond the GPUs and their mode. Leaving out what is not needed saves time.
       - V(processes) includes V(instances), in which it shows them.
+      - V(handles), which includes V(processes), looks through all processes of the host for those that have a GPU's
+        device file open although NVML does not list them, such as C(nvidia-persistenced) or a monitoring agent. They
+        keep a GPU from being reset.
     type: list
     elements: str
-    choices: [profiles, instances, processes]
+    choices: [profiles, instances, processes, handles]
     default: [profiles, instances, processes]
   state_dir:
     description: Where the changing modules keep their journal on this host, if they were told another directory.
@@ -115,6 +118,8 @@ ansible_facts:
           description:
             - What NVML kept from this user. Any of V(memory), V(profiles), V(placements), V(orphans) (GPU instances
               without compute instances), V(free) and V(processes).
+            - V(allocations) is there where the kubelet's allocations could not be read, and V(handles) where the open
+              files of some processes are hidden from this user.
           returned: always
           type: list
           elements: str
@@ -263,6 +268,8 @@ ansible_facts:
                     - Its compute instances, C(placement) being in compute slices of the GPU instance. An empty list
                       means that memory is held and nothing can run there.
                     - C(processes) is V(null) where it could not be read.
+                    - C(allocated_to) has the pods to which the kubelet has given the MIG device, with C(uid),
+                      C(namespace) and C(name), from their admission on, before they run.
                   returned: always
                   type: list
                   elements: dict
@@ -273,13 +280,28 @@ ansible_facts:
                       uuid: MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
                       index: 0
                       processes: []
+                      allocated_to: []
                 processes:
-                  description: The processes of all its compute instances, V(null) where one of the lists could not be
-                    read.
+                  description:
+                    - The processes of all its compute instances, V(null) where one of the lists could not be read.
+                    - A process belongs to a systemd C(unit) (C(user_unit) is that of its user's own manager), to a
+                      C(container), to a Kubernetes C(pod), to a C(slurm_job), as far as its cgroup tells; what is not
+                      known is V(null).
                   returned: always
                   type: list
                   elements: dict
-                  sample: [{pid: 4711, name: python3, user: alice, started: "2026-01-31T03:00:00Z"}]
+                  sample:
+                    - pid: 4711
+                      name: python3
+                      user: alice
+                      started: "2026-01-31T03:00:00Z"
+                      unit: cri-containerd-2a2b18a9c1d14a4c2ba1ee5d9bd2e0f3ea6bb1fda9ad1d9b3a1c3e4d5f607182.scope
+                      user_unit: null
+                      container:
+                        id: 2a2b18a9c1d14a4c2ba1ee5d9bd2e0f3ea6bb1fda9ad1d9b3a1c3e4d5f607182
+                        runtime: containerd
+                      pod: {uid: 5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11, namespace: ml, name: train-0}
+                      slurm_job: null
             layout:
               description:
                 - One entry for O(gpufleet.mig.mig_instances#module:layout) and O(gpufleet.mig.mig_mode#module:layout)
@@ -309,6 +331,19 @@ ansible_facts:
               type: list
               elements: dict
               sample: null
+            allocated_to:
+              description: The pods to which the kubelet has given the whole GPU. V(null) if processes are not gathered.
+              returned: always
+              type: list
+              elements: dict
+              sample: []
+            handles:
+              description: Processes that have the GPU's device file open and that NVML does not list, in the shape of
+                RV(ansible_facts.mig.gpus[].instances[].processes). V(null) if not gathered.
+              returned: always
+              type: list
+              elements: dict
+              sample: null
             problem:
               description: Why the GPU could not be read; then most of the rest is V(null).
               returned: always
@@ -321,7 +356,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot, processes_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import GATHER, Session
 
 
@@ -337,25 +372,47 @@ def read(gpus, gather):
 
     try:
         with Session() as session:
-            return session.read(gather, only)
+            snapshot = session.read(gather, only)
     except (DriverMissing, LibraryMissing) as error:
         return Snapshot(reason=str(error))
+    return with_holders(snapshot, gather)
+
+
+def with_holders(snapshot, gather):
+    """The Snapshot with all that can be known of who holds its devices. What is not needed is not even loaded."""
+    if "processes" in gather and snapshot.gpus:
+        from ansible_collections.gpufleet.mig.plugins.module_utils.kubelet import allocations, with_allocations
+
+        allocated, problem = allocations()
+        snapshot = with_allocations(snapshot, allocated)
+        if problem:
+            snapshot = snapshot._replace(incomplete=(*snapshot.incomplete, "allocations"))
+    if "handles" in gather or any(map(processes_of, snapshot.gpus)):
+        from ansible_collections.gpufleet.mig.plugins.module_utils import holders
+
+        snapshot = holders.with_origins(snapshot)
+        if "handles" in gather:
+            snapshot = holders.with_handles(snapshot)
+    return snapshot
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "gpus": {"type": "raw", "default": "all"},
-            "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": list(GATHER)},
+            "gather": {"type": "list", "elements": "str", "choices": [*GATHER, "handles"], "default": list(GATHER)},
             "state_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )
+    gather = module.params["gather"]
+    if "handles" in gather:
+        gather = [*gather, "processes"]
     try:
-        snapshot = read(module.params["gpus"], module.params["gather"])
+        snapshot = read(module.params["gpus"], gather)
     except MigError as error:
         module.fail_json(msg=str(error))
-    facts = facts_of(snapshot, module.params["gather"])
+    facts = facts_of(snapshot, gather)
     facts["interrupted"] = HostState(module.params["state_dir"]).interrupted()
     module.exit_json(ansible_facts={"mig": facts})
 

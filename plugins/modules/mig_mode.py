@@ -137,6 +137,8 @@ disrupted:
 must_be_free:
   description:
     - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
+    - C(because) is one of V(busy), V(unreadable) (a process list that could not be read counts as busy), V(allocated)
+      (the kubelet has given it to the pods in C(allocated_to), which run nothing in it yet) and V(kept).
     - Without a UUID it is the whole GPU that must be free.
   returned: when the change is refused, and for a rehearsal
   type: list
@@ -147,9 +149,18 @@ must_be_free:
       profile: 1g.5gb
       placement: {start: 0, size: 1}
       because: busy
-      processes: [{pid: 4711, name: python, user: alice, started: "2026-01-31T03:00:00Z"}]
+      processes:
+        - {pid: 4711, name: python, user: alice, started: "2026-01-31T03:00:00Z", unit: train.service, user_unit: null,
+           container: null, pod: null, slurm_job: null}
+      allocated_to: []
 blockers:
-  description: The processes in the way, each with the GPU and the MIG device that it holds.
+  description:
+    - The processes in the way, each with the GPU and the MIG device that it holds. Where NVML names nobody, those that
+      have the device file open.
+    - C(unit) is its systemd unit and C(user_unit) that of its user's own manager, C(container) has C(id) and
+      C(runtime), C(pod) has C(uid), C(namespace) and C(name), C(slurm_job) has C(id), C(step) and C(name). What is not
+      known is V(null).
+    - C(pid) is V(null) for a pod to which the kubelet has given the device and which runs nothing in it yet.
   returned: when the change is refused or failed, and for a rehearsal
   type: list
   elements: dict
@@ -158,6 +169,11 @@ blockers:
       name: python
       user: alice
       started: "2026-01-31T03:00:00Z"
+      unit: slurmstepd.scope
+      user_unit: null
+      container: null
+      pod: null
+      slurm_job: {id: 123, step: batch, name: train}
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:

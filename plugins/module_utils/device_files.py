@@ -1,0 +1,83 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Who has a device file of a GPU or MIG device open, which tells of handles that NVML does not list."""
+
+from __future__ import annotations
+
+import os
+
+CAPABILITIES = "/proc/driver/nvidia-caps/mig-minors"
+
+
+def gpu_file(minor):
+    """The device file of the GPU with this minor number."""
+    return f"/dev/nvidia{minor}"
+
+
+def capability_files(minor, gpu_instance, compute_instance=None, table=CAPABILITIES):
+    """The capability files of a GPU instance and, unless None, of one compute instance in it, as a set.
+
+    Who computes in a MIG device has both open. A driver without such a table has no such files.
+    """
+    try:
+        with open(table, encoding="utf-8") as lines:
+            minors = dict(line.split() for line in lines if len(line.split()) == 2)
+    except OSError:
+        return set()
+    inside = "" if compute_instance is None else f"/ci{compute_instance}"
+    names = {f"gpu{minor}/gi{gpu_instance}/access", f"gpu{minor}/gi{gpu_instance}{inside}/access"}
+    return {f"/dev/nvidia-caps/nvidia-cap{minors[name]}" for name in names if name in minors}
+
+
+def openers(paths, proc="/proc"):
+    """Who has which of these files open: ({path: pids in order}, how many processes hid their open files).
+
+    This process does not count. A file is known by its device number, whatever a container calls it; only links that
+    speak of nvidia are followed, because a host has some hundred thousand open files.
+    """
+    wanted = {}
+    for path in paths:
+        identity = _identity(path)
+        if identity:
+            wanted.setdefault(identity, []).append(path)
+    found = {path: [] for path in paths}
+    unseen = 0
+    if not wanted:
+        return found, unseen
+    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+        if pid == os.getpid():
+            continue
+        directory = f"{proc}/{pid}/fd/"
+        try:
+            files = _nvidia_files(directory)
+        except PermissionError:
+            unseen += 1
+        except OSError:
+            continue  # it has ended
+        else:
+            for path in {path for file in files for path in wanted.get(_identity(directory + file), ())}:
+                found[path].append(pid)
+    return found, unseen
+
+
+def _nvidia_files(directory):
+    """The descriptors in a /proc/PID/fd that are links to something of nvidia."""
+    files = []
+    for name in os.listdir(directory):
+        try:
+            if "nvidia" in os.readlink(directory + name):
+                files.append(name)
+        except FileNotFoundError:
+            continue  # it was closed
+    return files
+
+
+def _identity(path):
+    """What two names of one file have in common: the device number, or of a plain file device and inode; else None."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_rdev or (status.st_dev, status.st_ino)

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Who holds a GPU or MIG device: processes with their systemd unit, container, Kubernetes pod and Slurm job.
+
+All of this costs reading, so this room is imported where there is somebody to name and not before.
+"""
+
+from __future__ import annotations
+
+from .cgroups import origin_of
+from .device_files import capability_files, gpu_file, openers
+from .kubelet import pod_names
+from .model import Pod, processes_of, with_devices
+from .processes import describe
+from .slurm import with_slurm
+
+
+def with_origins(snapshot):
+    """The Snapshot with what can be known of its processes."""
+    told = Told()
+
+    def of_device(device):
+        return device._replace(processes=device.processes and tuple(map(told, device.processes)))
+
+    gpus = [
+        with_devices(gpu, of_device)._replace(processes=gpu.processes and tuple(map(told, gpu.processes)))
+        for gpu in snapshot.gpus
+    ]
+    return snapshot._replace(gpus=tuple(gpus))
+
+
+def with_handles(snapshot):
+    """The Snapshot with those processes that have a GPU's device file open and that NVML does not list.
+
+    For that it looks at all processes of the host; ``incomplete`` says ``handles`` where it could not look at some.
+    """
+    told = Told()
+    files = {gpu.uuid: gpu_file(gpu.minor) for gpu in snapshot.gpus if gpu.minor is not None}
+    found, unseen = openers(files.values())
+    gpus = []
+    for gpu in snapshot.gpus:
+        listed = {process.pid for process in processes_of(gpu)}
+        pids = [pid for pid in found.get(files.get(gpu.uuid), ()) if pid not in listed]
+        gpus.append(gpu._replace(handles=tuple(told(describe(pid)) for pid in pids)))
+    incomplete = (*snapshot.incomplete, "handles") if unseen else snapshot.incomplete
+    return snapshot._replace(gpus=tuple(gpus), incomplete=incomplete)
+
+
+def named(change, run_command):
+    """The Change whose refusals and failures tell all that can be known of who is in the way.
+
+    Where NVML names nobody, they name those that have the device file open. ``run_command`` is AnsibleModule's; it is
+    used where Slurm is installed.
+    """
+    refusals = [refusal for refusal in change.refusals if refusal.kind == "busy"]
+    failures = [outcome.failure for outcome in change.outcomes if outcome.failure]
+    blockers = [blocker for one in refusals + failures for blocker in one.blockers]
+    if not blockers:
+        return change
+    found, unseen = openers({path for blocker in blockers for path in _files(blocker)})
+    told = Told()
+
+    def with_processes(blocker):
+        files = _files(blocker)
+        pids = sorted({pid for path in files for pid in found[path]})
+        processes = blocker.processes or tuple(describe(pid) for pid in pids)
+        return blocker._replace(processes=tuple(map(told, processes)), unseen=unseen if files else 0)
+
+    known = iter(with_slurm([with_processes(blocker) for blocker in blockers], run_command))
+
+    def renamed(one):
+        return tuple(next(known) for _blocker in one.blockers)
+
+    from .refusals import busy
+
+    reworded = {id(refusal): busy(refusal.gpu, refusal.plan, renamed(refusal)) for refusal in refusals}
+    return change._replace(
+        decisions=tuple(reworded.get(id(decision), decision) for decision in change.decisions),
+        outcomes=tuple(
+            outcome._replace(failure=outcome.failure._replace(blockers=renamed(outcome.failure)))
+            if outcome.failure
+            else outcome
+            for outcome in change.outcomes
+        ),
+    )
+
+
+def _files(blocker):
+    """The device files to look at for a blocker of whom NVML names nobody."""
+    gpu = blocker.gpu
+    if blocker.processes or blocker.because not in ("in_use", "unreadable") or gpu.minor is None:
+        return set()
+    if blocker.placement is None:
+        return {gpu_file(gpu.minor)}
+    ids = [instance.id for instance in gpu.instances if instance.placement == blocker.placement]
+    device = blocker.device and blocker.device.id
+    return {path for identity in ids for path in capability_files(gpu.minor, identity, device)}
+
+
+class Told:
+    """A function of a Process that returns it with what its cgroup tells."""
+
+    def __init__(self):
+        self._pods = None
+
+    def __call__(self, process):
+        try:
+            with open(f"/proc/{process.pid}/cgroup", encoding="utf-8", errors="replace") as file:
+                origin = origin_of(file.read())
+        except OSError:
+            return process  # it ended, or /proc hides it
+        if origin.pod_uid and self._pods is None:
+            self._pods = pod_names()
+        return process._replace(
+            unit=origin.unit,
+            user_unit=origin.user_unit,
+            container=origin.container,
+            pod=origin.pod_uid and self._pods.get(origin.pod_uid, Pod(origin.pod_uid)),
+            slurm_job=origin.slurm_job,
+        )
