@@ -67,7 +67,7 @@ def check(params, run_command, root="/"):
             rehearsed = dict(NOTHING, reached=not any(finding.severity == ERROR for finding in findings))
     else:
         mig_capable = any(gpu.mig_capable or model_of(gpu.pci_device_id) for gpu in snapshot.gpus)
-        findings, rehearsed, warnings = _check_and_rehearse(evidence, snapshot, states, entries, params)
+        findings, rehearsed, warnings = _check_and_rehearse(evidence, snapshot, states, entries, params, run_command)
     interrupted = HostState(params["state_dir"]).interrupted()
     if interrupted:
         findings.append(_interrupted(interrupted))
@@ -84,7 +84,7 @@ def check(params, run_command, root="/"):
     }, warnings
 
 
-def _check_and_rehearse(evidence, snapshot, states, entries, params):
+def _check_and_rehearse(evidence, snapshot, states, entries, params, run_command):
     """(findings, what the rehearsal found, warnings); a layout that does not match the GPUs here is bad input,
     unless a finding explains it."""
     if entries is None:

@@ -86,7 +86,7 @@ def checkpoint_entries(text):
             lists = devices.values() if isinstance(devices, dict) else [devices or ()]
             found += [(str(device), str(entry["PodUID"])) for one in lists for device in one]
         return found
-    except (KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"kubelet_internal_checkpoint is not as expected: {error!r}") from None
 
 

@@ -171,7 +171,7 @@ def _nearest(geometry, wanted):
 
 def _in_the_way(blocker, made):
     if blocker.device is None:
-        return f"the whole GPU must be free, but {holders_in_words(blocker)}"
+        return f"the whole GPU must be free, but is held by {holders_in_words(blocker)}"
     what = f"{blocker.profile} at slice {blocker.placement.start} ({blocker.device.uuid}) is held by "
     what += holders_in_words(blocker)
     first, last = blocker.placement.start, blocker.placement.start + blocker.placement.size
@@ -194,13 +194,13 @@ def holders_in_words(blocker):
         return "an allocation (keep)"
     if blocker.because == "allocated":
         pods = ", ".join(_pod_in_words(pod) for pod in blocker.allocated_to)
-        return f"{pods}, which the kubelet has given it to and which runs nothing in it yet"
+        return f"{pods}, to which the kubelet has given it and which runs nothing in it yet"
     if names:
         words = f"{', '.join(names)}, by the open device file"
     else:
         words = "an unknown process" if blocker.because == "in_use" else "processes that could not be read"
     if blocker.unseen:
-        words += f" (the open files of {blocker.unseen} processes are hidden from this user; root sees them)"
+        words += f" (this user may not see the open files of {blocker.unseen} process{'es' * (blocker.unseen > 1)})"
     return words
 
 

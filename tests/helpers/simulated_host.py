@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 
+from own_files import opened
 from paths import SIMULATOR
 
 
@@ -76,23 +77,31 @@ class SimulatedHost:
         """What `mig-simulator show --json` says, as data."""
         return json.loads(self.simulator("show", "--json").stdout)
 
-    def job(self, device):
-        """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it."""
-        return self._start("run", "--device", str(device))
+    def job(self, device, files=()):
+        """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it.
 
-    def hold(self, gpu):
-        """Start a process that holds a GPU without being listed, and wait until it does: the Popen. close() ends it."""
-        return self._start("hold", "--gpu", str(gpu))
+        It also has these files open.
+        """
+        return self._start("run", "--device", str(device), files=files)
 
-    def _start(self, *verb):
+    def hold(self, gpu, files=()):
+        """Start a process that holds a GPU without being listed, and wait until it does: the Popen. close() ends it.
+
+        It also has these files open.
+        """
+        return self._start("hold", "--gpu", str(gpu), files=files)
+
+    def _start(self, *verb, files=()):
         # What cat echoes it has read: by then it runs under its own name. It ends with the test that holds its input.
-        job = subprocess.Popen(
-            [str(SIMULATOR / "mig-simulator"), *verb, "--", "cat"],
-            env={**os.environ, **self.environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with opened(files) as descriptors:
+            job = subprocess.Popen(
+                [str(SIMULATOR / "mig-simulator"), *verb, "--", "cat"],
+                env={**os.environ, **self.environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=descriptors,
+                text=True,
+            )
         self._jobs.append(job)
         print("up", file=job.stdin, flush=True)
         if job.stdout.readline() != "up\n":

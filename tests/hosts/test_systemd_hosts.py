@@ -18,7 +18,7 @@ def hosts(systemd_hosts):
 @pytest.mark.parametrize("place", [0, 1])
 def test_every_program_finds_the_gpus_and_a_reboot_ends_their_instances(hosts, place):
     host = hosts[place]
-    python = "import ctypes; ctypes.CDLL(\"libnvidia-ml.so.1\")"
+    python = 'import ctypes; ctypes.CDLL("libnvidia-ml.so.1")'
     assert host.run(f"python3 -c '{python}'", sudo=False)
     assert host.run("nvidia-smi -L", sudo=False).stdout.count("A100-SXM4-40GB") == 2
     for change in (host.reboot, host.power_cut):

@@ -8,7 +8,9 @@
 #include "identifiers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +37,15 @@ static int find_device(const struct host *host, const char *name, struct client 
     return 0;
 }
 
+/* Have the GPU's device file open, where the host shows one, for as long as this process lives: the command inherits it.
+ * No driver answers an open that would read or write. */
+static void open_device_file(unsigned minor)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/dev/nvidia%u", minor);
+    (void)open(path, O_PATH);
+}
+
 /* Register this process, then become the command: the pid is the command's. */
 static int become(enum client_type type, const char *device, char **command)
 {
@@ -51,8 +62,10 @@ static int become(enum client_type type, const char *device, char **command)
         state_change_cancel(&state);
         return status;
     }
+    unsigned minor = state.draft.host.gpus[client.gpu].minor;
     state_change_commit(&state);
     state_close(&state);
+    open_device_file(minor);
     execvp(*command, command);
     return failure("%s: %s", *command, strerror(errno));
 }

@@ -25,6 +25,8 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
 
 ALL = ("profiles", "instances", "processes")
 ALICE = Process(4711, "python3", "alice")
+UNKNOWN = dict.fromkeys(("started", "unit", "user_unit", "container", "pod", "slurm_job"))
+ALICE_DATA = {"pid": 4711, "name": "python3", "user": "alice", **UNKNOWN}
 SMALL = Profile("1g.5gb", 19, 1, 7, 4864, 14, Engines(1), tuple(Placement(start, 1) for start in range(7)))
 HALF = Profile("3g.20gb", 9, 3, 2, 19968, 42, Engines(3, 2), (Placement(0, 4), Placement(4, 4)))
 WHOLE = Profile("7g.40gb", 0, 7, 1, 40192, 98, Engines(7, 5, 0, 1, 1), (Placement(0, 8),))
@@ -71,17 +73,17 @@ def test_profiles():
 
 
 def test_instances_with_their_devices_and_processes():
-    alice = {"pid": 4711, "name": "python3", "user": "alice", "started": None}
     first, orphan = facts(partitioned())["instances"]
     assert (first["id"], first["profile"], first["placement"]) == (1, "3g.20gb", {"start": 0, "size": 4})
-    assert first["processes"] == [alice]
+    assert first["processes"] == [ALICE_DATA]
     assert first["compute_instances"][0] == {
         "id": 0,
         "profile": "1c.3g.20gb",
         "placement": {"start": 0, "size": 1},
         "uuid": "MIG-a",
         "index": 0,
-        "processes": [alice],
+        "processes": [ALICE_DATA],
+        "allocated_to": [],
     }
     assert (orphan["compute_instances"], orphan["processes"]) == ([], [])
 
@@ -109,7 +111,7 @@ def test_mig_off():
     found = facts(partitioned(mig_mode=False, instances=(), processes=(ALICE,)))
     assert (found["mig_mode"], found["instances"], found["free"]) == ("disabled", [], {})
     assert found["layout"] == {"gpus": [found["uuid"]], "mig_enabled": False}
-    assert found["processes"] == [{"pid": 4711, "name": "python3", "user": "alice", "started": None}]
+    assert found["processes"] == [ALICE_DATA]
 
 
 def test_without_mig():

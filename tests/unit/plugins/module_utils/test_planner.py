@@ -69,7 +69,7 @@ def test_busy_instance_in_the_way_is_named_with_its_process_and_the_plan_that_fo
     refusal = plan_instances(seven(1, 5), wants({"3g.20gb": 1, "2g.10gb": 1}))
     assert refusal.kind == "busy"
     assert [blocker.device.uuid for blocker in refusal.blockers] == ["MIG-8-0", "MIG-12-0"]
-    assert "process 800 python of alice" in refusal.message
+    assert "process 800 (python of alice)" in refusal.message
     assert "1g.5gb at slice 1 (MIG-8-0)" in refusal.message
     assert refusal.plan.target
 
@@ -217,7 +217,7 @@ def test_disabling_destroys_idle_instances_and_refuses_busy_ones():
 
 def test_process_on_a_gpu_without_mig_blocks_its_mode():
     refusal = plan_mode(gpu(A100, mig=False, processes=job(42)), True)
-    assert "the whole GPU must be free, but process 42 python of alice" in refusal.message
+    assert "the whole GPU must be free, but is held by process 42 (python of alice)" in refusal.message
     assert [step.action for step in plan_mode(gpu(A100, mig=False, processes=job(42)), True, pending=True).steps] == [
         "set_mig_mode"
     ]
