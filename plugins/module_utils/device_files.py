@@ -65,12 +65,16 @@ def openers(paths, proc="/proc"):
 def _nvidia_files(directory):
     """The descriptors in a /proc/PID/fd that are links to something of nvidia."""
     files = []
-    for name in os.listdir(directory):
-        try:
-            if "nvidia" in os.readlink(directory + name):
-                files.append(name)
-        except FileNotFoundError:
-            continue  # it was closed
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)  # the kernel then looks up short names only
+    try:
+        for name in os.listdir(opened):
+            try:
+                if "nvidia" in os.readlink(name, dir_fd=opened):
+                    files.append(name)
+            except FileNotFoundError:
+                continue  # it was closed
+    finally:
+        os.close(opened)
     return files
 
 

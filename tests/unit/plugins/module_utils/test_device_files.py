@@ -47,14 +47,14 @@ def test_processes_that_hide_their_files_are_counted(tmp_path, monkeypatch):
     path.touch()
     for pid in ("4711", "4712"):
         (tmp_path / "proc" / pid).mkdir(parents=True)
-    listdir = os.listdir
+    really_open = os.open
 
-    def hide(directory):
-        if "/4711/" in str(directory):
-            raise PermissionError(directory)
-        return listdir(directory)
+    def hide(name, *options, **more):
+        if "/4711/" in str(name):
+            raise PermissionError(name)
+        return really_open(name, *options, **more)
 
-    monkeypatch.setattr(os, "listdir", hide)  # root, as whom the tests may run, is refused nothing
+    monkeypatch.setattr(os, "open", hide)  # root, as whom the tests may run, is refused nothing
     assert openers([str(path)], str(tmp_path / "proc")) == ({str(path): []}, 1)
 
 
