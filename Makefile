@@ -17,6 +17,7 @@ help:
 	@echo 'make demo        partition a small fleet of simulated GPUs (make demo-down ends it)'
 	@echo 'make test        every test, one summary (TESTS=tests/unit for a part)'
 	@echo 'make bench       what a run costs: a table, no pass or fail'
+	@echo 'make prove       the exhaustive tests, with their progress; docs/reliability.md gets their figures'
 	@echo 'make venv        the development environment, build/venv'
 	@echo 'make simulator   the simulated GPUs, build/simulator'
 	@echo 'make picture     docs/picture.svg, drawn from the demo (which it starts anew)'
@@ -33,6 +34,10 @@ $(VENV)/.demo: requirements-demo.txt | $(VENV)/bin/pip
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.demo
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.prove: requirements-prove.txt $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-prove.txt
 	@touch $@
 
 # Ansible finds a collection by its folder's name.
@@ -62,7 +67,7 @@ bench: venv simulator
 	@PYTHONPATH=tests/helpers:build/collections $(BIN)/python tests/bench/planner.py
 	@$(BIN)/python tests/bench/peer.py
 
-prove: venv simulator
+prove: venv simulator $(VENV)/.prove
 	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -m prove -s
 
 picture: venv simulator

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 
 import environments
 import machines
 import pytest
+from evidence import Progress
 from paths import SIMULATOR
 from playbook import Run
 from simulated_host import SimulatedHost
@@ -97,6 +99,12 @@ def systemd_hosts(simulator, main_environment, tmp_path_factory):
 
 def _release(name):
     return next((release for release in machines.RELEASES if name.startswith(release)), machines.RELEASES[0])
+
+
+@pytest.fixture
+def progress(request):
+    """progress(name, total): a Progress, which shows its bar in `make prove` only."""
+    return functools.partial(Progress, shown=request.config.option.markexpr == "prove")
 
 
 @pytest.fixture(scope="session")

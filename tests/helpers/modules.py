@@ -89,13 +89,14 @@ def parsed(status, stdout, stderr):
 
 
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import pynvml
 from ansible_collections.gpufleet.mig.plugins.modules import mig_check, mig_facts, mig_instances, mig_mode
 from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
 transaction.BUSY_AFTER_DESTROY_SECONDS = 1
 modules = {"mig_check": mig_check, "mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
 directory = sys.argv.pop()
+gc.freeze()  # a process that collects what it was forked with copies all its memory
 for request in sys.stdin:
     request = json.loads(request)
     pid = os.fork()
@@ -105,7 +106,11 @@ for request in sys.stdin:
             os.dup2(os.open(os.path.join(directory, name), flags, 0o600), number)
         sys.stdin = open(0, closefd=False)
         os.environ["MIG_SIMULATOR_STATE"] = request["state"]
-        modules[request["module"]].main()
+        try:
+            modules[request["module"]].main()
+        except SystemExit as end:
+            sys.stdout.flush()
+            os._exit(end.code or 0)
         os._exit(99)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     print(json.dumps(status), flush=True)

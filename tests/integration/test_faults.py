@@ -6,19 +6,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
-from faults import ALL_CODES, CLASSES, KILLS_AND_LIES, SCENARIOS, STEPS, Case, Stage
+from evidence import table, write_evidence
+from faults import ALL_CODES, CLASSES, SCENARIOS, STEPS, Case, Stage, kills_and_lies
 from modules import ModuleServer
-from paths import ROOT
 
 PARTS = 4
+# More than there are processors: some of the cases do nothing but wait.
+PROVE_PARTS = 8
+SLOW_MS = 2000
 IN_ORDER = ("reached", "restored", "nothing done", "left", "pending", "killed", "misled")
 
 
@@ -31,7 +32,7 @@ def cases_of_each_phase(stage):
             codes = [CLASSES[next(turn) % len(CLASSES)]]
         for code in codes:
             yield Case(function, nth, ("--return", code))
-        for action in KILLS_AND_LIES:
+        for action in kills_and_lies():
             yield Case(function, nth, action)
 
 
@@ -46,8 +47,8 @@ def lasting_cases(stage):
 
 
 def every_case(stage):
-    """Every single call with every code."""
-    actions = [("--return", code) for code in ALL_CODES] + list(KILLS_AND_LIES)
+    """Every single call with every code, killed, slow, and lying."""
+    actions = [*(("--return", code) for code in ALL_CODES), *kills_and_lies(SLOW_MS)]
     calls = [(function, nth) for function, calls in stage.calls.items() for nth in range(1, calls + 1)]
     return [Case(function, nth, action) for function, nth in calls for action in actions]
 
@@ -80,7 +81,7 @@ def stage_of(modules, tmp_path):
     stages = []
 
     def make(name):
-        stages.append(Stage(SCENARIOS[name], modules, tmp_path / "host"))
+        stages.append(Stage(SCENARIOS[name], modules, tmp_path / f"host-{len(stages)}"))
         return stages[-1]
 
     yield make
@@ -108,75 +109,72 @@ def test_a_step_goes_on_failing(stage_of, name, record_property):
     assert set(outcomes) <= set(IN_ORDER)
 
 
-def prove_part(name, directory, part, parts, done):
-    """One part of a scenario's every_case, on a host of its own: (outcomes, problems); ``done`` collects the cases."""
+def kind_of(case):
+    """What is broken on purpose, as a row of the table."""
+    who = "a step" if case.function in STEPS else "a reading call"
+    if case.times == 0:
+        return "a step goes on failing, going back too"
+    return {
+        "--return": f"{who} returns an error code",
+        "--kill": f"the run is killed {case.action[-1]} the effect of {who}",
+        "--delay": f"{who} takes {SLOW_MS / 1000:g} s longer",
+        "--lie": f"{who} says SUCCESS and has no effect",
+    }[case.action[0]]
+
+
+def prove_part(name, directory, part, bar):
+    """One part of a scenario's every_case, on a host of its own: ({kind: Counter of outcomes}, problems)."""
+    found, problems = {}, []
     with ModuleServer() as modules:
         stage = Stage(SCENARIOS[name], modules, directory)
         try:
-            cases = [*every_case(stage), *lasting_cases(stage)]
-            outcomes, problems = Counter(), []
-            for number, case in enumerate(cases[part::parts], 1):
-                found, wrong = judge_all(stage, [case])
-                outcomes += found
+            for case in [*every_case(stage), *lasting_cases(stage)][part::PROVE_PARTS]:
+                outcomes, wrong = judge_all(stage, [case])
+                found.setdefault(kind_of(case), Counter()).update(outcomes)
                 problems += wrong
-                done.append(case)
-                if part == 0 and number % 10 == 0:
-                    share = len(done) / len(cases)
-                    print(f"\r{name} [{'#' * int(40 * share):<40}] {share:4.0%}", end="", file=sys.__stderr__)
-            return outcomes, problems
+                bar.step()
         finally:
             stage.close()
+    return found, problems
 
 
 @pytest.mark.prove
-def test_every_call_goes_wrong(simulator, tmp_path):
-    parts = os.cpu_count()
-    started, table, problems = time.monotonic(), {}, []
+def test_every_call_goes_wrong(stage_of, tmp_path, progress):
+    scenarios, kinds, problems, seconds = {}, {}, [], 0
     for number, name in enumerate(SCENARIOS):
-        done = []
-        with ThreadPoolExecutor(parts) as pool:
-            futures = [
-                pool.submit(prove_part, name, tmp_path / f"{number}-{part}", part, parts, done) for part in range(parts)
+        stage = stage_of(name)
+        cases = len(every_case(stage)) + len(list(lasting_cases(stage)))
+        with ThreadPoolExecutor(PROVE_PARTS) as pool, progress(name, cases) as bar:
+            parts = [
+                pool.submit(prove_part, name, tmp_path / f"{number}-{part}", part, bar) for part in range(PROVE_PARTS)
             ]
-        table[name] = sum((future.result()[0] for future in futures), Counter())
-        problems += [problem for future in futures for problem in future.result()[1]]
-        print(f"\n{name}: {words(table[name])}, {time.monotonic() - started:.0f} s so far", file=sys.__stderr__)
-    write_table(table)
+            for part in parts:
+                found, wrong = part.result()
+                problems += wrong
+                for kind, outcomes in found.items():
+                    scenarios.setdefault(name, Counter()).update(outcomes)
+                    kinds.setdefault(kind, Counter()).update(outcomes)
+        print(f"{name}: {words(scenarios[name])}", file=sys.__stderr__)
+        seconds += bar.seconds
+    write_tables(scenarios, dict(sorted(kinds.items())), seconds)
     assert not problems, report(problems)
+    assert set().union(*scenarios.values()) <= set(IN_ORDER)
 
 
-MEANING = {
-    "reached": "the layout or mode was reached",
-    "restored": "steps were done and taken back: profiles and placements as before",
-    "nothing done": "a refusal or failure before the first step",
-    "left": "the report named exactly what could not be brought back",
-    "pending": "the mode is pending, and the result says which reset or reboot it needs",
-    "killed": "the run was killed with signal 9 before or after the effect of the call",
-    "misled": "a reading call said SUCCESS and gave nothing, or said that the GPU has no such profile",
-}
+def write_tables(scenarios, kinds, seconds):
+    """How often each change and each kind of fault came to which outcome, into docs/reliability.md."""
 
+    def rows(counted):
+        return [[name, sum(found.values()), *(found[outcome] for outcome in IN_ORDER)] for name, found in counted.items()]
 
-def write_table(table):
-    """docs/reliability.md: how often each scenario came to which outcome."""
-    lines = [
-        "# Reliability",
-        "",
-        "What becomes of a change when one of its NVML calls goes wrong, on simulated GPUs. Every call of each change",
-        f"was made to return each of {len(ALL_CODES)} error codes, to be killed with signal 9 before and after its",
-        "effect, to be slow, and to say SUCCESS without an effect; beside that every step was made to go on failing.",
-        "After every case the simulated GPUs were read: a job that ran through it still runs on the same MIG device,",
-        "the result tells the truth, and one plain run then reaches what was wanted.",
-        "",
-        "This table is written by `make prove TESTS=tests/integration/test_faults.py`.",
-        "",
-        "| change | cases | " + " | ".join(IN_ORDER) + " |",
-        "|---|---:|" + "---:|" * len(IN_ORDER),
-    ]
-    for name, outcomes in table.items():
-        lines.append(
-            f"| {name} | {sum(outcomes.values())} | "
-            + " | ".join(str(outcomes[outcome]) for outcome in IN_ORDER)
-            + " |"
-        )
-    lines += ["", *[f"- {name}: {meaning}" for name, meaning in MEANING.items()], ""]
-    (ROOT / "docs" / "reliability.md").write_text("\n".join(lines), encoding="utf-8")
+    total = sum(sum(found.values()) for found in scenarios.values())
+    write_evidence(
+        "faults",
+        [
+            f"{total:,} cases, {len(ALL_CODES)} error codes, {seconds:,} s.",
+            "",
+            *table(["the change", "cases", *IN_ORDER], rows(scenarios)),
+            "",
+            *table(["what was broken", "cases", *IN_ORDER], rows(kinds)),
+        ],
+    )

@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
-import time
 
 import pytest
+from evidence import write_evidence
 from model_gpu import A30, A100, RTX
-from planner_proof import check_pair, marked_states, present, sampled_pairs, targets
+from planner_proof import check_pair, marked_states, present, sampled_pairs, states, targets
 
 SAMPLE = 20000
 PARTS = 4
@@ -36,24 +35,16 @@ def _check_state(situation):
 
 @pytest.mark.prove
 @pytest.mark.parametrize("model", [A30, RTX, A100])
-def test_agrees_with_the_oracle_on_every_pair(model):
+def test_agrees_with_the_oracle_on_every_pair(model, progress):
     situations = [(model, placed, marks) for placed, marks in marked_states(model)]
-    started, refused = time.monotonic(), 0
-    with multiprocessing.Pool() as pool:
-        for number, found in enumerate(pool.imap_unordered(_check_state, situations, chunksize=16), 1):
+    pairs, refused = len(situations) * len(targets(model)), 0
+    with multiprocessing.Pool() as pool, progress(model, pairs) as bar:
+        for found in pool.imap_unordered(_check_state, situations, chunksize=16):
             refused += found
-            if number % 16 == 0 or number == len(situations):
-                share = number / len(situations)
-                filled = "#" * int(40 * share)
-                print(
-                    f"\r{model} [{filled:<40}] {share:4.0%} {time.monotonic() - started:6.0f} s",
-                    end="",
-                    file=sys.__stderr__,
-                )
-    pairs = len(situations) * len(targets(model))
-    print(
-        f"\n{model}: {len(situations)} marked states x {len(targets(model))} targets = {pairs} pairs, "
-        f"{refused} refused, {time.monotonic() - started:.0f} s",
-        file=sys.__stderr__,
+            bar.step(len(targets(model)))
+    line = (
+        f"- {model}: {len(states(model)):,} layouts, {len(situations):,} with every marking, x {len(targets(model)):,} "
+        f"wanted ones = {pairs:,} pairs, {refused:,} of them refused; {bar.seconds:,} s"
     )
+    write_evidence(f"planner {model}", [line])
     assert 0 < refused < pairs
