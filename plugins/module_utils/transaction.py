@@ -187,9 +187,11 @@ def apply(port, plans, options):
 def _apply_to_gpu(port, plan, options):
     """Execute one GPU's plan and prove the result, or go back."""
     done, needs, failure = _execute_all(port, plan, options)
-    after, problem = _reread(port, plan.gpu)
-    if not failure:
-        problem = problem or _difference(plan, after, needs)
+    after, error = _reread(port, plan.gpu)
+    if error and not failure:
+        failure = Failure(plan.gpu, f"{plan.gpu.name} could not be read again: {error}", code=error.code)
+    elif not failure:
+        problem = _difference(plan, after, needs)
         failure = problem and Failure(plan.gpu, problem)
     outcome = GpuOutcome(plan, after, tuple(done), not_done=plan.steps[len(done) :], failure=failure, needs=needs)
     if not failure:
@@ -289,11 +291,11 @@ def _in_words(instances):
 
 
 def _reread(port, gpu):
-    """(Gpu, None) or (None, why it could not be read)."""
+    """(Gpu, None), or (None, the NvmlError) where it could not be read."""
     try:
         return port.read_gpu(gpu), None
     except NvmlError as error:
-        return None, f"{gpu.name} could not be read again: {error}"
+        return None, error
 
 
 def _holders(plan, after):
@@ -321,7 +323,7 @@ def _take_back(port, outcome):
     """Bring a GPU back towards where it was before its plan, without harm to anybody, and say what could not be."""
     before = outcome.plan.gpu
     undone, left = [], []
-    after, problem = _reread(port, before)
+    after, unread = _reread(port, before)
     try:
         if after and (after.mig_mode, after.mig_mode_pending) != (before.mig_mode, before.mig_mode_pending):
             for step in _mode_steps_back(before, after):
@@ -332,14 +334,19 @@ def _take_back(port, outcome):
             for step in plan.steps:
                 undone.append(Done(step, _execute(port, step, undone)))
     except NvmlError as error:
-        left.append(f"going back failed: {str(error).rstrip('.')}")
+        left.append(f"going back failed: {_briefly(error, outcome.failure)}")
     if undone or left:
-        after, problem = _reread(port, before)
+        after, unread = _reread(port, before)
     if after is None:
-        left.append("what is on it now is not known" + ("" if problem in str(outcome.failure) else f": {problem}"))
+        left.append(f"what is on it now is not known: {_briefly(unread, outcome.failure)}")
     else:
         left += _differences_left(before, after)
     return outcome._replace(after=after, undone=tuple(undone), left=tuple(left))
+
+
+def _briefly(error, failure):
+    """An NvmlError without its full stop, and without what to do about it where the failure says that already."""
+    return (error.text if failure and failure.code == error.code else str(error)).rstrip(".")
 
 
 def _mode_steps_back(before, after):

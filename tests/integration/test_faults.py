@@ -20,7 +20,7 @@ PARTS = 4
 # More than there are processors: some of the cases do nothing but wait.
 PROVE_PARTS = 8
 SLOW_MS = 2000
-IN_ORDER = ("reached", "restored", "nothing done", "left", "pending", "killed", "misled")
+IN_ORDER = ("reached", "restored", "nothing done", "left", "lost", "pending", "killed", "misled")
 
 
 def cases_of_each_phase(stage):
@@ -37,20 +37,28 @@ def cases_of_each_phase(stage):
 
 
 def lasting_cases(stage):
-    """A step that goes on failing, so that going back fails too."""
+    """A step that goes on failing, so that going back fails too; and a GPU that is lost between two steps."""
     for function in STEPS:
         if stage.calls.get(function):
             for code in CLASSES[1:]:
                 for nth in range(1, stage.calls[function] + 1):
                     yield Case(function, nth, ("--return", code), times=0)
             yield Case(function, 1, ("--lie",), times=0)
+    for nth in range(stage.total() // 10, stage.total(), stage.total() // 10):
+        yield lost_from(nth)
+
+
+def lost_from(nth):
+    """The GPU falls off the bus with the nth call of all."""
+    return Case("any", nth, ("--return", "GPU_IS_LOST"), times=0)
 
 
 def every_case(stage):
-    """Every single call with every code, killed, slow, and lying."""
+    """Every single call with every code, killed, slow, and lying; the GPU lost at every call; all lasting_cases."""
     actions = [*(("--return", code) for code in ALL_CODES), *kills_and_lies(SLOW_MS)]
     calls = [(function, nth) for function, calls in stage.calls.items() for nth in range(1, calls + 1)]
-    return [Case(function, nth, action) for function, nth in calls for action in actions]
+    single = [Case(function, nth, action) for function, nth in calls for action in actions]
+    return [*single, *map(lost_from, range(1, stage.total() + 1)), *lasting_cases(stage)]
 
 
 def judge_all(stage, cases):
@@ -112,6 +120,8 @@ def test_a_step_goes_on_failing(stage_of, name, record_property):
 def kind_of(case):
     """What is broken on purpose, as a row of the table."""
     who = "a step" if case.function in STEPS else "a reading call"
+    if case.function == "any":
+        return "the GPU is lost from a call on"
     if case.times == 0:
         return "a step goes on failing, going back too"
     return {
@@ -128,7 +138,7 @@ def prove_part(name, directory, part, bar):
     with ModuleServer() as modules:
         stage = Stage(SCENARIOS[name], modules, directory)
         try:
-            for case in [*every_case(stage), *lasting_cases(stage)][part::PROVE_PARTS]:
+            for case in every_case(stage)[part::PROVE_PARTS]:
                 outcomes, wrong = judge_all(stage, [case])
                 found.setdefault(kind_of(case), Counter()).update(outcomes)
                 problems += wrong
@@ -143,8 +153,7 @@ def test_every_call_goes_wrong(stage_of, tmp_path, progress):
     scenarios, kinds, problems, seconds = {}, {}, [], 0
     for number, name in enumerate(SCENARIOS):
         stage = stage_of(name)
-        cases = len(every_case(stage)) + len(list(lasting_cases(stage)))
-        with ThreadPoolExecutor(PROVE_PARTS) as pool, progress(name, cases) as bar:
+        with ThreadPoolExecutor(PROVE_PARTS) as pool, progress(name, len(every_case(stage))) as bar:
             parts = [
                 pool.submit(prove_part, name, tmp_path / f"{number}-{part}", part, bar) for part in range(PROVE_PARTS)
             ]

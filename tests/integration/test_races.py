@@ -7,11 +7,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
-import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faults import STEPS, layout_of
+from evidence import write_evidence
+from faults import layout_of
 from layouts import profiles
 from modules import ModuleServer
 
@@ -27,59 +31,93 @@ def second(simulator):
         yield server
 
 
-def at_once(*functions):
-    """Call these functions in threads and return what they return, or raise what one raises."""
-    answers = [None] * len(functions)
+@pytest.fixture
+def counted(request, progress):
+    """counted(name, rounds): a generator of the rounds, and a Counter of what came of them.
 
-    def call(number):
-        try:
-            answers[number] = functions[number]()
-        except BaseException as error:  # handed on below
-            answers[number] = error
+    In `make prove` the Counter goes into docs/reliability.md.
+    """
+    found, written = Counter(), []
 
-    threads = [threading.Thread(target=call, args=(number,)) for number in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return answers
+    def rounds_of(name, rounds):
+        with progress(name, rounds) as bar:
+            for number in range(rounds):
+                yield number
+                bar.step()
+        words = ", ".join(f"{times} {what}" for what, times in found.most_common())
+        written.append((name, f"- {name}: {rounds} rounds: {words}; {bar.seconds} s"))
+
+    yield rounds_of, found
+    if request.config.option.markexpr == "prove":
+        for name, line in written:
+            write_evidence(f"races: {name}", [line])
+
+
+def during_call(host, nth, run, act):
+    """Run, and act while its ``nth`` NVML call is under way, which takes long: (what run returned, what act did)."""
+    host.simulator("calls", "--reset")
+    host.simulator("fault", "any", "--nth", str(nth), "--delay", "300")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        while not running.done() and calls(host) < nth:
+            time.sleep(0.005)
+        acted = act()
+    host.simulator("fault", "--clear")
+    return running.result(), acted
+
+
+def calls(host):
+    """How many NVML calls were made since they were reset."""
+    return sum(json.loads(host.simulator("calls", "--json").stdout)["calls"].values())
+
+
+def length(modules, host, wish):
+    """How many NVML calls an undisturbed run makes; the host is then as before."""
+    start = host.state.read_bytes()
+    host.simulator("calls", "--reset")
+    modules.run(host, "mig_instances", {"instances": wish}).ok()
+    made = calls(host)
+    host.state.write_bytes(start)
+    return made
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_two_runs_at_once_leave_one_of_the_two_layouts(modules, second, simulated_host, rounds):
+def test_two_runs_at_once_leave_one_of_the_two_layouts(modules, second, simulated_host, counted, rounds):
     host = simulated_host("--mig", f"{A100}:3")
-    for _round in range(rounds):
-        for run in at_once(
-            lambda: modules.run(host, "mig_instances", {"instances": ONE}),
-            lambda: second.run(host, "mig_instances", {"instances": OTHER}),
-        ):
-            run.ok()
+    numbers, found = counted
+    for _number in numbers("two runs at once with different layouts", rounds):
+        with ThreadPoolExecutor(2) as pool:
+            runs = [
+                pool.submit(server.run, host, "mig_instances", {"instances": wish})
+                for server, wish in ((modules, ONE), (second, OTHER))
+            ]
+        for run in runs:
+            run.result().ok()
         assert profiles(host) in ([ONE] * 3, [OTHER] * 3)
+        found["the first one's stays" if profiles(host) == [ONE] * 3 else "the second one's stays"] += 1
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_a_job_that_starts_between_plan_and_step_is_never_harmed(modules, simulated_host, rounds):
+def test_a_job_that_starts_between_plan_and_step_is_never_harmed(modules, simulated_host, counted, rounds):
     chance = random.Random(1)
     host = simulated_host("--mig", A100)
     modules.run(host, "mig_instances", {"instances": ONE}).ok()
-    start = host.state.read_bytes()
-    before = layout_of(host.show()["gpus"][0])
-    for _round in range(rounds):
+    start, before = host.state.read_bytes(), layout_of(host.show()["gpus"][0])
+    whole = {"7g.40gb": 1}
+    made = length(modules, host, whole)
+    numbers, found = counted
+    for _number in numbers("a job that starts during a change", rounds):
         host.state.write_bytes(start)
         uuid = chance.choice([one["compute_instances"][0]["uuid"] for one in host.show()["gpus"][0]["instances"]])
-        # The calls around the first step are slow, so that the job starts somewhere among them.
-        function = chance.choice(["nvmlGpuInstanceGetComputeInstanceById", "nvmlComputeInstanceDestroy"])
-        host.simulator("fault", function, "--nth", str(chance.randint(1, 7)), "--delay", "300")
 
         def start_job(uuid=uuid):
             with contextlib.suppress(AssertionError):  # where it came too late: the MIG device was gone
                 return host.job(uuid)
             return None
 
-        run, job = at_once(lambda: modules.run(host, "mig_instances", {"instances": {"7g.40gb": 1}}), start_job)
+        run, job = during_call(
+            host, chance.randint(1, made), lambda: modules.run(host, "mig_instances", {"instances": whole}), start_job
+        )
         if job:
             assert job.poll() is None
             (there,) = [
@@ -92,50 +130,59 @@ def test_a_job_that_starts_between_plan_and_step_is_never_harmed(modules, simula
             refused = run.failed()
             assert str(job.pid) in refused["msg"] or job.pid in [one["pid"] for one in refused["blockers"]]
             assert layout_of(host.show()["gpus"][0]) == before
+            found["refused at the step, and taken back" if refused.get("failed_step") else "refused by the plan"] += 1
             job.kill()
             job.wait()
         else:
             run.ok()
-        modules.run(host, "mig_instances", {"instances": {"7g.40gb": 1}}).ok()
-        assert profiles(host) == [{"7g.40gb": 1}]
+            found["the job came too late: its MIG device was gone"] += 1
+        modules.run(host, "mig_instances", {"instances": whole}).ok()
+        assert profiles(host) == [whole]
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("model", [A100, "H100-SXM5-80GB"])
 def test_a_run_killed_at_any_call_and_perhaps_a_reboot_is_finished_by_running_again(
-    modules, simulated_host, model, rounds
+    modules, simulated_host, counted, model, rounds
 ):
     chance = random.Random(2)
     host = simulated_host("--mig", model)
     small, large = ("1g.5gb", "3g.20gb") if model == A100 else ("1g.10gb", "3g.40gb")
-    for number in range(rounds):
+    numbers, found = counted
+    for number in numbers(f"a run killed at any call, {model}", rounds):
         wish = {"instances": [{small: 7}, {large: 1, small: 2}][number % 2]}
-        host.simulator("calls", "--reset")
         host.simulator(
             "fault", "any", "--nth", str(chance.randint(1, 500)), "--kill", chance.choice(["before", "after"])
         )
         run = modules.run(host, "mig_instances", wish)
         assert run.status in (0, -9)
         host.simulator("fault", "--clear")
-        if chance.random() < 0.5:
+        rebooted = chance.random() < 0.5
+        if rebooted:
             host.simulator("reboot")
             modules.run(host, "mig_mode", {"state": "enabled"}).ok()
+        found[f"{'killed' if run.status else 'done before'}{', then a reboot' if rebooted else ''}"] += 1
         modules.run(host, "mig_instances", wish).ok()
         assert profiles(host) == [wish["instances"]]
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_a_reboot_in_the_middle_of_a_run(modules, simulated_host, rounds):
+def test_a_reboot_in_the_middle_of_a_run(modules, simulated_host, counted, rounds):
     chance = random.Random(3)
     host = simulated_host("--mig", A100)
-    for number in range(rounds):
+    modules.run(host, "mig_instances", {"instances": OTHER}).ok()
+    made = length(modules, host, ONE)
+    numbers, found = counted
+    for number in numbers("a reboot in the middle of a run", rounds):
         wish = {"instances": [ONE, OTHER][number % 2]}
-        host.simulator("fault", chance.choice(STEPS[1:]), "--nth", str(chance.randint(1, 3)), "--delay", "100")
-        run, _reboot = at_once(
-            lambda wish=wish: modules.run(host, "mig_instances", wish), lambda: host.simulator("reboot")
+        run, _reboot = during_call(
+            host,
+            chance.randint(1, made),
+            lambda wish=wish: modules.run(host, "mig_instances", wish),
+            lambda: host.simulator("reboot"),
         )
         if run.status:
             assert run.failed()["msg"]
-        host.simulator("fault", "--clear")
+        found["the run failed and said so" if run.status else "the run reached its layout"] += 1
         modules.run(host, "mig_instances", wish).ok()
         assert profiles(host) == [wish["instances"]]

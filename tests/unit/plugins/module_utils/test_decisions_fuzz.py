@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import pytest
+from evidence import write_evidence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_gpu import A30, A100, H100, RTX, catalogue, gpu, gpu_instance
@@ -66,7 +68,7 @@ layouts = st.lists(plain, min_size=1, max_size=1) | st.lists(entry, min_size=1, 
 
 
 def check(layout, snapshot, keep, flags):
-    """Decide as mig_instances and as mig_mode do."""
+    """Decide as mig_instances and as mig_mode do: error, refusal or plan."""
     first, second = flags
     try:
         entries = validate_layout(layout)
@@ -77,13 +79,15 @@ def check(layout, snapshot, keep, flags):
     except MigError as error:
         assert str(error)
         assert len(str(error)) < 2000
-        return
-    for decision in itertools.chain(*decisions):
+        return "error"
+    found = list(itertools.chain(*decisions))
+    for decision in found:
         assert isinstance(decision, (Plan, Refusal))
         if isinstance(decision, Refusal):
             assert decision.message
         else:
             assert not decision.gpu.problem
+    return "refusal" if any(isinstance(decision, Refusal) for decision in found) else "plan"
 
 
 ARGUMENTS = {
@@ -92,6 +96,7 @@ ARGUMENTS = {
     "keep": st.lists(st.sampled_from(["MIG-2-0", "MIG-none", ""]), max_size=2),
     "flags": st.tuples(st.booleans(), st.booleans()),
 }
+LENGTH = 100_000
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
 
 
@@ -102,7 +107,20 @@ def test_any_layout(layout, snapshot, keep, flags):
 
 
 @pytest.mark.prove
-@settings(max_examples=100_000, **QUIET)
-@given(**ARGUMENTS)
-def test_any_layout_at_length(layout, snapshot, keep, flags):
-    check(layout, snapshot, keep, flags)
+def test_any_layout_at_length(progress):
+    found = Counter()
+    with progress("layouts to decisions", LENGTH) as bar:
+
+        @settings(max_examples=LENGTH, **QUIET)
+        @given(**ARGUMENTS)
+        def run(layout, snapshot, keep, flags):
+            found[check(layout, snapshot, keep, flags)] += 1
+            bar.step()
+
+        run()
+    line = (
+        f"- layouts to decisions: {sum(found.values()):,} inputs: {found['error']:,} an error, {found['refusal']:,} a "
+        f"refusal, {found['plan']:,} a plan; {bar.seconds:,} s"
+    )
+    write_evidence("fuzz decisions", [line])
+    assert sum(found.values()) >= LENGTH

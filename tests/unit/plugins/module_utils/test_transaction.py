@@ -223,9 +223,11 @@ def test_lost_gpu_is_named_and_the_others_finish(state):
         port.lost.add("GPU-0")
 
     port.hooks[2] = lose
-    _change, result, _message = run(port, state, {"7g.40gb": 1})
+    _change, result, message = run(port, state, {"7g.40gb": 1})
     assert result["nvml_code"] == "GPU_IS_LOST"
-    assert any("could not be read again" in text for text in result["left"])
+    (left,) = result["left"]
+    assert left.endswith("what is on it now is not known: nvmlDeviceGetMigMode answered NVML_ERROR_GPU_IS_LOST")
+    assert message.count("reset the GPU or reboot") == 1
     assert [one.profile for one in port.gpus["GPU-1"].instances] == ["7g.40gb"]
 
 
