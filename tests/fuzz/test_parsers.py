@@ -47,13 +47,17 @@ def test_any_text(name, progress, tmp_path):
         ) as fuzzer,
         progress(f"fuzzing {name}", INPUTS) as bar,
     ):
-        for line in fuzzer.stdout:
-            counted = re.fullmatch(r"(\d+) (\d+)\n", line)
-            if counted:
-                valid = int(counted.group(2))
-                bar.step(INPUTS // 100)
-            else:
-                said.append(line)
+        try:
+            for line in fuzzer.stdout:
+                counted = re.fullmatch(r"(\d+) (\d+)\n", line)
+                if counted:
+                    valid = int(counted.group(2))
+                    bar.step(INPUTS // 100)
+                else:
+                    said.append(line)
+        except BaseException:
+            fuzzer.kill()
+            raise
     assert fuzzer.returncode == 0, "".join(said[-40:])
     line = f"- {name.replace('_', ' ')}: {INPUTS:,} inputs, {valid:,} of them valid; {bar.seconds:,} s"
     write_evidence(f"fuzz {name}", [line])

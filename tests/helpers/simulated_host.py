@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -103,7 +104,8 @@ class SimulatedHost:
                 text=True,
             )
         self._jobs.append(job)
-        print("up", file=job.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # where it has ended already
+            os.write(job.stdin.fileno(), b"up\n")
         if job.stdout.readline() != "up\n":
             raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}")
         return job

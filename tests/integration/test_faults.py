@@ -174,7 +174,7 @@ def write_tables(scenarios, kinds, seconds):
     """How often each change and each kind of fault came to which outcome, into docs/reliability.md."""
 
     def rows(counted):
-        return [[name, sum(found.values()), *(found[outcome] for outcome in IN_ORDER)] for name, found in counted.items()]
+        return [[name, sum(found.values()), *map(found.__getitem__, IN_ORDER)] for name, found in counted.items()]
 
     total = sum(sum(found.values()) for found in scenarios.values())
     write_evidence(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Two runs on one host at once, and runs that are killed."""
+"""Two runs on one host at once, runs that are killed, and runs in which a call goes wrong: as Ansible does them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter
 
+from faults import layout_of
 from layouts import profiles
 
 ONE = {"1g.5gb": 7}
@@ -54,3 +55,40 @@ def test_a_killed_run_is_finished_by_running_again(run_playbook, simulated_host)
         run_playbook(plays(ONE), [host]).ok()
         assert profiles(host) == [ONE] * 8
     print(f"The killed runs left the host {dict(found)} the change")
+
+
+FAULTS = {
+    "destroying-fails": ("nvmlComputeInstanceDestroy", "--nth", "2", "--return", "IN_USE"),
+    "creating-fails": ("nvmlDeviceCreateGpuInstanceWithPlacement", "--nth", "3", "--return", "INSUFFICIENT_RESOURCES"),
+    "goes-on-failing": ("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "--times", "0", "--return", "UNKNOWN"),
+    "lies": ("nvmlGpuInstanceDestroy", "--lie"),
+    "is-lost": ("any", "--nth", "150", "--times", "0", "--return", "GPU_IS_LOST"),
+    "killed-before": ("nvmlGpuInstanceDestroy", "--nth", "2", "--kill", "before"),
+    "killed-after": ("nvmlDeviceCreateGpuInstanceWithPlacement", "--nth", "2", "--kill", "after"),
+}
+
+
+def test_whatever_goes_wrong_is_told_and_mended_by_running_again(run_playbook, simulated_host):
+    prepared = simulated_host("--mig", "A100-SXM4-40GB", name="prepared")
+    run_playbook(plays(OTHER), [prepared]).ok()
+    (before,) = prepared.show()["gpus"]
+    hosts = [simulated_host(name=name).become(prepared) for name in FAULTS]
+    for host in hosts:
+        host.simulator("fault", *FAULTS[host.name])
+    run = run_playbook(plays(ONE), hosts).failed()
+    for host in hosts:
+        host.simulator("fault", "--clear")
+        ((after,), (one,)) = host.show()["gpus"], run.results("gpufleet.mig.mig_instances", host.name)
+        assert one["status"] == "failed", host.name
+        assert one["result"]["msg"]
+        if not host.name.startswith("killed"):
+            left = one["result"]["left"]
+            assert bool(left) == (host.name in ("goes-on-failing", "is-lost")), (host.name, left)
+            assert left or layout_of(after) == layout_of(before), host.name
+    again = run_playbook(plays(ONE), hosts).ok()
+    for host in hosts:
+        assert profiles(host) == [ONE]
+        (one,) = again.results("gpufleet.mig.mig_instances", host.name)
+        assert any("was cut short" in text for text in one["result"].get("warnings", [])) == host.name.startswith(
+            "killed"
+        )

@@ -13,6 +13,8 @@ import subprocess
 
 import pytest
 import yaml
+from faults import SCENARIOS
+from parser_targets import TARGETS
 from paths import BIN, COLLECTIONS, ROOT
 
 ENVIRONMENT = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
@@ -78,7 +80,7 @@ def test_readme_names_what_there_is():
     assert sorted(rows) == sorted([*PLUGINS, *playbooks, *(("role", role) for role in ROLES)])
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/reliability.md"])
 def test_make_targets_and_paths_in_documents_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     commands = " ".join(re.findall(r"`[^`]*`|^\$ .*", text, re.MULTILINE))
@@ -89,6 +91,14 @@ def test_make_targets_and_paths_in_documents_exist(document):
         assert (ROOT / path).exists(), f"{document}: {path}"
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / path).exists(), f"{document}: {path}"
+
+
+def test_reliability_page_has_the_figures_of_every_exhaustive_test():
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    parts = re.findall(r"^<!-- (.+): written by make prove -->\n(.*?)^<!-- end of \1 -->$", page, re.M | re.S)
+    assert [name for name, figures in parts if not figures.strip()] == []
+    assert [name for name in SCENARIOS if f"| {name} |" not in dict(parts)["faults"]] == []
+    assert [name for name in TARGETS if f"fuzz {name}" not in dict(parts)] == []
 
 
 def test_one_version_everywhere():

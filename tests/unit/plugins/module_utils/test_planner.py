@@ -74,6 +74,15 @@ def test_busy_instance_in_the_way_is_named_with_its_process_and_the_plan_that_fo
     assert refusal.plan.target
 
 
+def test_who_is_in_the_way_is_named_with_since_when():
+    now = seven(1)
+    device = now.instances[1].compute_instances[0]
+    known = (device.processes[0]._replace(started="2026-01-31T03:00:00Z"),)
+    busy = now.instances[1]._replace(compute_instances=(device._replace(processes=known),))
+    refusal = plan_instances(now._replace(instances=(now.instances[0], busy)), wants({"7g.40gb": 1}))
+    assert "process 800 python of alice since 2026-01-31T03:00:00Z" in refusal.message
+
+
 def test_smallest_set_must_be_free():
     # One of the two 3g.20gb must go for a 4g; only at 0 can a 4g be, so the choice is forced however busy that side
     # is.
