@@ -5,18 +5,24 @@
 """What the best plan is, by brute force: every legal set of placed GPU instances is looked at. Shares no code with
 the planner.
 
-It covers layouts in which each GPU instance holds one compute instance that spans it. There a plan is told by its
-result: what is in both stays, the rest of the present goes, the rest of the result is made.
+A plan is told by its result: what is in both stays, the rest of the present goes, the rest of the result is made.
+``best`` covers layouts in which each GPU instance holds one compute instance that spans it, ``best_divided`` those
+that say what each GPU instance holds, or count compute instances that do not.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import Counter
 
-from model_gpu import gpu, legal
+from model_gpu import gpu, legal, slots
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import GpuInstance, Placement
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
+    GpuInstance,
+    Placement,
+    compute_profiles_by_rule,
+)
 
 
 @functools.cache
@@ -77,3 +83,68 @@ def best(name, present, counts):
         return None
     cost, _room, _order, placed = min(answers)
     return cost, placed
+
+
+@functools.cache
+def divided(name):
+    """Every legal layout with every content of its GPU instances: a list of (placed, contents of each, room).
+
+    A content is a sorted tuple of (start, size, name) of compute instances.
+    """
+    profiles = {profile.name: profile for profile in gpu(name).profiles}
+    inside = {profile: contents(profiles[profile]) for profile in profiles}
+    return [
+        (placed, filled, room)
+        for group in layouts(name).values()
+        for placed, room in group
+        for filled in itertools.product(*(inside[spot[3]] for spot in placed))
+    ]
+
+
+def contents(profile):
+    """Every set of compute instances that a GPU instance of a Profile can hold, the empty one too."""
+    spots = sorted(
+        (place.start, place.size, known.name)
+        for known in compute_profiles_by_rule(profile)
+        for place in known.placements
+    )
+    sets = itertools.chain.from_iterable(itertools.combinations(spots, size) for size in range(profile.slices + 1))
+    return [one for one in sets if not any(_overlap(*pair) for pair in itertools.combinations(one, 2))]
+
+
+def _overlap(one, other):
+    return bool(set(slots(Placement(*one[:2]))) & set(slots(Placement(*other[:2]))))
+
+
+def best_divided(name, present, fits):
+    """The best result of those that ``fits(placed, contents)`` accepts: (cost, placed, contents), or None.
+
+    ``present`` are GpuInstances with any compute instances; the cost is that of ``best``.
+    """
+    now = {(one.placement.start, one.profile): one for one in present}
+    answers = []
+    for placed, filled, room in divided(name):
+        if not fits(placed, filled):
+            continue
+        after = {
+            (spot[0], spot[3]): {(device[0], device[2]) for device in held}
+            for spot, held in zip(placed, filled, strict=True)
+        }
+        cost = [0] * 7
+        for key, one in now.items():
+            kept = after.get(key, set())
+            goes = [device for device in one.compute_instances if (device.placement.start, device.profile) not in kept]
+            busy = sum(device.busy for device in goes)
+            gone = key not in after
+            cost = [
+                *(cost[0] + busy, cost[1] + bool(busy) * one.placement.size, cost[2] + len(goes)),
+                *(cost[3] + gone, cost[4] + gone * one.placement.size),
+                *(cost[5], cost[6] - (len(one.compute_instances) - len(goes))),
+            ]
+        cost[5] = sum(key not in now for key in after)
+        cost[6] += sum(map(len, filled))
+        answers.append((cost, -room, [spot[:3] for spot in placed], filled, placed))
+    if not answers:
+        return None
+    cost, _room, _order, filled, placed = min(answers)
+    return tuple(cost), placed, filled

@@ -100,6 +100,7 @@ class SimulatedHost:
                 env={**os.environ, **self.environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 pass_fds=descriptors,
                 text=True,
             )
@@ -107,7 +108,7 @@ class SimulatedHost:
         with contextlib.suppress(BrokenPipeError):  # where it has ended already
             os.write(job.stdin.fileno(), b"up\n")
         if job.stdout.readline() != "up\n":
-            raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}")
+            raise AssertionError(f"mig-simulator {' '.join(verb)}: exit status {job.wait()}\n{job.stderr.read()}")
         return job
 
     def variables(self):
@@ -126,3 +127,4 @@ class SimulatedHost:
             job.wait()
             job.stdin.close()
             job.stdout.close()
+            job.stderr.close()

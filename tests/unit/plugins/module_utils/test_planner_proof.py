@@ -11,9 +11,20 @@ import multiprocessing
 import pytest
 from evidence import write_evidence
 from model_gpu import A30, A100, RTX
-from planner_proof import check_pair, marked_states, present, sampled_pairs, states, targets
+from oracle import divided
+from planner_proof import (
+    check_divided,
+    check_pair,
+    marked_states,
+    present,
+    sampled_divided,
+    sampled_pairs,
+    states,
+    targets,
+)
 
 SAMPLE = 20000
+DIVIDED = 400
 PARTS = 4
 
 
@@ -25,6 +36,29 @@ def test_agrees_with_the_oracle_on_a_seeded_sample(model, part):
         for placed, marks, wanted in sampled_pairs(model, part, SAMPLE // PARTS)
     )
     assert 0 < refused < SAMPLE // PARTS
+
+
+def test_agrees_with_the_oracle_on_divided_gpu_instances():
+    refused = sum(check_divided(A30, *pair) for pair in sampled_divided(A30, 0, DIVIDED))
+    assert 0 < refused < DIVIDED
+
+
+def _check_divided(situation):
+    return check_divided(*situation)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("model, pairs", [(A30, 20_000), (RTX, 2_000)])
+def test_agrees_with_the_oracle_on_divided_gpu_instances_at_length(model, pairs, progress):
+    situations = [(model, *pair) for pair in sampled_divided(model, "at length", pairs)]
+    refused = 0
+    with multiprocessing.Pool() as pool, progress(f"{model}, divided", pairs) as bar:
+        for found in pool.imap_unordered(_check_divided, situations, chunksize=16):
+            refused += found
+            bar.step()
+    line = f"- {model}: {len(divided(model)):,} results, {pairs:,} seeded pairs, {refused:,} refused; {bar.seconds:,} s"
+    write_evidence(f"planner {model}, divided", [line])
+    assert 0 < refused < pairs
 
 
 def _check_state(situation):
