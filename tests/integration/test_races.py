@@ -94,7 +94,7 @@ def test_two_runs_at_once_leave_one_of_the_two_layouts(modules, second, simulate
         for run in runs:
             run.result().ok()
         assert profiles(host) in ([ONE] * 3, [OTHER] * 3)
-        found["the first one's stays" if profiles(host) == [ONE] * 3 else "the second one's stays"] += 1
+        found[f"the layout of the {'first' if profiles(host) == [ONE] * 3 else 'second'} stays"] += 1
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
