@@ -45,19 +45,19 @@ def test_any_text(name, progress, tmp_path):
         subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as fuzzer,
-        progress(f"fuzzing {name}", INPUTS) as bar,
+        progress(f"fuzzing {name}", INPUTS) as tally,
     ):
         try:
             for line in fuzzer.stdout:
                 counted = re.fullmatch(r"(\d+) (\d+)\n", line)
                 if counted:
                     valid = int(counted.group(2))
-                    bar.step(INPUTS // 100)
+                    tally.step(INPUTS // 100)
                 else:
                     said.append(line)
         except BaseException:
             fuzzer.kill()
             raise
     assert fuzzer.returncode == 0, "".join(said[-40:])
-    line = f"- {name.replace('_', ' ')}: {INPUTS:,} inputs, {valid:,} of them valid; {bar.seconds:,} s"
+    line = f"- {name.replace('_', ' ')}: {INPUTS:,} inputs, {valid:,} of them valid; {tally.seconds:,} s"
     write_evidence(f"fuzz {name}", [line])

@@ -42,8 +42,8 @@ class Progress:
             share = 100 * self._done // self._total
             if self._shown and share != self._share:
                 self._share = share
-                bar = f"[{'#' * (share * 2 // 5):<40}] {share:3}% {self.seconds:6} s"
-                print(f"\r{self._name} {bar}", end="", file=sys.__stderr__, flush=True)
+                line = f"[{'#' * (share * 2 // 5):<40}] {share:3}% {self.seconds:6} s"
+                print(f"\r{self._name} {line}", end="", file=sys.__stderr__, flush=True)
 
 
 def write_evidence(part, lines):

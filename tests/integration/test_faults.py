@@ -132,7 +132,7 @@ def kind_of(case):
     }[case.action[0]]
 
 
-def prove_part(name, directory, part, bar):
+def prove_part(name, directory, part, tally):
     """One part of a scenario's every_case, on a host of its own: ({kind: Counter of outcomes}, problems)."""
     found, problems = {}, []
     with ModuleServer() as modules:
@@ -142,7 +142,7 @@ def prove_part(name, directory, part, bar):
                 outcomes, wrong = judge_all(stage, [case])
                 found.setdefault(kind_of(case), Counter()).update(outcomes)
                 problems += wrong
-                bar.step()
+                tally.step()
         finally:
             stage.close()
     return found, problems
@@ -153,9 +153,9 @@ def test_every_call_goes_wrong(stage_of, tmp_path, progress):
     scenarios, kinds, problems, seconds = {}, {}, [], 0
     for number, name in enumerate(SCENARIOS):
         stage = stage_of(name)
-        with ThreadPoolExecutor(PROVE_PARTS) as pool, progress(name, len(every_case(stage))) as bar:
+        with ThreadPoolExecutor(PROVE_PARTS) as pool, progress(name, len(every_case(stage))) as tally:
             parts = [
-                pool.submit(prove_part, name, tmp_path / f"{number}-{part}", part, bar) for part in range(PROVE_PARTS)
+                pool.submit(prove_part, name, tmp_path / f"{number}-{part}", part, tally) for part in range(PROVE_PARTS)
             ]
             for part in parts:
                 found, wrong = part.result()
@@ -164,7 +164,7 @@ def test_every_call_goes_wrong(stage_of, tmp_path, progress):
                     scenarios.setdefault(name, Counter()).update(outcomes)
                     kinds.setdefault(kind, Counter()).update(outcomes)
         print(f"{name}: {words(scenarios[name])}", file=sys.__stderr__)
-        seconds += bar.seconds
+        seconds += tally.seconds
     write_tables(scenarios, dict(sorted(kinds.items())), seconds)
     assert not problems, report(problems)
     assert set().union(*scenarios.values()) <= set(IN_ORDER)

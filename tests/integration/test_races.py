@@ -40,12 +40,12 @@ def counted(request, progress):
     found, written = Counter(), []
 
     def rounds_of(name, rounds):
-        with progress(name, rounds) as bar:
+        with progress(name, rounds) as tally:
             for number in range(rounds):
                 yield number
-                bar.step()
+                tally.step()
         words = ", ".join(f"{times} {what}" for what, times in found.most_common())
-        written.append((name, f"- {name}: {rounds} rounds: {words}; {bar.seconds} s"))
+        written.append((name, f"- {name}: {rounds} rounds: {words}; {tally.seconds} s"))
 
     yield rounds_of, found
     if request.config.option.markexpr == "prove":

@@ -109,18 +109,18 @@ def test_any_layout(layout, snapshot, keep, flags):
 @pytest.mark.prove
 def test_any_layout_at_length(progress):
     found = Counter()
-    with progress("layouts to decisions", LENGTH) as bar:
+    with progress("layouts to decisions", LENGTH) as tally:
 
         @settings(max_examples=LENGTH, **QUIET)
         @given(**ARGUMENTS)
         def run(layout, snapshot, keep, flags):
             found[check(layout, snapshot, keep, flags)] += 1
-            bar.step()
+            tally.step()
 
         run()
     line = (
         f"- layouts to decisions: {sum(found.values()):,} inputs: {found['error']:,} an error, {found['refusal']:,} a "
-        f"refusal, {found['plan']:,} a plan; {bar.seconds:,} s"
+        f"refusal, {found['plan']:,} a plan; {tally.seconds:,} s"
     )
     write_evidence("fuzz decisions", [line])
     assert sum(found.values()) >= LENGTH

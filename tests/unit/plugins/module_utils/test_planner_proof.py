@@ -52,11 +52,13 @@ def _check_divided(situation):
 def test_agrees_with_the_oracle_on_divided_gpu_instances_at_length(model, pairs, progress):
     situations = [(model, *pair) for pair in sampled_divided(model, "at length", pairs)]
     refused = 0
-    with multiprocessing.Pool() as pool, progress(f"{model}, divided", pairs) as bar:
+    with multiprocessing.Pool() as pool, progress(f"{model}, divided", pairs) as tally:
         for found in pool.imap_unordered(_check_divided, situations, chunksize=16):
             refused += found
-            bar.step()
-    line = f"- {model}: {len(divided(model)):,} results, {pairs:,} seeded pairs, {refused:,} refused; {bar.seconds:,} s"
+            tally.step()
+    line = (
+        f"- {model}: {len(divided(model)):,} results, {pairs:,} seeded pairs, {refused:,} refused; {tally.seconds:,} s"
+    )
     write_evidence(f"planner {model}, divided", [line])
     assert 0 < refused < pairs
 
@@ -72,13 +74,13 @@ def _check_state(situation):
 def test_agrees_with_the_oracle_on_every_pair(model, progress):
     situations = [(model, placed, marks) for placed, marks in marked_states(model)]
     pairs, refused = len(situations) * len(targets(model)), 0
-    with multiprocessing.Pool() as pool, progress(model, pairs) as bar:
+    with multiprocessing.Pool() as pool, progress(model, pairs) as tally:
         for found in pool.imap_unordered(_check_state, situations, chunksize=16):
             refused += found
-            bar.step(len(targets(model)))
+            tally.step(len(targets(model)))
     line = (
         f"- {model}: {len(states(model)):,} layouts, {len(situations):,} with every marking, x {len(targets(model)):,} "
-        f"wanted ones = {pairs:,} pairs, {refused:,} of them refused; {bar.seconds:,} s"
+        f"wanted ones = {pairs:,} pairs, {refused:,} of them refused; {tally.seconds:,} s"
     )
     write_evidence(f"planner {model}", [line])
     assert 0 < refused < pairs
