@@ -13,8 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pynvml
 import pytest
+import yaml
 from playbook import Run
 from systemd_hosts import SystemdHost
+
+from ansible_collections.gpufleet.mig.plugins.modules import mig_persistence
 
 A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
 GPUS = {"bookworm-1": A100, "trixie-1": H100}
@@ -197,3 +200,12 @@ def test_absent_ends_it(hosts, run_playbook):
     at_once(SystemdHost.reboot, hosts)
     for host in hosts:
         assert not any(placed(host).values())
+
+
+def test_the_examples_run(hosts, run_playbook):
+    run = run_playbook(play(yaml.safe_load(mig_persistence.EXAMPLES)), hosts).ok()
+    results = run.results("gpufleet.mig.mig_persistence")
+    assert [one["result"]["changed"] for one in results] == [True] * 4
+    saved, removed = (one["result"]["actions"] for one in run.results(host="trixie-1")[1:])
+    assert "write /etc/gpufleet-mig/layout.json" in saved
+    assert "remove /etc/gpufleet-mig/layout.json" in removed
