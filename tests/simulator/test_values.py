@@ -186,6 +186,19 @@ def test_settings_last_until_a_reboot_and_need_permission(nvml, host, refused):
         refused(n.NVML_ERROR_NO_PERMISSION, function, gpu, value)
 
 
+def test_ecc_changes_at_a_reset_and_outlives_a_reboot(nvml, host, refused):
+    gpu = nvml("A100-SXM4-40GB")
+    assert n.nvmlDeviceGetEccMode(gpu) == [1, 1]
+    n.nvmlDeviceSetEccMode(gpu, 0)
+    assert n.nvmlDeviceGetEccMode(gpu) == [1, 0]
+    host.command("reboot")
+    assert n.nvmlDeviceGetEccMode(gpu) == [0, 0]
+    refused(n.NVML_ERROR_INVALID_ARGUMENT, n.nvmlDeviceSetEccMode, gpu, 2)
+    gpu = nvml("--admin-uid", "4242", "A100-SXM4-40GB")
+    refused(n.NVML_ERROR_NO_PERMISSION, n.nvmlDeviceSetEccMode, gpu, 0)
+    assert n.nvmlDeviceGetEccMode(gpu) == [1, 1]
+
+
 def test_topology_and_nvlink(nvml, refused):
     first = nvml("--mig", "A100-SXM4-40GB:8", "L40S-48GB:2")
     gpus = [n.nvmlDeviceGetHandleByIndex(index) for index in range(10)]

@@ -73,6 +73,7 @@ bool host_add_gpus(struct host *host, const struct model *model, unsigned count,
 void gpu_reset(struct gpu *gpu)
 {
     gpu->mig_mode = gpu->mig_mode_pending;
+    gpu->ecc_off = gpu->ecc_off_pending;
     memset(gpu->gpu_instances, 0, sizeof gpu->gpu_instances);
 }
 

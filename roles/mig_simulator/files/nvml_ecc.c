@@ -16,8 +16,22 @@ NVML(nvmlDeviceGetEccMode, (nvmlDevice_t device, nvmlEnableState_t *current, nvm
     GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
     if (!current || !pending)
         return NVML_ERROR_INVALID_ARGUMENT;
-    *current = *pending = NVML_FEATURE_ENABLED;
+    *current = d.gpu->ecc_off ? NVML_FEATURE_DISABLED : NVML_FEATURE_ENABLED;
+    *pending = d.gpu->ecc_off_pending ? NVML_FEATURE_DISABLED : NVML_FEATURE_ENABLED;
     return NVML_SUCCESS;
+}
+
+/* Takes effect at the next reset. */
+NVML(nvmlDeviceSetEccMode, (nvmlDevice_t device, nvmlEnableState_t ecc), (device, ecc))
+{
+    GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
+    if (ecc != NVML_FEATURE_ENABLED && ecc != NVML_FEATURE_DISABLED)
+        return NVML_ERROR_INVALID_ARGUMENT;
+    if (!caller_is_admin())
+        return NVML_ERROR_NO_PERMISSION;
+    CHANGE(draft);
+    draft->gpus[d.index].ecc_off_pending = ecc == NVML_FEATURE_DISABLED;
+    return change_commit();
 }
 
 GPU_NUMBER(nvmlDeviceGetDefaultEccMode, nvmlEnableState_t, defaultMode, NVML_FEATURE_ENABLED)

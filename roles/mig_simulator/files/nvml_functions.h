@@ -269,6 +269,7 @@ NVML_FUNCTION(450, nvmlDeviceGetFBCSessions,
 /* ECC and memory repair */
 NVML_FUNCTION(580, nvmlDeviceGetRepairStatus, (nvmlDevice_t device, nvmlRepairStatus_v1_t *repairStatus))
 NVML_FUNCTION(450, nvmlDeviceGetEccMode, (nvmlDevice_t device, nvmlEnableState_t *current, nvmlEnableState_t *pending))
+NVML_FUNCTION(450, nvmlDeviceSetEccMode, (nvmlDevice_t device, nvmlEnableState_t ecc))
 NVML_FUNCTION(515, nvmlDeviceGetDefaultEccMode, (nvmlDevice_t device, nvmlEnableState_t *defaultMode))
 NVML_FUNCTION(450, nvmlDeviceGetTotalEccErrors,
               (nvmlDevice_t device, nvmlMemoryErrorType_t errorType, nvmlEccCounterType_t counterType,

@@ -69,7 +69,7 @@ struct gpu {
     uint64_t serial;
     uint8_t uuid[16];
     uint8_t mig_mode, mig_mode_pending;
-    uint8_t reserved[2];
+    uint8_t ecc_off, ecc_off_pending; /* on the board, as Ampere's MIG mode */
     struct settings settings;
     struct gpu_instance gpu_instances[MAX_GPU_INSTANCES];
 };
