@@ -297,8 +297,7 @@ def _driver_for_layout(gpu, layout, snapshot):
 def _gpu_instance_profiles(layout):
     """The GPU instance profiles that a GpuLayout asks for: 3g.20gb of 1c.3g.20gb."""
     if layout.counts is not None:
-        names = [name for name, count in layout.counts if count]
-        return {PROFILE_NAME.match(name).group("gpu_instance") for name in names}
+        return {PROFILE_NAME.match(name).group("gpu_instance") for name, _count in layout.counts}
     return {want.profile for want in layout.instances or ()}
 
 

@@ -15,7 +15,7 @@ from typing import Dict, NamedTuple, Tuple
 # The collection's own needs, by the functions that nvml.h has in that release.
 PLACES_GPU_INSTANCES = "460.32.03"  # nvmlDeviceCreateGpuInstanceWithPlacement; the first data center driver of R460
 PLACES_COMPUTE_INSTANCES = "525.60.13"  # nvmlGpuInstanceCreateComputeInstanceWithPlacement; likewise of R525
-# MIG User Guide, "Getting Started with MIG", prerequisites: nvidia-docker2 2.5.0, which came with this toolkit.
+# MIG User Guide, "Getting Started with MIG", prerequisites: nvidia-docker2 2.5.0, of the time of this toolkit (2020).
 CONTAINER_TOOLKIT = "1.3.0"
 
 

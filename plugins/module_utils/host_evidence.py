@@ -95,7 +95,7 @@ def _pci_devices(directory):
         if vendor.upper() != NVIDIA:
             continue
         kind = facts.get("PCI_CLASS", "")
-        if kind.startswith(DISPLAY) and len(kind) == 5:
+        if kind.startswith(DISPLAY):
             gpus.append(PciDevice(address, int(device + NVIDIA, 16), facts.get("DRIVER")))
         elif kind.startswith(BRIDGE):
             nvswitches.append(address)

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a run costs: mig_facts and a mig_instances with nothing to do, beside ansible.builtin.ping. A table, no verdict.
+"""What a run costs beside ansible.builtin.ping: mig_facts, and a mig_check and a mig_instances with nothing to do.
 
-Each figure is the median of ROUNDS runs of ansible-playbook with one task on each host, 10 forks; the tasks take turns.
-CPU seconds are those of ansible-playbook with all its children. Each host has 8 A100 with 7 instances each.
+Tables, no verdict. Each figure is the median of ROUNDS runs of ansible-playbook with one task on each host, 10 forks;
+the tasks take turns. CPU seconds are those of ansible-playbook with all its children. Each host has 8 A100 with 7
+instances each.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LAYOUT = {"layout": [{"instances": {"1g.5gb": 7}}]}
 TASKS = {
     "ping": {"ansible.builtin.ping": {}},
     "mig_facts": {"gpufleet.mig.mig_facts": {}},
+    "mig_check": {"gpufleet.mig.mig_check": {**LAYOUT, "state_dir": "{{ mig_state_dir }}"}},
     "mig_instances": {"gpufleet.mig.mig_instances": {**LAYOUT, "state_dir": "{{ mig_state_dir }}"}},
 }
 
@@ -48,7 +50,7 @@ def main():
                 ping_cpu, ping_wall = costs["ping"]
                 print(f"| {count} | {task} | {cpu:.2f} | {cpu / ping_cpu:.2f} | {wall:.2f} | {wall / ping_wall:.2f} |")
         print("\nNVML calls of one run on one host\n")
-        for task in ("mig_facts", "mig_instances"):
+        for task in ("mig_facts", "mig_check", "mig_instances"):
             hosts[0].simulator("calls", "--reset")
             play(Path(directory), environment, hosts[:1], task)
             print(f"{task}:\n{hosts[0].simulator('calls').stdout}")

@@ -24,6 +24,7 @@ PLAYS = [
             {"gpufleet.mig.mig_mode": CHANGE},
             {"gpufleet.mig.mig_instances": CHANGE},
             {"gpufleet.mig.mig_facts": {}},
+            {"gpufleet.mig.mig_check": CHANGE},
         ],
     }
 ]
@@ -75,6 +76,7 @@ def test_modules_run_on_every_python_of_this_machine(run_playbook, simulated_hos
                     host.name: changed for host in hosts
                 }
         assert {host.name: profiles(host) for host in hosts} == {host.name: [INSTANCES] for host in hosts}
+        assert all(one["result"]["reached"] for one in run.results("gpufleet.mig.mig_check"))
         facts = {one["host"]: one["result"]["ansible_facts"]["mig"] for one in run.results("gpufleet.mig.mig_facts")}
         assert {name: len(mig["gpus"][0]["instances"]) for name, mig in facts.items()} == {
             host.name: 3 for host in hosts

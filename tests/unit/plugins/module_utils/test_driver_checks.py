@@ -185,6 +185,7 @@ def test_persistence():
     off = GOOD._replace(persistence=False)
     assert checked(state=off)["persistence"].severity == "warning"
     assert checked(state=off, evidence=FINE._replace(persistence_daemon=True)) == {}
+    assert checked(state=off._replace(persistence=None)) == {}
     assert checked(A100._replace(mig_mode=False, mig_mode_pending=False), state=off) == {}
 
 
@@ -262,7 +263,9 @@ def test_a_gpu_that_only_the_bus_has():
 
 def test_a_gpu_that_belongs_to_a_virtual_machine():
     device = PciDevice("0000:0f:00.0", 0x20B010DE, "vfio-pci")
-    assert checked(evidence=FINE._replace(gpus=(device,)))["pass-through"].severity == "warning"
+    found = checked(evidence=FINE._replace(gpus=(device,)))
+    assert list(found) == ["pass-through"]
+    assert found["pass-through"].severity == "warning"
 
 
 # No driver that answers

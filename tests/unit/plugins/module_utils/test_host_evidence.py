@@ -96,6 +96,10 @@ def test_services_that_run(root, hierarchy):
     assert found.fabric_manager
 
 
+def test_fabric_manager_is_looked_for_where_there_are_nvswitches(root):
+    assert not read(root({"sys/fs/cgroup/system.slice/nvidia-fabricmanager.service/cgroup.procs": ""})).fabric_manager
+
+
 def test_fabric_manager_in_a_container_is_found_by_its_name(root):
     switch = pci("0000:0c:00.0", "68000", "10DE:1AF1")
     assert not read(root({**switch, "proc/1/comm": "systemd\n", "proc/self/comm": "nv-fabricmanage\n"})).fabric_manager

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from layouts import profiles
 from modules import run_module
+from nvml_process import in_session
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import checking
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LibraryMissing
@@ -164,6 +165,18 @@ def test_without_root_it_says_what_it_could_not_see(simulated_host):
     assert (found["ok"], checks(found)[0]) == (True, "permission")
     assert found["before"] == []
     assert "may not list" in check(host, layout=SEVEN)["refusal"]
+
+
+def test_ecc_pending_is_told_until_the_reset(simulated_host):
+    host = simulated_host(A100)
+    assert "ecc" not in checks(check(host))
+    set_ecc = "handle = pynvml.nvmlDeviceGetHandleByIndex(0); pynvml.nvmlDeviceSetEccMode(handle, 0)"
+    in_session(host, f"import pynvml; {set_ecc}")
+    found = check(host)
+    assert checks(found, "warning") == ["ecc"]
+    assert [(gpu["ecc"], gpu["ecc_pending"]) for gpu in found["evidence"]["gpus"]] == [(True, False)]
+    host.run("nvidia-smi", "--gpu-reset", "-i", "0")
+    assert "ecc" not in checks(check(host))
 
 
 def test_a_mode_left_pending_is_told_and_planned_away(simulated_host):

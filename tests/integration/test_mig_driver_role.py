@@ -1,0 +1,31 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role mig_driver on hosts that have nvidia-ml-py, with the oldest and the newest ansible-core."""
+
+from __future__ import annotations
+
+LAYOUT = [{"product": "*A100*", "instances": {"1g.10gb": 4}}, {"product": "*H100*", "instances": {"1g.10gb": 7}}]
+TASKS = [
+    {"ansible.builtin.include_role": {"name": "gpufleet.mig.mig_driver"}},
+    {"ansible.builtin.debug": {"var": "mig_driver_check"}},
+]
+
+
+def test_the_result_is_data_and_errors_fail_the_host(run_playbook, simulated_host, edge_environment):
+    old = simulated_host("--mig", "--driver", "470.57.02", "A100-SXM4-40GB:2", name="old")
+    new = simulated_host("H100-SXM5-80GB", "L40S-48GB", name="new")
+    none = simulated_host(name="none").without_driver()
+    variables = {"mig_driver_layout": LAYOUT, "mig_driver_minimum": "470.0"}
+    plays = [{"hosts": "all", "gather_facts": False, "vars": variables, "tasks": TASKS}]
+    for check in (True, False):
+        run = run_playbook(plays, [old, new, none], environment=edge_environment, check=check).failed()
+        assert not [one for one in run.results() if one["result"].get("changed")]
+        assert {one["host"] for one in run.results() if one["status"] == "failed"} == {"old"}
+        said = "1g.10gb on A100 40GB needs 525.60.13 or later."
+        assert said in run.results("ansible.builtin.debug", "old")[-1]["result"]["msg"]
+        results = {one["host"]: one["result"].get("mig_driver_check") for one in run.results("ansible.builtin.debug")}
+        assert results["old"] is None
+        assert (results["none"]["ok"], results["none"]["reached"], results["none"]["findings"]) == (True, True, [])
+        assert results["new"]["plan"][0]["action"] == "set_mig_mode"
