@@ -60,7 +60,7 @@ demo-down:
 	@if [ -e build/demo ]; then $(BIN)/python demo/demo.py down; fi
 
 test: venv simulator
-	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -n $(PYTEST_WORKERS) --dist worksteal
+	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -n $(PYTEST_WORKERS)
 
 bench: venv simulator
 	@$(BIN)/python tests/bench/bench.py

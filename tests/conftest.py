@@ -17,7 +17,8 @@ from evidence import Progress
 from paths import SIMULATOR
 from playbook import Run
 from simulated_host import SimulatedHost
-from systemd_hosts import SystemdHost, simulate
+from systemd_hosts import start_hosts
+from xdist.scheduler import LoadScopeScheduling
 
 
 def _fail_skip(report):
@@ -25,6 +26,21 @@ def _fail_skip(report):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid}: in CI nothing may be skipped; this machine lacks what it needs. {reason}"
+
+
+class HostsTogether(LoadScopeScheduling):
+    """Whoever is idle takes the next test; but the tests of a file that share test hosts stay together, and come first.
+
+    Spread over the workers they would start the same hosts again.
+    """
+
+    def _split_scope(self, nodeid):
+        file, _colons, _test = nodeid.partition("::")
+        return file if file.startswith("tests/hosts/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return HostsTogether(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,7 +86,7 @@ def simulated_host(simulator, tmp_path):
 def systemd_hosts(simulator, main_environment, tmp_path_factory):
     """A factory of hosts with systemd: systemd_hosts({"a": [{"model": "A100-SXM4-40GB", "count": 8}]}) starts them.
 
-    A name like trixie-1 takes that release of Debian instead of the oldest; no GPUs ([]) leave a host without the role.
+    A name like trixie-1 takes that release of Debian instead of bookworm; without GPUs ([]) a host is left as it is.
     They live as long as the module that uses them.
     """
     if reason := machines.missing():
@@ -78,27 +94,15 @@ def systemd_hosts(simulator, main_environment, tmp_path_factory):
     folders, hosts = [], []
 
     def start(gpus):
-        folder = tmp_path_factory.mktemp("machines") / "hosts"
-        folders.append(folder)
-        wanted = {name: _release(name) for name in gpus}
-        reached = machines.up(folder, wanted, owner=os.getpid())
-        new = {SystemdHost(folder, name, reached[name]): models for name, models in gpus.items()}
-        hosts.extend(new)
-        simulated = {host: models for host, models in new.items() if models}
-        if simulated:
-            run = folder.parent / "mig_simulator"
-            Run(run, main_environment, simulate(simulated), list(simulated), forks=len(simulated)).ok()
-        return list(new)
+        folders.append(tmp_path_factory.mktemp("machines") / "hosts")
+        hosts.extend(started := start_hosts(folders[-1], gpus, main_environment))
+        return started
 
     yield start
     for host in hosts:
         host.close()
     for folder in folders:
         machines.down(folder)
-
-
-def _release(name):
-    return next((release for release in machines.RELEASES if name.startswith(release)), machines.RELEASES[0])
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, gpufleet.mig contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """Test hosts: Debian with a real systemd, SSH and sudo, each in a systemd-nspawn of its own, on a bridge of their own.
 
-machines.py up FOLDER NAME[:RELEASE]...   start them, return when all answer; FOLDER/hosts.json says how to reach them
+machines.py up FOLDER NAME[:RELEASE]...   start them, return when all are up; FOLDER/hosts.json says how to reach them
 machines.py down FOLDER                   end them and remove what they were
-machines.py base RELEASE...               only make the cached base systems
+machines.py base RELEASE...               only make the cached base systems, in build/machines
 
 Between up and down one process, the supervisor, owns everything: the number that gives the bridge its name and its
 addresses (a locked file), the overlay mounts (in a mount namespace of its own) and the machines (in process
@@ -24,7 +23,9 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 import secrets
+import select
 import selectors
 import shutil
 import signal
@@ -36,12 +37,15 @@ from pathlib import Path
 # What belongs to a run of supervisors; paths of SSH's control sockets must be short.
 RUN = Path("/run/mig-machines")
 BASES = Path(__file__).resolve().parent.parent.parent / "build" / "machines"
+BRIDGE = "migbr{}"  # short: the kernel allows 15 characters, and the hosts' ends are named after it
 # RFC 2544 sets these addresses aside for test beds.
 NETWORKS = list(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24))
 RELEASES = ("bookworm", "trixie")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "openssh-server", "sudo", "iproute2")
 PROGRAMS = ("debootstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen", "setpriv", "unshare")
 USER = "ops"
+# A process namespace ends with its first process, its mounts end with it, and it ends with the thread that started it.
+ISOLATED = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc"
 # In the new base system: a user with sudo, keys where a host's own layer can put them, and the network up at boot.
 PREPARE = f"""
 useradd --create-home --shell /bin/bash {USER}
@@ -60,8 +64,11 @@ def missing():
     """Why this machine cannot have test hosts: a sentence, or None."""
     if os.geteuid():
         return "test hosts need root"
-    lacking = [name for name in PROGRAMS if not shutil.which(name)]
-    return f"test hosts need the programs {', '.join(lacking)}" if lacking else None
+    if lacking := [name for name in PROGRAMS if not shutil.which(name)]:
+        return f"test hosts need the programs {', '.join(lacking)}"
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        return "test hosts need the right to mount (CAP_SYS_ADMIN), which a container has when it is privileged"
+    return None
 
 
 def base(release):
@@ -73,11 +80,10 @@ def base(release):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             new = BASES / f".{release}.new"
-            # In a mount namespace, so that nothing stays mounted below it whatever happens.
-            command = ["unshare", "--mount", "--fork", "--kill-child"]
             shutil.rmtree(new, ignore_errors=True)
-            _run(*command, "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(new))
-            _run(*command, "chroot", str(new), "/bin/sh", "-euc", PREPARE)
+            options = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
+            _run(*ISOLATED.split(), "debootstrap", *options, release, str(new))
+            _run(*ISOLATED.split(), "chroot", str(new), "/bin/sh", "-euc", PREPARE)
             new.rename(folder)
     return folder
 
@@ -98,12 +104,13 @@ class Machine:
         self.address = network[10 + place]
         self.prefix = network.prefixlen
         self.bridge = bridge
-        # Unique on this machine, and short enough to be the name of a network interface.
+        # Unique on this machine.
         self.interface = f"{bridge}-{place}"
         self.cgroups = [Path(mount) / self.interface for mount in _cgroup_mounts()]
         self.process = None
-        for name in ("upper", "work", "merged"):
-            (self.folder / name).mkdir(parents=True)
+        for layer in ("upper", "work", "merged"):
+            (self.folder / layer).mkdir(parents=True)
+        (self.folder / "cable").write_text(f"vb-{self.interface}\n", encoding="utf-8")
         self._write_layer()
         options = f"lowerdir={base(release)},upperdir={self.folder}/upper,workdir={self.folder}/work"
         _run("mount", "-t", "overlay", "overlay", "-o", options, str(self.folder / "merged"))
@@ -125,8 +132,7 @@ class Machine:
 
     def start(self):
         """Switch it on."""
-        # After a power cut the interface lives on for a moment.
-        subprocess.run(["ip", "link", "delete", f"vb-{self.interface}"], capture_output=True, check=False)
+        self._remove_cable()
         for cgroup in self.cgroups:
             cgroup.mkdir(exist_ok=True)
         join = "".join(f"echo 0 > {cgroup}/cgroup.procs; " for cgroup in self.cgroups)
@@ -134,16 +140,18 @@ class Machine:
             f"exec systemd-nspawn --boot --directory={self.folder}/merged --machine={self.interface} --register=no"
             f" --hostname={self.name} --keep-unit --network-bridge={self.bridge} --bind-ro=/sys/module --console=pipe"
         )
-        # A process namespace ends with its first process: killing that one cuts the power.
-        command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with open(self.folder / "console", "ab") as console:
             self.process = subprocess.Popen(
-                [*command, "sh", "-euc", join + nspawn],
+                [*ISOLATED.split(), "sh", "-euc", join + nspawn],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
             )
         (self.folder / "pid").write_text(f"{self.process.pid}\n", encoding="utf-8")
+
+    def _remove_cable(self):
+        # After a power cut it is there for a while yet, longer where the kernel is busy.
+        subprocess.run(["ip", "link", "delete", f"vb-{self.interface}"], capture_output=True, check=False)
 
     def ended(self):
         """Its end: start it again after a reboot and after a power cut, leave it when it was powered off."""
@@ -161,6 +169,7 @@ class Machine:
         if self.process:
             kill_machine(self.process.pid)
             self.process.wait()
+        self._remove_cable()
         for cgroup in self.cgroups:
             for folder, _folders, _files in os.walk(cgroup, topdown=False):
                 with contextlib.suppress(OSError):
@@ -171,8 +180,11 @@ def _cgroup_mounts():
     """Where systemd's cgroup hierarchies are mounted: the unified one, and the old one of its own beside that."""
     with open("/proc/self/mounts", encoding="utf-8") as mounts:
         fields = [line.split() for line in mounts]
-    return [mount for _device, mount, kind, options, *_ in fields
-            if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options)]
+    return [
+        mount
+        for _device, mount, kind, options, *_ in fields
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options)
+    ]
 
 
 def _take_number():
@@ -186,7 +198,7 @@ def _take_number():
             os.close(lock)
             continue
         # What a supervisor left that was killed.
-        subprocess.run(["ip", "link", "delete", f"mighosts{number}"], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", BRIDGE.format(number)], capture_output=True, check=False)
         routes = [route["dst"] for route in json.loads(_run("ip", "-json", "-4", "route", "show", "table", "all"))]
         if not any(network.overlaps(ipaddress.ip_network(dst)) for dst in routes if dst != "default"):
             return number, lock
@@ -197,7 +209,7 @@ def _take_number():
 def supervise(folder, wanted, owner):
     """Start the machines and keep them until SIGTERM, or until the process ``owner`` ends."""
     number, lock = _take_number()
-    bridge, network = f"mighosts{number}", NETWORKS[number]
+    bridge, network = BRIDGE.format(number), NETWORKS[number]
     sockets = RUN / str(number)
     shutil.rmtree(sockets, ignore_errors=True)
     sockets.mkdir(mode=0o700)
@@ -214,6 +226,8 @@ def supervise(folder, wanted, owner):
         _run("ip", "link", "add", bridge, "type", "bridge")
         _run("ip", "address", "add", f"{network[1]}/{network.prefixlen}", "dev", bridge)
         _run("ip", "link", "set", bridge, "up")
+        # A host that is not up yet is known to be missing after a third of a second instead of three.
+        Path(f"/proc/sys/net/ipv4/neigh/{bridge}/retrans_time_ms").write_text("100", encoding="ascii")
         for place, (name, release) in enumerate(wanted.items()):
             machine = Machine(name, release, folder, network, bridge, place)
             machines.append(machine)
@@ -221,6 +235,7 @@ def supervise(folder, wanted, owner):
             machine.start()
             selector.register(os.pidfd_open(machine.process.pid), selectors.EVENT_READ, machine)
         _publish(folder, machines, sockets)
+        print("started", flush=True)
         while True:
             for key, _events in selector.select():
                 if key.data is None:
@@ -240,20 +255,21 @@ def supervise(folder, wanted, owner):
 
 
 def _publish(folder, machines, sockets):
-    hosts = {
+    reached = {
         machine.name: {
             "ansible_host": str(machine.address),
             "ansible_user": USER,
             "ansible_ssh_private_key_file": str(folder / "key"),
             "ansible_ssh_common_args": " ".join(SSH_OPTIONS),
             "ansible_control_path_dir": str(sockets),
+            "ansible_control_path": f"%(directory)s/%%r@{machine.name}",
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_pipelining": True,
         }
         for machine in machines
     }
     temporary = folder / "hosts.json.new"
-    temporary.write_text(json.dumps(hosts, indent=2), encoding="utf-8")
+    temporary.write_text(json.dumps(reached, indent=2), encoding="utf-8")
     temporary.rename(folder / "hosts.json")
 
 
@@ -269,12 +285,12 @@ def ssh_command(host):
     return ["ssh", *options, f"{host['ansible_user']}@{host['ansible_host']}"]
 
 
-def _close_connections(sockets):
-    for path in sockets.glob("*"):
+def _close_connections(sockets, name="*"):
+    for path in sockets.glob(f"*@{name}"):
         subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={path}", "-"], capture_output=True, check=False)
 
 
-def wait_until_up(host, *, boot_after=None, deadline=60):
+def wait_until_up(host, *, boot_after=None, deadline=120):
     """Wait until the host has finished its boot, and another one than ``boot_after``: its boot id.
 
     Fails after ``deadline`` seconds with what SSH said last.
@@ -293,43 +309,52 @@ def wait_until_up(host, *, boot_after=None, deadline=60):
 
 def up(folder, wanted, owner=None):
     """Start hosts {name: release} and wait until all are up; returns what hosts.json says."""
+    for name, release in wanted.items():
+        if not re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
+            raise SystemExit(f"{name} is no name for a host: it has small letters, digits and, between them, dashes")
+        if release not in RELEASES:
+            raise SystemExit(f"{name}: there are hosts with {' and '.join(RELEASES)}, not with {release}")
     folder.mkdir(parents=True)
     for release in set(wanted.values()):
         base(release)
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key"))
     command = ["unshare", "--mount", sys.executable, __file__, "supervise", str(folder), json.dumps(wanted)]
-    with open(folder / "supervisor.log", "wb") as log:
+    log = folder / "supervisor.log"
+    with open(log, "wb") as errors:
         supervisor = subprocess.Popen(
             [*command, str(owner or 0)],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.PIPE,
+            stderr=errors,
             start_new_session=True,
         )
     (folder / "supervisor").write_text(f"{supervisor.pid}\n", encoding="utf-8")
-    while not (folder / "hosts.json").exists():
-        if supervisor.poll() is not None:
-            raise SystemExit((folder / "supervisor.log").read_text(encoding="utf-8"))
-        time.sleep(0.05)  # it writes one file, soon
-    hosts = json.loads((folder / "hosts.json").read_text(encoding="utf-8"))
     try:
-        for host in hosts.values():
-            wait_until_up(host)
-    except TimeoutError as error:
-        consoles = {name: (folder / name / "console").read_text(errors="replace")[-2000:] for name in hosts}
-        raise SystemExit("\n".join([str(error), *(f"{name}:\n{text}" for name, text in consoles.items())])) from None
-    return hosts
+        with supervisor.stdout:
+            if not supervisor.stdout.readline():
+                raise SystemExit(log.read_text(encoding="utf-8"))
+        reached = hosts(folder)
+        for name, host in reached.items():
+            try:
+                wait_until_up(host)
+            except TimeoutError as error:
+                console = (folder / name / "console").read_text(encoding="utf-8", errors="replace")
+                raise SystemExit(f"{name}: {error}\n{console[-4000:]}{log.read_text(encoding='utf-8')}") from None
+    except BaseException:
+        down(folder)
+        raise
+    return reached
 
 
 def down(folder):
     """End the hosts of that folder and remove it; nothing there is no error."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        supervisor = os.pidfd_open(int((folder / "supervisor").read_text(encoding="utf-8")))
-        signal.pidfd_send_signal(supervisor, signal.SIGTERM)
-        # Readable when it has ended.
-        with selectors.DefaultSelector() as selector:
-            selector.register(supervisor, selectors.EVENT_READ)
-            selector.select()
+        process = int((folder / "supervisor").read_text(encoding="utf-8"))
+        supervisor = os.pidfd_open(process)
+        # Another process may have got the id of one that was killed.
+        if str(folder) in Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0"):
+            signal.pidfd_send_signal(supervisor, signal.SIGTERM)
+            select.select([supervisor], [], [])  # readable when it has ended
         os.close(supervisor)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -345,11 +370,17 @@ def cut_power(folder, name):
     """Kill everything on that host at once; its supervisor starts it again."""
     (folder / name / "power_cut").touch()
     kill_machine(int((folder / name / "pid").read_text(encoding="utf-8")))
-    for path in {host["ansible_control_path_dir"] for host in _hosts(folder).values()}:
-        _close_connections(Path(path))
+    # They would hang until SSH gives up.
+    _close_connections(Path(hosts(folder)[name]["ansible_control_path_dir"]), name)
 
 
-def _hosts(folder):
+def plug(folder, name, state):
+    """Take the network cable out of that host (``state`` "down") or put it in again ("up")."""
+    _run("ip", "link", "set", (folder / name / "cable").read_text(encoding="utf-8").strip(), state)
+
+
+def hosts(folder):
+    """{name: how Ansible reaches it} of the hosts of that folder."""
     return json.loads((folder / "hosts.json").read_text(encoding="utf-8"))
 
 

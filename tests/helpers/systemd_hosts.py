@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 
 import machines
 from paths import SIMULATOR
+from playbook import Run
 
 
 class SystemdHost:
@@ -69,6 +71,14 @@ class SystemdHost:
         if wait:
             self.wait_until_up(boot)
 
+    def unplug(self):
+        """Take its network cable out: connections hang, new ones find nobody."""
+        machines.plug(self._folder, self.name, "down")
+
+    def plug_in(self):
+        """Put the cable in again."""
+        machines.plug(self._folder, self.name, "up")
+
     def wait_until_up(self, after_boot=None):
         """Wait until it has finished its boot, and another one than ``after_boot``."""
         machines.wait_until_up(self._reached, boot_after=after_boot)
@@ -105,21 +115,23 @@ class SystemdHost:
             self.end_job(job)
 
 
-def simulate(hosts_and_gpus):
-    """The play that gives hosts simulated GPUs: {host: [{model, count}]} is the list of plays for run_playbook."""
-    return [
-        {
-            "hosts": "all",
-            "gather_facts": False,
-            "vars": {"gpus_of": {host.name: gpus for host, gpus in hosts_and_gpus.items()}},
-            "roles": [
-                {
-                    "role": "gpufleet.mig.mig_simulator",
-                    "mig_simulator_gpus": "{{ gpus_of[inventory_hostname] }}",
-                    "mig_simulator_build_on": "controller",
-                    "mig_simulator_build_directory": str(SIMULATOR),
-                    "mig_simulator_system": True,
-                }
-            ],
-        }
-    ]
+def start_hosts(folder, gpus, environment):
+    """Start hosts {name: [{model, count}]} in that new folder and give them these GPUs: [SystemdHost] in this order.
+
+    They end with this process at the latest; machines.down(folder) ends them.
+    """
+    releases = {name: next((one for one in machines.RELEASES if name.startswith(one)), "bookworm") for name in gpus}
+    reached = machines.up(folder, releases, owner=os.getpid())
+    hosts = [SystemdHost(folder, name, reached[name]) for name in gpus]
+    simulated = [host for host in hosts if gpus[host.name]]
+    role = {
+        "role": "gpufleet.mig.mig_simulator",
+        "mig_simulator_gpus": "{{ gpus_of[inventory_hostname] }}",
+        "mig_simulator_build_on": "controller",
+        "mig_simulator_build_directory": str(SIMULATOR),
+        "mig_simulator_system": True,
+    }
+    if simulated:
+        play = {"hosts": "all", "gather_facts": False, "vars": {"gpus_of": gpus}, "roles": [role]}
+        Run(folder / "mig_simulator", environment, [play], simulated, forks=len(simulated)).ok()
+    return hosts
