@@ -42,6 +42,7 @@ class Host:
             "role": "gpufleet.mig.mig_simulator",
             "mig_simulator_directory": str(self.programs),
             "mig_simulator_state": str(self.state),
+            "mig_simulator_build_directory": str(self.programs.parent / "built"),
             **variables,
         }
         # A build on the host takes its python3, which has PyYAML here.
