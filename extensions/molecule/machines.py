@@ -40,6 +40,8 @@ BASES = Path(__file__).resolve().parent.parent.parent / "build" / "machines"
 BRIDGE = "migbr{}"  # short: the kernel allows 15 characters, and the hosts' ends are named after it
 # RFC 2544 sets these addresses aside for test beds.
 NETWORKS = list(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24))
+# Where systemd's hierarchies can be: the unified one, alone or beside the old one of its own.
+CGROUPS = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd")]
 RELEASES = ("bookworm", "trixie")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "openssh-server", "sudo", "iproute2")
 PROGRAMS = ("debootstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen", "setpriv", "unshare")
@@ -106,7 +108,7 @@ class Machine:
         self.bridge = bridge
         # Unique on this machine.
         self.interface = f"{bridge}-{place}"
-        self.cgroups = [Path(mount) / self.interface for mount in _cgroup_mounts()]
+        self.cgroups = [path / self.interface for path in CGROUPS if (path / "cgroup.procs").exists()]
         self.process = None
         for layer in ("upper", "work", "merged"):
             (self.folder / layer).mkdir(parents=True)
@@ -174,17 +176,6 @@ class Machine:
             for folder, _folders, _files in os.walk(cgroup, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)
-
-
-def _cgroup_mounts():
-    """Where systemd's cgroup hierarchies are mounted: the unified one, and the old one of its own beside that."""
-    with open("/proc/self/mounts", encoding="utf-8") as mounts:
-        fields = [line.split() for line in mounts]
-    return [
-        mount
-        for _device, mount, kind, options, *_ in fields
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options)
-    ]
 
 
 def _take_number():
