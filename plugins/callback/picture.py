@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - At the end of a playbook run, draws the GPUs of each host that the run has read with M(gpufleet.mig.mig_facts).
+  - At the end of a playbook run, draws the GPUs of each host that the run has read with M(gpufleet.mig.mig_facts) or
+    M(gpufleet.mig.mig_check).
   - Each GPU is a row of memory slices with its GPU instances in them. Where a host was read more than once, the picture
     shows what was there at the first reading and still is (kept) and what is new.
   - A busy GPU instance is marked, and its processes are named.
@@ -77,7 +78,8 @@ class CallbackModule(CallbackBase):
     def _collect(self, result):
         data = result._result
         host = result._host.get_name()
-        facts = (data.get("ansible_facts") or {}).get("mig")
+        # mig_check shows what it read without making facts of it.
+        facts = (data.get("ansible_facts") or data).get("mig")
         if isinstance(facts, dict) and "gpus" in facts:
             self._readings.setdefault(host, []).append(facts)
         disrupted = self._disrupted.setdefault(host, [])

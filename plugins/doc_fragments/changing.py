@@ -26,6 +26,12 @@ options:
       the last.
     type: bool
     default: true
+  change_id:
+    description:
+      - The id that the journal gives to this change. Tasks with the same id are one change, and going back
+        (gpufleet.mig.rollback) goes back to before the first of them.
+      - The default is an id of its own for each task.
+    type: str
   atomic:
     description:
       - With V(false), a GPU that fails is brought back to where it was and the others keep what they reached, because

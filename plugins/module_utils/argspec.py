@@ -11,6 +11,7 @@ CHANGING = {
     "state_dir": {"type": "path"},
     "lock_timeout": {"type": "float", "default": 300},
     "journal": {"type": "bool", "default": True},
+    "change_id": {"type": "str"},
     "atomic": {"type": "bool", "default": False},
     "rehearse": {"type": "bool", "default": False},
 }

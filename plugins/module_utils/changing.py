@@ -81,7 +81,7 @@ def journal_of(params, cause="ansible"):
     if not params["journal"]:
         return None
     who = {
-        "change": str(uuid.uuid4()),
+        "change": params.get("change_id") or str(uuid.uuid4()),
         "cause": cause,
         "user": getpass.getuser(),
         "sudo_user": os.environ.get("SUDO_USER"),

@@ -20,7 +20,18 @@ class Run:
     """A run of ansible-playbook in ``directory``: start it, finish() it, ask for its results."""
 
     def __init__(
-        self, directory, environment, playbook, hosts, *, check=False, diff=False, forks=5, extra_vars=None, tags=()
+        self,
+        directory,
+        environment,
+        playbook,
+        hosts,
+        *,
+        check=False,
+        diff=False,
+        forks=5,
+        limit=None,
+        tags=(),
+        extra_vars=None,
     ):
         """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py."""
         directory.mkdir(parents=True)
@@ -36,6 +47,7 @@ class Run:
             playbook = str(path)
         command = [str(environment.bin / "ansible-playbook"), playbook, "-i", str(inventory), "-f", str(forks)]
         command += ["--check"] * check + ["--diff"] * diff
+        command += [f"--limit={limit}"] * bool(limit)
         command += [f"--tags={','.join(tags)}"] * bool(tags)
         if extra_vars:
             command += ["-e", json.dumps(extra_vars)]
@@ -97,6 +109,11 @@ class Run:
         with open(self.results_file, encoding="utf-8") as lines:
             everything = [json.loads(line) for line in lines]
         return [one for one in everything if action in (None, one["action"]) and host in (None, one["host"])]
+
+    def outcome(self, host):
+        """The host's fact mig_partition_result at the end of the run."""
+        facts = [one["result"].get("ansible_facts", {}) for one in self.results("ansible.builtin.set_fact", host.name)]
+        return [one["mig_partition_result"] for one in facts if "mig_partition_result" in one][-1]
 
     def picture(self):
         """The lines of the picture at the end of the run."""

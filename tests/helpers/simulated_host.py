@@ -118,6 +118,9 @@ class SimulatedHost:
             "ansible_python_interpreter": str(self.python),
             "ansible_remote_tmp": str(self.directory / "tmp"),
             "mig_state_dir": str(self.state_dir),
+            # The machine that the tests run on has no part in it.
+            "mig_partition_persistence": False,
+            "mig_partition_gpu_clients": [],
         }
 
     def close(self):

@@ -36,15 +36,18 @@ def check_apply_check_apply(run_playbook, host, environment):
         assert done.result(action)["plan"] == foretold.result(action)["plan"]
         assert done.result(action)["actions"] == foretold.result(action)["actions"]
         assert done.result(action)["diff"] == foretold.result(action)["diff"]
+    assert foretold.outcome(host)["state"] == "would_change"
+    assert done.outcome(host)["state"] == "changed"
+    assert done.outcome(host)["plan"] == foretold.outcome(host)["plan"]
     assert done.result(INSTANCES)["diff"]["before"] != done.result(INSTANCES)["diff"]["after"]
     assert profiles(host) == [BALANCED, None]
     reached = host.show()
 
     for check in (True, False):
         again = run_playbook(PARTITION, [host], check=check, **options).ok()
-        for action in (MODE, INSTANCES):
-            assert not again.result(action)["changed"]
-            assert again.result(action)["plan"] == []
+        assert again.outcome(host)["state"] == "unchanged"
+        assert again.outcome(host)["plan"] == []
+        assert not [one for one in again.results() if one["result"].get("changed")]
         assert host.show() == reached
 
 
@@ -85,11 +88,11 @@ def test_busy_instances_stay_and_refusals_name_the_job(run_playbook, simulated_h
     refused = run_playbook(
         PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"7g.80gb": 1}}]}
     ).failed()
-    result = refused.result(INSTANCES)
-    assert not result.get("changed")
-    assert busy in result["msg"]
-    assert str(job.pid) in result["msg"]
-    assert [blocker["uuid"] for blocker in result["must_be_free"]] == [busy]
+    outcome = refused.outcome(host)
+    assert not outcome["changed"]
+    assert busy in outcome["message"]
+    assert str(job.pid) in outcome["message"]
+    assert not refused.results(INSTANCES)
     assert host.show() == before
 
 
@@ -107,8 +110,9 @@ def test_a_mig_parted_file_is_a_layout(run_playbook, simulated_host, tmp_path):
 
 @pytest.mark.parametrize("given", [{}, {"mig_partition_mig_parted_config": "config.yaml"}], ids=["nothing", "no label"])
 def test_without_a_layout_it_says_what_to_set(run_playbook, simulated_host, given):
-    run = run_playbook(PARTITION, [simulated_host(MODEL)], extra_vars=given).failed()
-    message = run.result("ansible.builtin.assert")["msg"]
+    host = simulated_host(MODEL)
+    run = run_playbook(PARTITION, [host], extra_vars=given).failed()
+    message = run.outcome(host)["message"]
     assert "mig_partition_layout" in message
     assert "mig_partition_mig_parted_label" in message
     assert not run.results(MODE)

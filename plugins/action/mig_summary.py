@@ -1,0 +1,59 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Tells what became of every host; plugins/modules/mig_summary.py documents it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_report import report, table
+
+
+class ActionModule(ActionBase):
+    """Runs once for all hosts of a batch, on the controller alone."""
+
+    BYPASS_HOST_LOOP = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        _valid, arguments = self.validate_argument_spec(argument_spec={"report": {"type": "path"}})
+        everyone, batch = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_batch"]
+        results = {host: task_vars["hostvars"][host].get("mig_partition_result") for host in everyone}
+        data = report(
+            {host: one for host, one in results.items() if one},
+            everyone,
+            batch,
+            task_vars["ansible_play_hosts"],
+            self._task.check_mode,
+        )
+        lines = table(data, everyone if data["complete"] else batch)
+        for line in ["", *lines, ""]:
+            self._display.display(line)
+        if arguments["report"]:
+            _write(arguments["report"], data)
+        return dict(result, changed=False, summary=lines)
+
+
+def _write(path, data):
+    """The report, whole or not at all: a pipeline may read it at any moment."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".mig-report-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(data, file, indent=2)
+                file.write("\n")
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise AnsibleActionFail(f"The report {path} could not be written: {error.strerror}.") from error

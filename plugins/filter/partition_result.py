@@ -1,0 +1,55 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: partition_result
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.2.0
+short_description: What became of a host, from the results of its tasks
+description:
+  - Makes the fact C(mig_partition_result) of the role gpufleet.mig.mig_partition from what the role's tasks returned.
+    docs/report.md describes it.
+options:
+  _input:
+    description:
+      - The results by C(check), C(changes), C(failures), C(drained), C(hooks), C(rebooted), C(brought_back) and
+        C(check_mode).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: See what a host is like that the check found right
+  ansible.builtin.assert:
+    that: result.state == 'unchanged'
+  vars:
+    result: "{{ run | gpufleet.mig.partition_result }}"
+    run:
+      check: {evidence: {mig_capable: true}}
+      changes: []
+      failures: []
+      drained: []
+      hooks: []
+      rebooted: false
+      brought_back: null
+      check_mode: false
+"""
+
+RETURN = r"""
+_value:
+  description: The result of the host.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_result import partition_result
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"partition_result": partition_result}

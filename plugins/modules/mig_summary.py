@@ -1,0 +1,56 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mig_summary
+short_description: Tell what became of every host that was to be partitioned
+version_added: 0.2.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Shows a table of all hosts of the play, from the fact C(mig_partition_result) that the role gpufleet.mig.mig_partition
+    leaves on each, and says of the others that they were lost or not reached.
+  - Runs once for all hosts of a batch (C(serial)) and tells of those; after the last batch, and where a whole batch has
+    failed, it tells of the whole play.
+  - It is the last but one task of that role and of little use elsewhere.
+options:
+  report:
+    description: Write the same as JSON to this file on the controller, also in check mode.
+    type: path
+attributes:
+  check_mode:
+    description: Tells what would happen.
+    support: full
+  diff_mode:
+    description: There is nothing to compare.
+    support: none
+  action:
+    description: Runs on the controller.
+    support: full
+  bypass_host_loop:
+    description: Runs once for all hosts of a batch.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Tell what became of every host
+  gpufleet.mig.mig_summary:
+    report: "{{ playbook_dir }}/partition.json"
+"""
+
+RETURN = r"""
+summary:
+  description: The lines of the table.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "MIG: 1 as wanted, 1 changed"
+    - "HOST     GPUS                RESULT     KEPT  DISRUPTED  DRAINED"
+    - "gpu-one  8 x A100-SXM4-40GB  as wanted    56          0"
+    - "gpu-two  8 x A100-SXM4-40GB  changed      40         16  2 by notebooks.yml"
+"""

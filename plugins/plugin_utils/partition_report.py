@@ -1,0 +1,141 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of all hosts in a run of the role mig_partition: a report for programs and a table for people. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+
+from .partition_result import CHANGED, FAILED, NO_GPUS, NOT_REACHED, UNCHANGED, UNFINISHED, UNREACHABLE, WOULD_CHANGE
+
+VERSION = 1
+WIDTH = 110
+WORDS = {
+    NO_GPUS: "no MIG-capable GPU",
+    UNCHANGED: "as wanted",
+    CHANGED: "changed",
+    WOULD_CHANGE: "would change",
+    FAILED: "FAILED",
+    UNREACHABLE: "UNREACHABLE",
+    UNFINISHED: "UNFINISHED",
+    NOT_REACHED: "not reached",
+}
+LOST = (
+    "The host left the run before its end: the connection was lost, or a task outside this role failed; see the output "
+    "above. What is on its GPUs is not known. Run again for this host: it goes on from what is there, and restores what "
+    "was drained."
+)
+
+
+def report(results, everyone, batch, present, check_mode):
+    """The report as plain data.
+
+    :param results: {host: its mig_partition_result}, of the hosts that have one
+    :param everyone: the hosts of the play in their order
+    :param batch: those of the present batch (``serial``)
+    :param present: those that are still in the play
+    """
+    last = everyone.index(batch[-1]) if batch and batch[-1] in everyone else len(everyone) - 1
+    hosts = {}
+    for number, host in enumerate(everyone):
+        result = results.get(host)
+        if host in batch and host not in present:
+            result = None
+        if result and result["state"] != UNFINISHED:
+            hosts[host] = result
+        elif number > last and not result:
+            hosts[host] = _unknown(NOT_REACHED, None, check_mode)
+        else:
+            hosts[host] = _unknown(UNFINISHED, LOST, check_mode)
+    ends = last == len(everyone) - 1 or all(is_failure(hosts[host]) for host in batch)
+    counts = Counter(result["state"] for result in hosts.values())
+    return {
+        "version": VERSION,
+        "check_mode": check_mode,
+        "complete": ends,
+        "counts": {state: counts[state] for state in WORDS if counts[state]},
+        "hosts": hosts,
+    }
+
+
+def _unknown(state, message, check_mode):
+    """The result of a host that could not give one."""
+    lists = dict.fromkeys(("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus"), ())
+    return {
+        "state": state,
+        "check_mode": check_mode,
+        "changed": None if state == UNFINISHED else False,
+        "stage": None,
+        "message": message,
+        **{name: list(value) for name, value in lists.items()},
+        "reboot": False,
+        "brought_back": None,
+    }
+
+
+def is_failure(result):
+    """Whether the host of this result has to be looked at."""
+    return result["state"] in (FAILED, UNREACHABLE, UNFINISHED)
+
+
+def table(data, hosts):
+    """The lines of a report for a terminal: a row for each of these hosts, below it why it failed."""
+    rows = [("HOST", "GPUS", "RESULT", "KEPT", "DISRUPTED", "DRAINED")]
+    rows += [_row(host, data["hosts"][host]) for host in hosts]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    lines = [_headline(data, hosts)]
+    for host, row in zip((None, *hosts), rows):
+        cells = [cell.rjust(width) if 3 <= n <= 4 else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths))]
+        lines.append("  ".join(cells).rstrip())
+        message = host and data["hosts"][host]["message"]
+        if message:
+            lines += textwrap.wrap(message, WIDTH, initial_indent="    ", subsequent_indent="    ", break_long_words=False)
+    again = [host for host in hosts if is_failure(data["hosts"][host])]
+    if again:
+        lines.append(f"Once the cause is gone: --limit {','.join(again)}")
+    return lines
+
+
+def _headline(data, hosts):
+    counts = Counter(data["hosts"][host]["state"] for host in hosts)
+    words = ", ".join(f"{counts[state]} {word}" for state, word in WORDS.items() if counts[state])
+    return f"MIG{' (check mode)' if data['check_mode'] else ''}: {words}"
+
+
+def _row(host, result):
+    if result["state"] in (NO_GPUS, UNREACHABLE, UNFINISHED, NOT_REACHED):
+        return (host, _gpus(result), WORDS[result["state"]], "", "", "")
+    drained = len(result["drained"])
+    names = ", ".join(hook.rpartition("/")[2] for hook in result["hooks"])
+    return (
+        host,
+        _gpus(result),
+        _words(result),
+        str(len(result["kept"])),
+        str(len(result["disrupted"])),
+        f"{drained} by {names}" if drained and names else names,
+    )
+
+
+def _gpus(result):
+    products = Counter((gpu["product"] or "unknown").replace("NVIDIA ", "") for gpu in result["gpus"])
+    return ", ".join(f"{count} x {product}" for product, count in products.items())
+
+
+def _words(result):
+    """The result column: the word for the state and what else a tired person should see at once."""
+    words = [WORDS[result["state"]]]
+    if result["state"] == FAILED:
+        words = [f"FAILED ({result['stage']})"]
+        if result["brought_back"] is not None:
+            words.append("brought back" if result["brought_back"] else "NOT BROUGHT BACK")
+        elif result["changed"] and not result["check_mode"]:
+            words.append("the new layout stays")
+    if result["reset_gpus"]:
+        words.append(f"reset GPU {','.join(str(gpu['index']) for gpu in result['reset_gpus'])}")
+    if result["reboot"]:
+        words.append("reboot")
+    return ", ".join(words)

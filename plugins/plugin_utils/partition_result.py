@@ -1,0 +1,87 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of one host in a run of the role mig_partition: from its task results to ``mig_partition_result``. Pure."""
+
+from __future__ import annotations
+
+NO_GPUS, UNCHANGED, CHANGED, WOULD_CHANGE = "no_gpus", "unchanged", "changed", "would_change"
+FAILED, UNREACHABLE, UNFINISHED, NOT_REACHED = "failed", "unreachable", "unfinished", "not_reached"
+
+
+def failure_message(result):
+    """The sentence in a failed task's result; of a loop, those of its failed items, each once."""
+    items = [item for item in result.get("results") or () if item.get("failed")]
+    messages = list(dict.fromkeys(failure_message(item) for item in items))
+    if messages:
+        return " ".join(messages)
+    message = str(result.get("msg") or "It gave no reason; see the output above.").strip()
+    details = str(result.get("stderr") or result.get("module_stderr") or "").strip()
+    return f"{message} {details.splitlines()[-1]}" if details and details not in message else message
+
+
+def partition_result(run):
+    """One host's result.
+
+    ``run`` holds what the role's tasks left behind: ``check``, the result of mig_check before anything was done;
+    ``changes``, the results of mig_mode and mig_instances in their order, those of going back included; ``failures``,
+    ``[{stage, message}]``; ``drained`` and ``hooks``; ``rebooted``, ``brought_back`` (None where nothing had to go
+    back), ``check_mode`` and ``persistence`` (its task's ``changed``).
+    """
+    check, failures, check_mode = run["check"], run["failures"], run["check_mode"]
+    done = [change for change in run["changes"] if "done" in change and not check_mode]
+    changed = any(change.get("changed") for change in done)
+    plan = check.get("plan") or []
+    result = {
+        "state": _state(check, failures, changed, bool(plan) and check_mode),
+        "check_mode": check_mode,
+        "changed": bool(changed or check_mode and plan),
+        "stage": failures[0]["stage"] if failures else None,
+        "message": " ".join(failure["message"] for failure in failures) or None,
+        "gpus": [
+            {key: gpu.get(key) for key in ("index", "uuid", "pci_address", "product")}
+            for gpu in (check.get("mig") or {}).get("gpus") or ()
+        ],
+        "plan": plan,
+        "actions": list(check.get("actions") or ()),
+        "kept": list(check.get("kept") or ()),
+        "disrupted": list(check.get("disrupted") or ()),
+        "drained": list(run["drained"]),
+        "hooks": list(run["hooks"]),
+        "reset_gpus": list(check.get("reset_gpus") or ()),
+        "reboot": bool(check.get("reboot_required")) if check_mode else bool(run["rebooted"]),
+        "brought_back": run["brought_back"],
+    }
+    if not check_mode:
+        result.update(_what_was_done(result, done))
+    if result["state"] == UNREACHABLE:
+        result["message"] = failure_message(check)
+    return result
+
+
+def _state(check, failures, changed, would_change):
+    if check.get("unreachable"):
+        return UNREACHABLE
+    if failures:
+        return FAILED
+    if not (check.get("evidence") or {}).get("mig_capable"):
+        return NO_GPUS
+    return CHANGED if changed else WOULD_CHANGE if would_change else UNCHANGED
+
+
+def _what_was_done(result, done):
+    """The devices that were there and did not live through it; a reset takes those of its GPU along."""
+    disrupted = list(dict.fromkeys(uuid for change in done for uuid in change.get("disrupted") or ()))
+    there = dict.fromkeys(result["kept"] + result["disrupted"])
+    resets = {
+        step["gpu"]["uuid"]: step["gpu"]
+        for change in done
+        for step in change["done"]
+        if step["action"] == "reset_gpu" and step.get("needed", True)
+    }
+    return {
+        "kept": [uuid for uuid in there if uuid not in disrupted],
+        "disrupted": [uuid for uuid in disrupted if uuid in there],
+        "reset_gpus": list(resets.values()),
+    }
