@@ -6,22 +6,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
-from .data import gpu_data, layout_of
+from .data import gpu_data, layout_entry, layout_of
 from .driver_checks import ERROR, PASSED_ON, WARNING, Finding, check_host, check_without_nvml, finding_data
 from .driver_releases import model_of
 from .errors import MigError
+from .facts import facts_of
 from .host_evidence import library_version, read_evidence
 from .host_state import HostState
 from .model import RESET_GPU, GpuState, Snapshot
 from .nvml import Session, binding_of
 
+# The role mig_drain keeps this file in the state directory for as long as anything is drained.
+DRAINED = "drain.json"
 NOTHING = {
     "reached": True,
     "refusal": None,
+    "in_the_way": None,
     "plan": [],
+    "target": [],
     "actions": [],
     "diff": {"before": "", "after": ""},
     "kept": [],
@@ -68,7 +74,8 @@ def check(params, run_command, root="/"):
     else:
         mig_capable = any(gpu.mig_capable or model_of(gpu.pci_device_id) for gpu in snapshot.gpus)
         findings, rehearsed, warnings = _check_and_rehearse(evidence, snapshot, states, entries, params, run_command)
-    interrupted = HostState(params["state_dir"]).interrupted()
+    state = HostState(params["state_dir"])
+    interrupted = state.interrupted()
     if interrupted:
         findings.append(_interrupted(interrupted))
     errors = [finding for finding in findings if finding.severity == ERROR]
@@ -79,6 +86,8 @@ def check(params, run_command, root="/"):
         "findings": [finding_data(finding) for finding in findings],
         "evidence": _evidence_data(evidence, snapshot, states, has_gpus, mig_capable),
         "interrupted": interrupted,
+        "drained": os.path.exists(os.path.join(state.path, DRAINED)),
+        "mig": facts_of(snapshot, ("instances", "processes")),
         "before": [entry for entry in map(layout_of, snapshot.gpus) if entry],
         **rehearsed,
     }, warnings
@@ -125,11 +134,20 @@ def _rehearse(snapshot, states, entries, keep, run_command):
     found = {
         "reached": not refusal and not result["plan"],
         "refusal": refusal,
+        "in_the_way": None if refusal else result_of(change, real=False)[1],
+        "target": [] if refusal else [entry for entry in map(_target, change.plans) if entry],
         "reset_gpus": [] if refusal else in_place,
         "reset_required": bool(in_place) and not refusal,
         "reboot_required": reboot and not refusal,
     }
     return {**NOTHING, **result, **found}, warnings
+
+
+def _target(plan):
+    """The layout entry that a plan leaves; None where the driver has not told what the GPU can hold."""
+    if not plan.mig_mode:
+        return layout_entry(plan.gpu, None)
+    return None if plan.target is None else layout_entry(plan.gpu, plan.target)
 
 
 def _interrupted(record):

@@ -260,6 +260,16 @@ interrupted:
   returned: success
   type: dict
   sample: null
+drained:
+  description: Whether something is drained on this host that the role gpufleet.mig.mig_drain has not restored yet.
+  returned: success
+  type: bool
+  sample: false
+mig:
+  description: What was read, as C(ansible_facts.mig) of M(gpufleet.mig.mig_facts) without profiles.
+  returned: success
+  type: dict
+  sample: {}
 before:
   description:
     - The layout entry of each MIG-capable GPU as it is now, by UUID and with exact placements, so that it can be
@@ -285,6 +295,21 @@ refusal:
   returned: with O(layout)
   type: str
   sample: null
+in_the_way:
+  description: The message with which a run would refuse because of RV(must_be_free), V(null) where nothing is in the way.
+  returned: with O(layout)
+  type: str
+  sample: null
+target:
+  description:
+    - The layout entry of each GPU that O(layout) names as RV(plan) leaves it, by UUID and with exact placements. GPUs
+      whose profiles the driver tells only while MIG is on are left out while it is off.
+  returned: with O(layout)
+  type: list
+  elements: dict
+  sample:
+    - gpus: [GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4]
+      mig_enabled: false
 plan:
   description: The steps of mig_mode and then mig_instances for each GPU, as these modules return them.
   returned: with O(layout)

@@ -33,12 +33,14 @@ def partition_result(run):
     done = [change for change in run["changes"] if "done" in change and not check_mode]
     changed = any(change.get("changed") for change in done)
     plan = check.get("plan") or []
+    # In check mode a host that lacks nvidia-ml-py would get it; nothing more can be foretold of it.
+    unknown = check_mode and not check.get("ok", True)
     result = {
-        "state": _state(check, failures, changed, bool(plan) and check_mode),
+        "state": _state(check, failures, changed, check_mode and (bool(plan) or unknown)),
         "check_mode": check_mode,
-        "changed": bool(changed or check_mode and plan),
+        "changed": bool(changed or check_mode and (plan or unknown)),
         "stage": failures[0]["stage"] if failures else None,
-        "message": " ".join(failure["message"] for failure in failures) or None,
+        "message": " ".join(failure["message"] for failure in failures) or (check.get("problem") if unknown else None),
         "gpus": [
             {key: gpu.get(key) for key in ("index", "uuid", "pci_address", "product")}
             for gpu in (check.get("mig") or {}).get("gpus") or ()
