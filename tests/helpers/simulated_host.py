@@ -35,6 +35,8 @@ class SimulatedHost:
             "PATH": f"{SIMULATOR}:{os.environ['PATH']}",
             "MIG_SIMULATOR_STATE": str(self.state),
         }
+        # Further variables of the inventory.
+        self.more_variables = {}
         self._jobs = []
         directory.mkdir(parents=True, exist_ok=True)
         self.use_interpreter(sys.executable)
@@ -121,6 +123,7 @@ class SimulatedHost:
             # The machine that the tests run on has no part in it.
             "mig_partition_persistence": False,
             "mig_partition_gpu_clients": [],
+            **self.more_variables,
         }
 
     def close(self):

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role mig_partition on simulated hosts: who is drained, what comes back, what is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+
+import jsonschema
+import pytest
+from drain_hooks import END_JOBS, FAIL, hook, log, say, tasks_file
+from layouts import profiles
+from paths import ROOT
+
+PARTITION = "gpufleet.mig.partition"
+H100 = "H100-SXM5-80GB"
+FOUR = {"1g.10gb": 4}
+SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+
+
+def read_report(path):
+    """The report, which has the documented form."""
+    report = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.validate(report, SCHEMA)
+    assert sum(report["counts"].values()) == len(report["hosts"])
+    return report
+
+
+def summary(run):
+    """The lines of the run's last table."""
+    return run.results("gpufleet.mig.mig_summary")[-1]["result"]["summary"]
+
+
+def with_a_job(simulated_host, name):
+    """A host with four 1g.10gb, a job in the first, and a layout that the first must make room for."""
+    host = simulated_host("--mig", H100, name=name)
+    host.run("nvidia-smi", "mig", "-cgi", ",".join(["1g.10gb"] * 4), "-C")
+    device = host.show()["gpus"][0]["instances"][0]["compute_instances"][0]["uuid"]
+    host.job(device)
+    host.more_variables["mig_partition_layout"] = [{"instances": {"7g.80gb": 1}}]
+    return host, device
+
+
+def wanting(host, instances, **variables):
+    host.more_variables.update(variables, mig_partition_layout=[{"instances": instances}])
+    return host
+
+
+def test_a_fleet_of_all_sorts_in_one_run(run_playbook, simulated_host, tmp_path):
+    drained, device = with_a_job(simulated_host, "drained")
+    ends = hook(tmp_path / "hooks", "jobs", END_JOBS, clients=[])
+    drained.more_variables["mig_partition_drain"] = [ends]
+    refused, held = with_a_job(simulated_host, "refused")
+    changes = wanting(simulated_host(H100, name="changes"), FOUR)
+    lost = wanting(simulated_host("--mig", f"{H100}:2", name="lost"), FOUR)
+    lost.simulator("fault", "nvmlDeviceGetMigMode", "--return", "GPU_IS_LOST", "--times", "99")
+    away = wanting(simulated_host(H100, name="away"), FOUR, ansible_connection="ssh", ansible_host="127.0.0.1")
+    away.more_variables["ansible_port"] = 1
+    hosts = [drained, refused, changes, lost, away, simulated_host("L40S-48GB", name="l40s")]
+    report = tmp_path / "report.json"
+    variables = {"mig_partition_report": str(report)}
+    before = {host.name: host.show() for host in hosts}
+
+    foretold = run_playbook(PARTITION, hosts, check=True, diff=True, extra_vars=variables).finish()
+    states = {
+        "drained": "would_change",
+        "refused": "failed",
+        "changes": "would_change",
+        "lost": "failed",
+        "away": "unreachable",
+        "l40s": "no_gpus",
+    }
+    first = read_report(report)
+    assert {host: one["state"] for host, one in first["hosts"].items()} == states
+    assert {host.name: host.show() for host in hosts} == before
+    assert not (drained.state_dir / "drain.json").exists()
+
+    run = run_playbook(PARTITION, hosts, extra_vars=variables).finish()
+    told = read_report(report)
+    assert run.returncode == foretold.returncode == 4
+    assert {host: one["state"] for host, one in told["hosts"].items()} == {
+        **states,
+        "drained": "changed",
+        "changes": "changed",
+    }
+    for host in ("drained", "changes"):
+        for key in ("plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus", "reboot"):
+            assert told["hosts"][host][key] == first["hosts"][host][key], (host, key)
+    assert [one["uuid"] for one in told["hosts"]["drained"]["drained"]] == [device]
+    assert log(drained) == ["drain jobs", "clients jobs", f'workloads jobs {{"freed": ["{device}"]}}']
+    assert not (drained.state_dir / "drain.json").exists()
+    assert profiles(drained) == [{"7g.80gb": 1}]
+    assert profiles(changes) == [FOUR]
+    assert refused.show() == before["refused"]
+    assert held in told["hosts"]["refused"]["message"]
+    assert "mig_partition_drain" in told["hosts"]["refused"]["message"]
+    lines = summary(run)
+    assert lines[0] == "MIG: 1 no MIG-capable GPU, 2 changed, 2 FAILED, 1 UNREACHABLE"
+    assert lines[-1] == "Once the cause is gone: --limit refused,lost,away"
+    assert [line.split()[0] for line in lines[2:] if not line.startswith(" ")][:-1] == [host.name for host in hosts]
+
+    # The causes go, and the run is made again where it is needed.
+    refused.close()
+    lost.simulator("fault", "--clear")
+    again = run_playbook(PARTITION, hosts, limit="refused,lost", extra_vars=variables).ok()
+    assert read_report(report)["counts"] == {"changed": 2}
+    assert profiles(lost) == [FOUR, FOUR]
+    assert "away" not in again.output
+
+
+STAGES = {
+    # stage: what goes wrong (mig-simulator fault, or a user's task at a place)
+    "drain": {"after_drain": [FAIL]},
+    "mode": ["nvmlDeviceSetMigMode", "--nth", "2", "--return", "UNKNOWN"],
+    "instances": ["nvmlDeviceCreateGpuInstanceWithPlacement", "--nth", "5", "--return", "INSUFFICIENT_RESOURCES"],
+    "verify": {"before_verify": [{"ansible.builtin.command": {"argv": ["nvidia-smi", "mig", "-i", "1", "-dci"]}}]},
+    "persistence": {"before_persistence": [FAIL]},
+    "expose": {"before_expose": [FAIL]},
+    "restore": {"before_restore": [FAIL]},
+}
+
+
+def test_whatever_fails_both_stages_restore(run_playbook, simulated_host, tmp_path):
+    hosts = {}
+    for stage, wrong in STAGES.items():
+        host = hosts[stage] = wanting(simulated_host(f"{H100}:2", name=stage), FOUR)
+        # Somebody uses GPU 0 while MIG is off, so that it has to be drained.
+        host.job("0")
+        host.more_variables["mig_partition_drain"] = [hook(tmp_path / "hooks", "jobs", END_JOBS, clients=[])]
+        host.more_variables["mig_partition_expose"] = [tasks_file(tmp_path / "expose.yml", [say("expose")])]
+        if isinstance(wrong, list):
+            host.simulator("fault", *wrong)
+        else:
+            place, tasks = next(iter(wrong.items()))
+            host.more_variables["mig_partition_tasks"] = {place: tasks_file(tmp_path / f"{place}.yml", tasks)}
+    run = run_playbook(PARTITION, list(hosts.values())).failed()
+    for stage, host in hosts.items():
+        outcome = run.outcome(host)
+        assert (outcome["state"], outcome["stage"]) == ("failed", stage), outcome["message"]
+        stays = stage in ("persistence", "expose", "restore")
+        assert profiles(host) == ([FOUR, FOUR] if stays else [None, None]), stage
+        assert outcome["changed"] == stays
+        assert outcome["brought_back"] == (None if stays or stage == "drain" else True)
+        said = [line.split(" {")[0] for line in log(host)]
+        if stage == "restore":
+            # The user's own task kept it from running, and it is still written down.
+            assert said == ["drain jobs", "clients jobs", "expose"]
+            assert (host.state_dir / "drain.json").exists()
+            continue
+        assert said[0] == "drain jobs"
+        assert said[-1] == "workloads jobs"
+        assert "clients jobs" in said
+        assert ("expose" in said) == (stage == "restore")
+        assert not (host.state_dir / "drain.json").exists()
+    # A run that finds nothing to do restores what is still drained.
+    host = hosts["restore"]
+    del host.more_variables["mig_partition_tasks"]
+    again = run_playbook(PARTITION, [host]).ok()
+    assert again.outcome(host)["state"] == "unchanged"
+    assert [line.split(" {")[0] for line in log(host)][-2:] == ["clients jobs", "workloads jobs"]
+    assert not (host.state_dir / "drain.json").exists()
+
+
+def test_the_third_hook_fails_and_the_others_are_restored(run_playbook, simulated_host, tmp_path):
+    host, _device = with_a_job(simulated_host, "gpu-host")
+    hooks = [hook(tmp_path, name, [FAIL] if name == "third" else []) for name in ("first", "second", "third")]
+    before = host.show()
+    run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_drain": hooks}).failed()
+    assert [" ".join(line.split()[:2]) for line in log(host)] == [
+        *("drain first", "drain second", "drain third"),
+        *("workloads third", "workloads second", "workloads first"),
+    ]
+    assert "on purpose" in run.outcome(host)["message"]
+    assert run.outcome(host)["brought_back"] is None
+    assert host.show() == before
+
+
+def test_a_hook_that_frees_nothing_is_not_believed(run_playbook, simulated_host, tmp_path):
+    host, device = with_a_job(simulated_host, "gpu-host")
+    before = host.show()
+    run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_drain": [hook(tmp_path, "idle")]}).failed()
+    outcome = run.outcome(host)
+    assert (outcome["stage"], outcome["changed"]) == ("drain", False)
+    assert device in outcome["message"]
+    assert log(host) == ["drain idle", "workloads idle {}"]
+    assert host.show() == before
+
+
+@pytest.mark.parametrize("then", ["gpufleet.mig.restore", PARTITION])
+def test_a_killed_controller_leaves_what_restore_needs(run_playbook, simulated_host, tmp_path, then):
+    host, device = with_a_job(simulated_host, "gpu-host")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    stop = [{"ansible.builtin.command": {"argv": ["sh", "-c", 'echo here > "$1"; exec sleep 600', "sh", str(fifo)]}}]
+    variables = {
+        "mig_partition_drain": [hook(tmp_path, "jobs", END_JOBS, clients=[])],
+        "mig_partition_tasks": {"before_instances": tasks_file(tmp_path / "stop.yml", stop)},
+    }
+    run = run_playbook(PARTITION, [host], extra_vars=variables)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    arrived = select.select([reader], [], [], 120)[0]
+    os.close(reader)
+    run.kill()
+    assert arrived, run.output
+    assert log(host) == ["drain jobs"]
+    del variables["mig_partition_tasks"]
+    run_playbook(then, [host], extra_vars=variables).ok()
+    assert log(host) == ["drain jobs", "clients jobs", f'workloads jobs {{"freed": ["{device}"]}}']
+    assert not (host.state_dir / "drain.json").exists()
+    run_playbook("gpufleet.mig.restore", [host], extra_vars=variables).ok()
+    assert len(log(host)) == 3
+
+
+def test_serial_tells_each_batch_and_at_last_all(run_playbook, simulated_host, tmp_path):
+    hosts = [wanting(simulated_host(H100, name=f"gpu-{number}"), FOUR) for number in range(5)]
+    hosts[2].more_variables["mig_partition_layout"] = [{"instances": {"9g.99gb": 1}}]
+    hosts[3].more_variables["mig_partition_layout"] = [{"instances": {"9g.99gb": 1}}]
+    report = tmp_path / "report.json"
+    plays = [
+        {
+            "hosts": "all",
+            "serial": [1, 2, 1, 1],
+            "gather_facts": False,
+            "vars": {"mig_partition_report": str(report)},
+            "roles": ["gpufleet.mig.mig_partition"],
+        }
+    ]
+    run = run_playbook(plays, hosts).failed()
+    tables = [one["result"]["summary"] for one in run.results("gpufleet.mig.mig_summary")]
+    assert [table[0] for table in tables] == [
+        "MIG: 1 changed",
+        "MIG: 1 changed, 1 FAILED",
+        "MIG: 2 changed, 2 FAILED, 1 not reached",
+    ]
+    told = read_report(report)
+    assert told["complete"]
+    assert [one["state"] for one in told["hosts"].values()] == [
+        *("changed", "changed", "failed", "failed", "not_reached")
+    ]
+    assert "no profile 9g.99gb" in told["hosts"]["gpu-3"]["message"]
+
+
+def test_rollback_goes_back_to_before_the_whole_change_and_again(run_playbook, simulated_host):
+    host = simulated_host(f"{H100}:2")
+    layout = {"mig_partition_layout": [{"gpus": [0], "instances": FOUR}]}
+    nothing = run_playbook("gpufleet.mig.rollback", [host]).failed()
+    assert "nothing to go back to" in nothing.outcome(host)["message"]
+    run_playbook(PARTITION, [host], extra_vars=layout).ok()
+    reached = profiles(host)
+    assert reached == [FOUR, None]
+    for expected in ([None, None], reached):
+        run = run_playbook("gpufleet.mig.rollback", [host]).ok()
+        assert run.outcome(host)["state"] == "changed"
+        assert profiles(host) == expected
+
+
+WRONG = {
+    "a place that is none": ({"mig_partition_tasks": {"before_lunch": "/dev/null"}}, ["before_lunch", "before_check"]),
+    "a file that is not there": ({"mig_partition_tasks": {"before_check": "/nowhere/a.yml"}}, ["/nowhere/a.yml"]),
+    "no such directory": ({"mig_partition_report": "/nowhere/report.json"}, ["/nowhere", "mig_partition_report"]),
+    "a hook without its restore file": ({"mig_partition_drain": ["{directory}/alone.yml"]}, ["alone_restore.yml"]),
+    "a hook that is to come": ({"mig_partition_drain": ["kubernetes"]}, ["kubernetes", "not in this version"]),
+}
+
+
+def test_what_cannot_be_meant_is_refused_at_once(run_playbook, simulated_host, tmp_path):
+    tasks_file(tmp_path / "alone.yml", [say("drain alone")])
+    hosts = []
+    for number, (variables, _named) in enumerate(WRONG.values()):
+        host, _device = with_a_job(simulated_host, f"host-{number}")
+        text = json.dumps(variables).replace("{directory}", str(tmp_path))
+        host.more_variables.update(json.loads(text))
+        hosts.append(host)
+    before = [host.show() for host in hosts]
+    run = run_playbook(PARTITION, hosts).finish()
+    assert run.returncode == 2
+    for host, (_variables, named) in zip(hosts, WRONG.values(), strict=True):
+        outcome = run.outcome(host)
+        assert outcome["state"] == "failed"
+        assert [word for word in named if word not in outcome["message"]] == [], outcome["message"]
+        assert log(host) == []
+    assert [host.show() for host in hosts] == before
