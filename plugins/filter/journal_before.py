@@ -10,10 +10,10 @@ author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.2.0
 short_description: The layout before the last change in a host's journal
 description:
-  - Takes the text of a host's C(journal.jsonl), or its end, and gives the layout that the GPUs concerned had before the
-    last change, for the O(gpufleet.mig.mig_instances#module:layout) option of the modules.
-  - Records of one change (O(gpufleet.mig.mig_instances#module:change_id)) count together. What came back after a boot is
-    no change.
+  - Takes the text of a host's C(journal.jsonl), or its end, and gives the layout that the GPUs concerned had before
+    the last change, for the O(gpufleet.mig.mig_instances#module:layout) option of the modules.
+  - Records of one change (O(gpufleet.mig.mig_instances#module:change_id)) count together. What came back after a boot
+    is no change.
   - Empty where there is none.
 options:
   _input:

@@ -296,7 +296,7 @@ refusal:
   type: str
   sample: null
 in_the_way:
-  description: The message with which a run would refuse because of RV(must_be_free), V(null) where nothing is in the way.
+  description: The message with which a run would refuse because of RV(must_be_free), V(null) where that is empty.
   returned: with O(layout)
   type: str
   sample: null

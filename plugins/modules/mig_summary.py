@@ -12,8 +12,8 @@ version_added: 0.2.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Shows a table of all hosts of the play, from the fact C(mig_partition_result) that the role gpufleet.mig.mig_partition
-    leaves on each, and says of the others that they were lost or not reached.
+  - Shows a table of all hosts of the play, from the fact C(mig_partition_result) that the role
+    gpufleet.mig.mig_partition leaves on each, and says of the others that they were lost or not reached.
   - Runs once for all hosts of a batch (C(serial)) and tells of those; after the last batch, and where a whole batch has
     failed, it tells of the whole play.
   - It is the last but one task of that role and of little use elsewhere.

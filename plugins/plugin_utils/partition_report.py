@@ -12,7 +12,7 @@ from collections import Counter
 from .partition_result import CHANGED, FAILED, NO_GPUS, NOT_REACHED, UNCHANGED, UNFINISHED, UNREACHABLE, WOULD_CHANGE
 
 VERSION = 1
-WIDTH = 110
+WIDTH, INDENT = 110, "    "
 WORDS = {
     NO_GPUS: "no MIG-capable GPU",
     UNCHANGED: "as wanted",
@@ -25,8 +25,8 @@ WORDS = {
 }
 LOST = (
     "The host left the run before its end: the connection was lost, or a task outside this role failed; see the output "
-    "above. What is on its GPUs is not known. Run again for this host: it goes on from what is there, and restores what "
-    "was drained."
+    "above. What is on its GPUs is not known. Run again for this host: it goes on from what is there, and restores "
+    "what was drained."
 )
 
 
@@ -88,11 +88,13 @@ def table(data, hosts):
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     lines = [_headline(data, hosts)]
     for host, row in zip((None, *hosts), rows):
-        cells = [cell.rjust(width) if 3 <= n <= 4 else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths))]
+        cells = [f"{cell:{align}{width}}" for cell, align, width in zip(row, "<<<>><", widths)]
         lines.append("  ".join(cells).rstrip())
         message = host and data["hosts"][host]["message"]
         if message:
-            lines += textwrap.wrap(message, WIDTH, initial_indent="    ", subsequent_indent="    ", break_long_words=False)
+            lines += textwrap.wrap(
+                message, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False
+            )
     again = [host for host in hosts if is_failure(data["hosts"][host])]
     if again:
         lines.append(f"Once the cause is gone: --limit {','.join(again)}")

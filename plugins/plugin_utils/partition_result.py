@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What became of one host in a run of the role mig_partition: from its task results to ``mig_partition_result``. Pure."""
+"""What became of one host in a run of the role mig_partition: its fact ``mig_partition_result``. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def partition_result(run):
     result = {
         "state": _state(check, failures, changed, check_mode and (bool(plan) or unknown)),
         "check_mode": check_mode,
-        "changed": bool(changed or check_mode and (plan or unknown)),
+        "changed": bool(changed or (check_mode and (plan or unknown))),
         "stage": failures[0]["stage"] if failures else None,
         "message": " ".join(failure["message"] for failure in failures) or (check.get("problem") if unknown else None),
         "gpus": [

@@ -33,7 +33,9 @@ END_JOBS = [
     },
     {
         "name": "Remember what was in the way",
-        "ansible.builtin.set_fact": {"mig_drain_done": {"freed": "{{ mig_drain_must_be_free | map(attribute='uuid') }}"}},
+        "ansible.builtin.set_fact": {
+            "mig_drain_done": {"freed": "{{ mig_drain_must_be_free | map(attribute='uuid') | list }}"}
+        },
     },
 ]
 
@@ -42,7 +44,8 @@ def hook(directory, name, drain=(), restore=(), clients=None):
     """The path of a drain hook of that name with these further tasks; each of its files says when it runs."""
     directory = Path(directory)
     path = tasks_file(directory / f"{name}.yml", [say(f"drain {name}"), *drain])
-    tasks_file(directory / f"{name}_restore.yml", [say(f"workloads {name} {{{{ mig_drain_done | to_json }}}}"), *restore])
+    restored = say(f"workloads {name} {{{{ mig_drain_done | to_json }}}}")
+    tasks_file(directory / f"{name}_restore.yml", [restored, *restore])
     if clients is not None:
         tasks_file(directory / f"{name}_restore_clients.yml", [say(f"clients {name}"), *clients])
     return path
@@ -60,5 +63,3 @@ def log(host):
     """The lines of the host's log."""
     path = host.directory / "log"
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
