@@ -26,7 +26,7 @@ options:
 EXAMPLES = r"""
 - name: See what a GPU had before
   ansible.builtin.assert:
-    that: journal | gpufleet.mig.journal_before == [{'gpus': ['GPU-1'], 'mig_enabled': false}]
+    that: "journal | gpufleet.mig.journal_before == [{'gpus': ['GPU-1'], 'mig_enabled': false}]"
   vars:
     journal: >-
       {"event": "begin", "change": "1", "before": [{"gpus": ["GPU-1"], "mig_enabled": false}]}

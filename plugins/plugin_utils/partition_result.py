@@ -32,6 +32,10 @@ def partition_result(run):
     check, failures, check_mode = run["check"], run["failures"], run["check_mode"]
     done = [change for change in run["changes"] if "done" in change and not check_mode]
     changed = any(change.get("changed") for change in done)
+    if run["brought_back"]:
+        # What came back is as before, but for the devices that the driver gave another life.
+        there = {*(check.get("kept") or ()), *(check.get("disrupted") or ())}
+        changed = any(there & set(change.get("disrupted") or ()) for change in done)
     plan = check.get("plan") or []
     # In check mode a host that lacks nvidia-ml-py would get it; nothing more can be foretold of it.
     unknown = check_mode and not check.get("ok", True)

@@ -14,9 +14,12 @@ from layouts import profiles
 from paths import ROOT
 
 # Those of mig_persistence need a host with systemd: tests/hosts/test_persistence.py runs them.
-MODULES = {path.stem for path in (ROOT / "plugins" / "modules").glob("mig_*.py")} - {"mig_persistence"}
-PLUGINS = [("modules", name) for name in sorted(MODULES)]
-PLUGINS += [("filter", path.stem) for path in sorted((ROOT / "plugins" / "filter").glob("*_mig_parted.py"))]
+PLUGINS = [
+    (kind, path.stem)
+    for kind in ("modules", "filter")
+    for path in sorted((ROOT / "plugins" / kind).glob("[!_]*.py"))
+    if path.stem != "mig_persistence"
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def examples():
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
 def test_all_examples_run(run_playbook, simulated_host, examples, check):
-    assert len(examples) == 6
+    assert len(examples) == 10
     # Each example of mig_instances begins with MIG on, each of mig_mode with whatever the one before it left.
     hosts = {
         name: simulated_host(*["--mig"] * (name != "mig_mode"), "A100-SXM4-40GB:2", name=name) for name in examples

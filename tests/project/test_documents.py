@@ -61,7 +61,7 @@ def test_changelog_fragments_are_well_formed():
 def test_role_defaults_are_those_of_its_argument_specs(role):
     specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
     defaults = yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    options = specs["argument_specs"]["main"]["options"]
+    options = {name: option for entry in specs["argument_specs"].values() for name, option in entry["options"].items()}
     assert defaults == {name: option["default"] for name, option in options.items() if "default" in option}
     assert all(name.startswith(f"{role}_") for name in options)
 
