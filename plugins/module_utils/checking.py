@@ -98,6 +98,10 @@ def _check_and_rehearse(evidence, snapshot, states, entries, params, run_command
     unless a finding explains it."""
     if entries is None:
         return check_host(evidence, snapshot, states, minimum=params["minimum"]), {}, []
+    if not any(gpu.mig_capable or gpu.problem or model_of(gpu.pci_device_id) for gpu in snapshot.gpus):
+        # A layout for a group need not be one for its hosts without MIG.
+        findings = check_host(evidence, snapshot, states, minimum=params["minimum"])
+        return findings, dict(NOTHING, reached=not any(finding.severity == ERROR for finding in findings)), []
     from .layout import resolve_layout
     from .selectors import LayoutError
 
