@@ -59,7 +59,7 @@ def answer(path, method, seconds):
                 raise OSError(f"{path} refused {method}")
             elif number == STREAM:
                 if kind == DATA:
-                    body += payload[1 : len(payload) - payload[0]] if flags & PADDED else payload
+                    body += payload[1 : len(payload) - payload[0]] if flags & PADDED and payload else payload
                 if kind in (DATA, HEADERS) and flags & END_STREAM:
                     break
         compressed, length = MESSAGE.unpack_from(body) if len(body) >= MESSAGE.size else (True, 0)

@@ -6,17 +6,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import binary
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import kubelet
 from ansible_collections.gpufleet.mig.plugins.module_utils.kubelet import allocations, checkpoint_entries
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Pod
-from ansible_collections.gpufleet.mig.plugins.module_utils.pod_resources import METHOD, listed
+from ansible_collections.gpufleet.mig.plugins.module_utils.pod_resources import METHOD, fields, listed
 
 HERE, GONE = "5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11", "2c48913c-b29f-11e7-9350-020968147796"
 MIG, OTHER = "MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07", "MIG-3865483f-9559-58f2-95b1-401a95d3bdd7"
@@ -162,6 +165,12 @@ def serve(tmp_path):
     yield start
     for thread in threads:
         thread.join()
+
+
+@given(binary(max_size=60))
+def test_any_bytes_are_fields_or_an_oserror(message):
+    with contextlib.suppress(OSError):
+        assert all(value in message for _number, value in fields(message, 1, 2, 3))
 
 
 def test_the_socket_knows_the_pods_that_are_alive(host, serve):
