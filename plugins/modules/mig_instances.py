@@ -68,7 +68,7 @@ options:
   keep:
     description:
       - UUIDs of MIG devices that must survive even when no process uses them, for instance because they are allocated
-        to a pod that has not started its work.
+        to a job that has not started its work. What the kubelet of this host has given to pods need not be named.
     type: list
     elements: str
     default: []
