@@ -60,8 +60,8 @@ options:
         description: The MIG devices by profile, or the GPU instances one by one.
         type: raw
   keep:
-    description: UUIDs of MIG devices that must survive even when no process uses them. What the kubelet of this host has
-      given to pods need not be named.
+    description: UUIDs of MIG devices that must survive even when no process uses them. What the kubelet of this
+      host has given to pods need not be named.
     type: list
     elements: str
     default: []
