@@ -120,7 +120,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.mig.plugins.module_utils import host_files, persistence, saved_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import Session
 from ansible_collections.gpufleet.mig.plugins.module_utils.units import systemctl, units
 
 
@@ -147,6 +146,8 @@ def wanted_files(module, mig_manager):
         f"{persistence.MIG_MANAGER} keeps how many MIG devices of each profile a GPU has and chooses their placements "
         "itself, so that they may differ after a reboot. The backend builtin keeps placements."
     )
+    from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import Session  # only for this backend
+
     with Session() as session:
         indexes = {gpu.uuid.lower(): gpu.index for gpu in session.read(gather=()).gpus}
     return persistence.mig_manager_files(entries, indexes)
