@@ -59,10 +59,11 @@ class File(NamedTuple):
         }
 
 
-def steps(files, unit, keeping):
+def steps(files, unit, keeping, start):
     """What to do, in order: Files to write or remove, and arguments of systemctl as tuples of words.
 
-    ``files`` are those that differ, ``unit`` is what systemd says of ours, ``keeping`` whether it is to run.
+    ``files`` are those that differ, ``unit`` is what systemd says of ours, ``keeping`` whether it is to run at boot,
+    ``start`` whether it is to have run now.
     """
     before, after = [], []
     if any(file.path == UNIT_PATH and file.content is None for file in files):
@@ -71,7 +72,7 @@ def steps(files, unit, keeping):
         after.append(("daemon-reload",))
     if keeping and not unit.enabled:
         after.append(("enable", UNIT))
-    if keeping and (files or not unit.active):
+    if keeping and start and (files or not unit.active):
         after.append(("restart", UNIT))
     return [*before, *files, *after]
 

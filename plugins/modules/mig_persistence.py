@@ -20,8 +20,8 @@ description:
     destroys an instance in use.
   - It fails where a GPU does not get its layout, and C(systemctl status gpufleet-mig) says which one and why. The other
     GPUs get theirs. A GPU that was replaced by another is reported, not guessed.
-  - Whenever the module changes something it starts the unit at once, which proves that it works. With the layout that
-    the host has, that changes no GPU.
+  - Whenever the module changes something it starts the unit at once (see O(start)), which proves that it works. With
+    the layout that the host has, that changes no GPU.
 notes:
   - The host needs systemd and, for the interpreter that runs this module, nvidia-ml-py.
   - The lock and the journal in O(state_dir) stay with O(state=absent); they belong to all changes of the host.
@@ -55,6 +55,12 @@ options:
       - Where the unit finds the lock and the journal, the same directory that the changing modules use.
       - The default is C(/var/lib/gpufleet-mig).
     type: path
+  start:
+    description:
+      - Whether to start the unit at once where something changed, or where its last run failed.
+      - V(false) is for a layout that the host gets with the next reboot, such as a MIG mode that is pending until then.
+    type: bool
+    default: true
   driver_timeout:
     description: How many seconds the unit waits for the NVIDIA driver at boot.
     type: float
@@ -180,7 +186,7 @@ def keep(module, result):
     files = wanted_files(module, known[persistence.MIG_MANAGER])
     files = [file for file in files if host_files.differs(file.path, file.content)]
     keeping = module.params["state"] == "present" and module.params["backend"] == "builtin"
-    for step in persistence.steps(files, unit, keeping):
+    for step in persistence.steps(files, unit, keeping, module.params["start"]):
         if isinstance(step, persistence.File):
             result["diff"].append(step.diff(host_files.read(step.path)))
         if not module.check_mode:
@@ -196,6 +202,7 @@ def main():
             "layout": {"type": "list", "elements": "dict"},
             "backend": {"type": "str", "choices": ["builtin", "nvidia-mig-manager"], "default": "builtin"},
             "state_dir": {"type": "path"},
+            "start": {"type": "bool", "default": True},
             "driver_timeout": {"type": "float", "default": 120},
         },
         required_if=[("state", "present", ["layout"])],

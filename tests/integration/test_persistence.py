@@ -210,6 +210,20 @@ def test_a_gpu_passed_through_waits_for_a_reboot_and_says_so(modules, kept):
     assert layout_now(host.host, modules) == host.saved
 
 
+def test_a_layout_for_the_next_boot_is_saved_and_not_started(modules, kept):
+    host = kept(A100)
+    host.host.simulator("passthrough", "on")
+    modules.run(host.host, "mig_mode", {"gpus": [0], "state": "disabled"}).ok()
+    layout = [{"gpus": host.saved[0]["gpus"], "mig_enabled": False}, host.saved[1]]
+    host.calls()
+    assert host.run({"layout": layout, "start": False}).ok()["actions"] == [f"write {host.layout}"]
+    assert not host.run({"layout": layout, "start": False}).ok()["changed"]
+    assert host.calls() == []
+    host.host.simulator("reboot")
+    assert "(1 brought back, 1 left as they were)" in host.boot().stdout
+    assert layout_now(host.host, modules) == layout
+
+
 def test_a_driver_that_comes_late_is_waited_for(modules, kept):
     host = kept()
     host.host.simulator("reboot")
