@@ -14,11 +14,12 @@ from typing import NamedTuple, Optional
 
 from .data import gpu_data, mode_word
 from .driver_releases import CONTAINER_TOOLKIT, PLACES_COMPUTE_INSTANCES, PLACES_GPU_INSTANCES, is_older, model_of
-from .errors import BindingMissing, kind_of, what_to_do
+from .errors import BindingMissing, LibraryMissing, kind_of, what_to_do
 from .model import PROFILE_NAME, Gpu, GpuState
 
 ERROR, WARNING = "error", "warning"
 PASSED_ON = "vfio-pci"
+NO_DRIVER = ("DRIVER_NOT_LOADED", "GPU_NOT_FOUND")  # what NVML answers on a host without a GPU, too
 INSTALL = "Install it from the distribution or from NVIDIA's repository, then reboot or reload the kernel modules."
 RELOAD = (
     "Stop what uses the GPUs and reload the kernel modules (modprobe -r nvidia_uvm nvidia_drm nvidia_modeset nvidia, "
@@ -72,7 +73,10 @@ def check_without_nvml(evidence, problem, library_version=None):
             )
         ]
     if not evidence.nvidia_devices:
-        return []
+        if isinstance(problem, (BindingMissing, LibraryMissing)) or code in NO_DRIVER:
+            return []
+        needed = "NVML must open to tell whether there are GPUs."
+        return [Finding("nvml", ERROR, None, str(problem), needed, RELOAD)]
     if isinstance(problem, BindingMissing):
         return [
             Finding(
@@ -104,7 +108,7 @@ def check_host(evidence, snapshot, states, entries=None, wanted=(), minimum=None
         for gpu in snapshot.gpus
         if (gpu.mig_capable or gpu.problem or model_of(gpu.pci_device_id)) and _concerns(entries, gpu)
     ]
-    findings = _host(evidence, snapshot, states, concerned, minimum)
+    findings = _host(evidence, snapshot, states, entries, concerned, minimum)
     for gpu in snapshot.gpus:
         if gpu.problem:
             findings.append(_unreadable(gpu, ERROR if gpu in concerned else WARNING))
@@ -117,8 +121,8 @@ def check_host(evidence, snapshot, states, entries=None, wanted=(), minimum=None
     return findings
 
 
-def _host(evidence, snapshot, states, concerned, minimum):
-    findings = _passed_on(evidence) + _unseen(evidence, snapshot)
+def _host(evidence, snapshot, states, entries, concerned, minimum):
+    findings = _passed_on(evidence) + _unseen(evidence, snapshot, entries)
     driver = snapshot.driver_version
     if minimum and is_older(driver, minimum):
         found, needed = f"The NVIDIA driver is {driver}.", f"mig_driver_minimum asks for {minimum} or later."
@@ -196,7 +200,7 @@ def _passed_on(evidence):
     ]
 
 
-def _unseen(evidence, snapshot):
+def _unseen(evidence, snapshot, entries):
     """MIG-capable GPUs on the PCI bus that the driver does not have."""
     if not all(gpu.pci_address for gpu in snapshot.gpus):
         return []  # one of those that do not answer may be the one
@@ -206,8 +210,9 @@ def _unseen(evidence, snapshot):
         if model_of(device.pci_device_id) and device.driver != PASSED_ON and _address(device.pci_address) not in seen:
             found = "It is on the PCI bus and the NVIDIA driver does not list it"
             found += f" (kernel driver: {device.driver or 'none'})."
-            remedy = what_to_do("lost")
-            findings.append(Finding("lost", ERROR, _as_gpu(device), found, "The driver must have it.", remedy))
+            gpu = _as_gpu(device)
+            severity = ERROR if _concerns(entries, gpu) else WARNING
+            findings.append(Finding("lost", severity, gpu, found, "The driver must have it.", what_to_do("lost")))
     return findings
 
 

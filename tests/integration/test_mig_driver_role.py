@@ -6,6 +6,13 @@
 
 from __future__ import annotations
 
+import re
+
+import yaml
+from paths import ROOT
+
+from ansible_collections.gpufleet.mig.plugins.module_utils import nvml
+
 LAYOUT = [{"product": "*A100*", "instances": {"1g.10gb": 4}}, {"product": "*H100*", "instances": {"1g.10gb": 7}}]
 TASKS = [
     {"ansible.builtin.include_role": {"name": "gpufleet.mig.mig_driver"}},
@@ -29,3 +36,19 @@ def test_the_result_is_data_and_errors_fail_the_host(run_playbook, simulated_hos
         assert results["old"] is None
         assert (results["none"]["ok"], results["none"]["reached"], results["none"]["findings"]) == (True, True, [])
         assert results["new"]["plan"][0]["action"] == "set_mig_mode"
+
+
+def test_the_example_of_its_readme_and_the_checks_alone(run_playbook, simulated_host):
+    readme = (ROOT / "roles" / "mig_driver" / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    host = simulated_host("--mig", "A100-SXM4-40GB:2", name="gpu_hosts")
+    for tags in ((), ("check",)):
+        run = run_playbook(yaml.safe_load(example), [host], extra_vars={"ansible_become": False}, tags=tags).ok()
+        result = run.result("gpufleet.mig.mig_check")
+        assert [step["profile"] for step in result["plan"]] == ["1g.5gb"] * 28
+
+
+def test_the_role_and_the_modules_agree():
+    variables = yaml.safe_load((ROOT / "roles" / "mig_driver" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    assert variables["mig_driver_directory"] == nvml.PRIVATE_DIRECTORY
+    assert f"nvidia-ml-py>={variables['mig_driver_version']}" == nvml.REQUIREMENT

@@ -257,6 +257,11 @@ def test_a_gpu_that_only_the_bus_has():
     assert found.severity == "error"
     assert "0000:0f:00.0 (A100 40GB)" in found.message
     assert finding_data(found)["gpu"] == {"index": None, "uuid": None, "pci_address": "0000:0f:00.0"}
+    for gpus, severity in ((["0f:00.0"], "error"), ("all", "error"), ([0], "warning")):
+        entries = validate_layout([{"gpus": gpus, "instances": {}}])
+        snapshot = Snapshot((A100,), "580.95.05")
+        (found,) = check_host(evidence, snapshot, {A100.uuid: GOOD}, entries)
+        assert (found.check, found.severity) == ("lost", severity)
     assert checked(evidence=FINE._replace(gpus=(ON_BUS,))) == {}
     assert checked(evidence=FINE._replace(gpus=(ON_BUS, PciDevice("0000:0f:00.0", 0x26B910DE, None)))) == {}
 
@@ -277,6 +282,13 @@ def test_a_gpu_that_belongs_to_a_virtual_machine():
 )
 def test_a_host_without_an_nvidia_gpu_is_fine(problem):
     assert check_without_nvml(HostEvidence(), problem) == []
+
+
+def test_a_library_that_fails_is_no_host_without_a_gpu():
+    problem = NvmlError("nvmlInit", "UNKNOWN")
+    found = by_check(check_without_nvml(HostEvidence(), problem))["nvml"]
+    assert found.severity == "error"
+    assert "NVML_ERROR_UNKNOWN" in found.found
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,14 @@ def test_a_library_of_another_version_than_the_module(simulated_host):
     assert check(host)["ok"]
 
 
+def test_a_library_that_fails_is_told(simulated_host):
+    host = simulated_host(A100)
+    host.simulator("fault", "nvmlDeviceGetCount_v2", "--return", "UNKNOWN")
+    found = check(host, layout=SEVEN)
+    assert checks(found, "error") == ["nvml"]
+    assert not found["reached"]
+
+
 @pytest.mark.parametrize("code", ["GPU_IS_LOST", "RESET_REQUIRED"])
 def test_a_gpu_that_does_not_answer_is_named_and_the_others_are_checked(simulated_host, code):
     host = simulated_host("--mig", f"{A100}:2")
