@@ -108,5 +108,6 @@ class BindingMissing(MigError):
         problem = f"found version {found[0]} in {found[1]}, which is too old" if found else "found no module pynvml"
         super().__init__(
             f"The Python package {requirement} is needed on this host: {problem}. "
-            f"Install it for {executable}, for instance with {executable} -m pip install '{requirement}'."
+            "The role gpufleet.mig.mig_driver brings it, also without pip and internet; "
+            f"or install it, for instance with {executable} -m pip install '{requirement}'."
         )
