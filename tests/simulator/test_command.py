@@ -12,7 +12,7 @@ import pynvml as n
 import pytest
 from mig_calls import create, spanning
 
-VERBS = ["init", "show", "run", "hold", "fault", "calls", "reboot", "reload-driver", "passthrough"]
+VERBS = ["init", "show", "run", "hold", "fault", "calls", "reboot", "reload-driver", "passthrough", "fabric-manager"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -42,6 +42,8 @@ def test_every_verb_has_help(host, verb):
         (["hold", "--gpu", "MIG-1", "--", "true"], "a GPU is held, not a MIG device"),
         (["reboot", "now"], "reboot takes no argument now"),
         (["passthrough", "perhaps"], "on or off"),
+        (["fabric-manager", "perhaps"], "on or off"),
+        (["init", "--nvswitch", "A30-24GB"], "none of these models has NVLinks"),
         (["calls", "--rest"], "--rest is no option of calls"),
     ],
 )
@@ -120,3 +122,19 @@ def test_output_that_cannot_be_written_is_a_failure(host):
             [host.simulator, "show"], env=host.environment, stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (1, b"mig-simulator: the output could not be written\n")
+
+
+def test_nvswitches_and_fabric_manager_are_shown_and_kept(host):
+    host.command("init", "A100-SXM4-40GB:2")
+    refused = host.command("fabric-manager", "on", status=1)
+    assert "no NVSwitches" in refused.stderr
+    assert (host.show()["nvswitch"], host.show()["fabric_manager"]) == (False, False)
+    host.command("init", "--nvswitch", "A100-SXM4-40GB:2")
+    assert (host.show()["nvswitch"], host.show()["fabric_manager"]) == (True, False)
+    assert "NVSwitches without Fabric Manager" in host.command("show").stdout
+    host.command("fabric-manager", "on")
+    host.command("reboot")
+    assert (host.show()["nvswitch"], host.show()["fabric_manager"]) == (True, True)
+    assert "NVSwitches with Fabric Manager" in host.command("show").stdout
+    host.command("fabric-manager", "off")
+    assert not host.show()["fabric_manager"]

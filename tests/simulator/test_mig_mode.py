@@ -108,3 +108,14 @@ def test_profile_questions_with_mig_off(nvml, refused, options, answers):
         refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceGetGpuInstanceProfileInfo, gpu, 0)
     refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceGetGpuInstanceRemainingCapacity, gpu, 19)
     refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceCreateGpuInstance, gpu, 19)
+
+
+def test_on_nvswitches_a_mode_of_ampere_needs_the_reset_of_all_or_fabric_manager(nvml, host):
+    gpu = nvml("--nvswitch", "A100-SXM4-40GB:2", "H100-SXM5-80GB", "A30-24GB")
+    assert n.nvmlDeviceSetMigMode(gpu, 1) == n.NVML_ERROR_RESET_REQUIRED
+    assert n.nvmlDeviceGetMigMode(gpu) == [0, 1]
+    for other in (2, 3):  # Hopper needs no reset, and an A30 is on no NVSwitch
+        assert n.nvmlDeviceSetMigMode(n.nvmlDeviceGetHandleByIndex(other), 1) == n.NVML_SUCCESS
+    host.command("fabric-manager", "on")
+    assert n.nvmlDeviceSetMigMode(gpu, 1) == n.NVML_SUCCESS
+    assert n.nvmlDeviceGetMigMode(gpu) == [1, 1]

@@ -218,6 +218,40 @@ def test_mode_of_a_gpu_in_use_waits_for_a_reset(smi, host):
     assert smi(*query) == "00000000:07:00.0, Enabled, Enabled\n00000000:0F:00.0, Disabled, Disabled\n"
 
 
+def test_gpus_of_ampere_on_nvswitches_are_reset_together(smi, host):
+    host.command("init", "--nvswitch", "A100-SXM4-40GB:3", "A30-24GB")
+    assert "try nvidia-smi --gpu-reset" in smi("-i", "0", "-mig", "1")
+    before = host.show()
+    # The words of nvidia-smi 535; the status is its own for this.
+    assert smi("--gpu-reset", "-i", "0", status=2) == (
+        "GPU Reset couldn't progress because the specified devices do not meet the reset criterion (e.g. NVLink "
+        "connected GPUs must be reset together). Please append the following device indexes to the command line and "
+        "retry.\nGPU 1 (00000000:0F:00.0)\nGPU 2 (00000000:47:00.0)\n"
+    )
+    assert host.show() == before
+    assert smi("--gpu-reset", "-i", "3") == "GPU 00000000:4E:00.0 was successfully reset.\nAll done.\n"
+
+    holder = host.client("hold", "--gpu", "2")
+    busy = smi("--gpu-reset", "-i", "0,1,2", status=255)
+    assert busy.startswith(
+        "The following GPUs could not be reset:\n  GPU 00000000:47:00.0: In use by another client\n\n1 device is "
+    )
+    assert [gpu["mig_mode"] for gpu in host.show()["gpus"]] == [False] * 4
+    holder.end()
+
+    done = smi("--gpu-reset", "-i", "2,0,1")
+    for bus in ("07", "0F", "47"):
+        assert f"GPU 00000000:{bus}:00.0 was successfully reset.\n" in done
+    assert "reset all GPUs and NVSwitches" in done
+    assert [gpu["mig_mode"] for gpu in host.show()["gpus"]] == [True, False, False, False]
+    smi("--gpu-reset")  # without -i all are meant
+    host.command("fabric-manager", "on")
+    assert smi("--gpu-reset", "-i", "1") == "GPU 00000000:0F:00.0 was successfully reset.\nAll done.\n"
+    host.command("fabric-manager", "off")
+    host.command("passthrough", "on")
+    assert smi("--gpu-reset", "-i", "1", status=3) == "Resetting GPU 00000000:0F:00.0 is not supported.\n"
+
+
 def test_pass_through_leaves_the_mode_pending(smi, host):
     host.command("init", "A100-SXM4-40GB")
     host.command("passthrough", "on")

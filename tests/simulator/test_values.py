@@ -219,6 +219,26 @@ def test_topology_and_nvlink(nvml, refused):
     refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceGetNvLinkState, gpus[8], 0)
 
 
+def test_links_lead_to_switches_or_to_other_gpus(nvml, refused):
+    def ends(gpu):
+        pci = n.nvmlDeviceGetNvLinkRemotePciInfo
+        types = {n.nvmlDeviceGetNvLinkRemoteDeviceType(gpu, link) for link in range(12)}
+        return types, {pci(gpu, link).busId for link in range(12)}, {pci(gpu, link).pciDeviceId for link in range(12)}
+
+    direct = ends(nvml("A100-SXM4-40GB:3"))
+    assert direct == ({n.NVML_NVLINK_DEVICE_TYPE_GPU}, {"00000000:0F:00.0", "00000000:47:00.0"}, {0x20B010DE})
+    switches = {"00000000:C0:00.0", "00000000:C1:00.0"}
+    assert ends(nvml("--nvswitch", "A100-SXM4-40GB:3")) == (
+        {n.NVML_NVLINK_DEVICE_TYPE_SWITCH}, switches, {0x1AF110DE},
+    )
+    assert n.nvmlDeviceGetNvLinkRemoteDeviceType(nvml("H100-SXM5-80GB"), 0) == n.NVML_NVLINK_DEVICE_TYPE_SWITCH
+    lone = nvml("A100-SXM4-40GB")
+    assert n.nvmlDeviceGetNvLinkState(lone, 0) == 0
+    assert n.nvmlDeviceGetNvLinkRemoteDeviceType(lone, 0) == n.NVML_NVLINK_DEVICE_TYPE_UNKNOWN
+    refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceGetNvLinkRemotePciInfo, lone, 0)
+    refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceGetNvLinkRemoteDeviceType, nvml("A30-24GB"), 0)
+
+
 def test_plain_lists_tell_their_size_first(nvml):
     gpu = nvml("RTX-PRO-6000-BLACKWELL-96GB")
     function = n._nvmlGetFunctionPointer("nvmlDeviceGetSupportedMemoryClocks")

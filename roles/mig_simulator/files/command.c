@@ -18,6 +18,7 @@ static const struct verb {
     {"init", verb_init, "[OPTION]... MODEL[:COUNT]...",
      "Make a simulated host with these GPUs, in place of the one that was there.\n"
      "  --mig                    with MIG mode on\n"
+     "  --nvswitch               with NVSwitches between all GPUs that have NVLinks, Fabric Manager not running\n"
      "  --driver VERSION         the driver, 450 or later (default 580.95.05)\n"
      "  --admin-uid UID          the user who counts as root to this host (default: the caller)\n"
      "  --uuid-policy new|same   whether a recreated MIG device gets another UUID or its old one (default new)\n"
@@ -46,6 +47,8 @@ static const struct verb {
     {"reload-driver", verb_reload_driver, "", "Unload the driver and load it again.\n"},
     {"passthrough", verb_passthrough, "on|off",
      "Whether the host is a virtual machine whose GPUs are passed through.\n"},
+    {"fabric-manager", verb_fabric_manager, "on|off",
+     "Whether Fabric Manager runs; without it the GPUs of Ampere on NVSwitches are only reset together.\n"},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };

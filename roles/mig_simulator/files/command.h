@@ -19,6 +19,7 @@ int verb_calls(int argc, char **argv);
 int verb_reboot(int argc, char **argv);
 int verb_reload_driver(int argc, char **argv);
 int verb_passthrough(int argc, char **argv);
+int verb_fabric_manager(int argc, char **argv);
 
 __attribute__((format(printf, 1, 2))) int failure(const char *format, ...);     /* returns 1 */
 __attribute__((format(printf, 1, 2))) int wrong_usage(const char *format, ...); /* returns 2 */

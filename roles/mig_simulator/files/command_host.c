@@ -1,7 +1,7 @@
 /* GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * mig-simulator reboot, reload-driver and passthrough */
+ * mig-simulator reboot, reload-driver, passthrough and fabric-manager */
 #include "command.h"
 
 #include "host.h"
@@ -42,14 +42,40 @@ int verb_reload_driver(int argc, char **argv)
     return 0;
 }
 
-int verb_passthrough(int argc, char **argv)
+/* One word, on or off; below 0: something else was said, and what is wrong printed. */
+static int on_or_off(int argc, char **argv)
 {
     bool on = argc == 2 && !strcmp(argv[1], "on");
-    if (argc != 2 || (!on && strcmp(argv[1], "off")))
-        return wrong_usage("passthrough needs one word: on or off");
+    if (argc == 2 && (on || !strcmp(argv[1], "off")))
+        return on;
+    wrong_usage("%s needs one word: on or off", argv[0]);
+    return -1;
+}
+
+int verb_passthrough(int argc, char **argv)
+{
+    int on = on_or_off(argc, argv);
+    if (on < 0)
+        return 2;
     if (!open_host(&state) || !begin_change(&state))
         return 1;
-    state.draft.host.passthrough = on;
+    state.draft.host.passthrough = (uint8_t)on;
+    state_change_commit(&state);
+    return 0;
+}
+
+int verb_fabric_manager(int argc, char **argv)
+{
+    int on = on_or_off(argc, argv);
+    if (on < 0)
+        return 2;
+    if (!open_host(&state) || !begin_change(&state))
+        return 1;
+    if (!state.draft.host.nvswitch) {
+        state_change_cancel(&state);
+        return failure("the host has no NVSwitches for Fabric Manager to manage; make it with init --nvswitch");
+    }
+    state.draft.host.fabric_manager = (uint8_t)on;
     state_change_commit(&state);
     return 0;
 }

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MIG = 1, DRIVER, ADMIN_UID, UUID_POLICY, MIG_OFF_PROFILES };
+enum { MIG = 1, NVSWITCH, DRIVER, ADMIN_UID, UUID_POLICY, MIG_OFF_PROFILES };
 
 static const char *model_name(unsigned i)
 {
@@ -121,6 +121,14 @@ static bool prepare(const char *path, char absolute[PATH_MAX])
     return good;
 }
 
+static bool has_nvlinks(const struct host *host)
+{
+    for (unsigned i = 0; i < host->gpu_count; i++)
+        if (models[host->gpus[i].model].board.nvlinks)
+            return true;
+    return false;
+}
+
 static int make(struct host *host, char **models_asked, bool mig)
 {
     char path[PATH_MAX];
@@ -135,6 +143,8 @@ static int make(struct host *host, char **models_asked, bool mig)
         if (status)
             return status;
     }
+    if (host->nvswitch && !has_nvlinks(host))
+        return wrong_usage("--nvswitch: none of these models has NVLinks");
     if (!lstat(path, &status) && !S_ISREG(status.st_mode))
         return failure("%s is there and not a file; name another path in " STATE_VARIABLE, path);
     if (!host_make_proc(path, host))
@@ -147,6 +157,7 @@ static int make(struct host *host, char **models_asked, bool mig)
 int verb_init(int argc, char **argv)
 {
     static const struct option options[] = {{"mig", no_argument, NULL, MIG},
+                                            {"nvswitch", no_argument, NULL, NVSWITCH},
                                             {"driver", required_argument, NULL, DRIVER},
                                             {"admin-uid", required_argument, NULL, ADMIN_UID},
                                             {"uuid-policy", required_argument, NULL, UUID_POLICY},
@@ -164,6 +175,9 @@ int verb_init(int argc, char **argv)
         switch (parsed) {
         case MIG:
             mig = true;
+            break;
+        case NVSWITCH:
+            host.nvswitch = 1;
             break;
         case DRIVER:
             status = set_driver(&host, optarg);

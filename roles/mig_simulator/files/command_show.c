@@ -123,8 +123,11 @@ static void print_gpu(const struct host *host, unsigned index)
 static void print_host(const struct host *host)
 {
     unsigned cuda = driver_branch(host->driver_branch)->cuda;
-    printf("Driver %s, CUDA %u.%u, administrator is user %u%s\n", host->driver_version, cuda / 1000, cuda % 1000 / 10,
-           host->admin_uid, host->passthrough ? ", GPUs are passed through" : "");
+    printf("Driver %s, CUDA %u.%u, administrator is user %u%s%s\n", host->driver_version, cuda / 1000, cuda % 1000 / 10,
+           host->admin_uid, host->passthrough ? ", GPUs are passed through" : "",
+           !host->nvswitch         ? ""
+           : host->fabric_manager ? ", NVSwitches with Fabric Manager"
+                                  : ", NVSwitches without Fabric Manager");
     for (unsigned i = 0; i < host->gpu_count; i++)
         print_gpu(host, i);
     for (unsigned i = 0; i < MAX_FAULTS; i++)
@@ -213,8 +216,9 @@ static void json_host(const struct host *host, const char *path)
     printf("{\"state\": ");
     json_text(path);
     printf(", \"driver_version\": \"%s\", \"cuda_version\": \"%u.%u\", \"admin_uid\": %u, \"passthrough\": %s, "
-           "\"uuid_policy\": \"%s\", \"mig_off_profiles\": \"%s\", \"gpus\": [",
+           "\"nvswitch\": %s, \"fabric_manager\": %s, \"uuid_policy\": \"%s\", \"mig_off_profiles\": \"%s\", \"gpus\": [",
            host->driver_version, cuda / 1000, cuda % 1000 / 10, host->admin_uid, host->passthrough ? "true" : "false",
+           host->nvswitch ? "true" : "false", host->fabric_manager ? "true" : "false",
            host->same_uuids ? "same" : "new", host->profiles_need_mig ? "refuse" : "answer");
     for (unsigned i = 0; i < host->gpu_count; i++) {
         printf("%s", i ? ", " : "");

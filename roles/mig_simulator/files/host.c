@@ -77,27 +77,51 @@ void gpu_reset(struct gpu *gpu)
     memset(gpu->gpu_instances, 0, sizeof gpu->gpu_instances);
 }
 
-const char *host_reset_gpu(struct state *state, unsigned gpu)
+bool host_resets_together(const struct host *host, const struct gpu *gpu)
 {
-    const struct host *host = &state->draft.host;
-    if (state_change_begin(state) != STATE_OK)
-        return "the state file cannot be changed";
-    const char *reason = NULL;
-    if (gpu >= host->gpu_count)
-        reason = "no such GPU";
-    else if (!host_admin(host))
-        reason = "Insufficient Permissions";
-    else if (host->passthrough)
-        reason = "Not Supported";
-    else if (gpu_busy(host, gpu))
-        reason = "In use by another client";
-    if (reason) {
-        state_change_cancel(state);
-        return reason;
+    const struct model *model = &models[gpu->model];
+    return host->nvswitch && !host->fabric_manager && model->board.nvlinks && model->architecture == AMPERE;
+}
+
+static const char *why_not_reset(const struct host *host, unsigned gpu)
+{
+    if (!host_admin(host))
+        return "Insufficient Permissions";
+    if (host->passthrough)
+        return "Not Supported";
+    return gpu_busy(host, gpu) ? "In use by another client" : NULL;
+}
+
+void host_reset_gpus(struct state *state, enum reset_result results[MAX_GPUS], const char *reasons[MAX_GPUS])
+{
+    struct host *host = &state->draft.host;
+    if (state_change_begin(state) != STATE_OK) {
+        for (unsigned i = 0; i < MAX_GPUS; i++)
+            reasons[i] = "the state file cannot be changed";
+        return;
     }
-    gpu_reset(&state->draft.host.gpus[gpu]);
+    bool complete = true, group = false, free = true;
+    for (unsigned i = 0; i < host->gpu_count; i++) {
+        bool together = host_resets_together(host, &host->gpus[i]);
+        if (results[i] == RESET_WANTED) {
+            reasons[i] = why_not_reset(host, i);
+            group = group || (together && !host->passthrough && host_admin(host));
+            free = free && !(together && reasons[i]);
+        } else if (together) {
+            complete = false;
+        }
+    }
+    for (unsigned i = 0; i < host->gpu_count; i++) {
+        bool together = host_resets_together(host, &host->gpus[i]);
+        if (group && !complete) {
+            if (together && results[i] == RESET_NOT_WANTED)
+                results[i] = RESET_MISSING;
+        } else if (results[i] == RESET_WANTED && !reasons[i] && (free || !together)) {
+            gpu_reset(&host->gpus[i]);
+            results[i] = together ? RESET_DONE_TOGETHER : RESET_DONE;
+        }
+    }
     state_change_commit(state);
-    return NULL;
 }
 
 /* Ampere keeps the mode in the board's InfoROM; from Hopper on it lives in the driver. */

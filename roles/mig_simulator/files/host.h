@@ -22,8 +22,15 @@ bool host_has_mig(const struct gpu *gpu);
 /* The pending mode becomes the mode and every instance vanishes. */
 void gpu_reset(struct gpu *gpu);
 
-/* nvidia-smi --gpu-reset of one GPU, as the administrator. Returns NULL when it was done, else the reason in words. */
-const char *host_reset_gpu(struct state *state, unsigned gpu);
+/* Whether a reset of this GPU takes all others for which this is true: Ampere on NVSwitches without Fabric Manager. */
+bool host_resets_together(const struct host *host, const struct gpu *gpu);
+
+enum reset_result { RESET_NOT_WANTED, RESET_WANTED, RESET_MISSING, RESET_DONE, RESET_DONE_TOGETHER };
+
+/* nvidia-smi --gpu-reset of the GPUs marked RESET_WANTED, as the administrator. Marks what was done. Peers that would
+ * have to be reset in the same command are marked RESET_MISSING, and then nothing was done. A GPU that cannot be reset
+ * gets a reason in words and keeps its peers, which stay RESET_WANTED, from it too. */
+void host_reset_gpus(struct state *state, enum reset_result results[MAX_GPUS], const char *reasons[MAX_GPUS]);
 
 /* Instances, clients and settings vanish and pending modes take effect; from Hopper on the mode is lost. */
 void host_reboot(struct host *host);

@@ -28,7 +28,8 @@ NVML(nvmlDeviceGetMigMode, (nvmlDevice_t device, unsigned *currentMode, unsigned
     return NVML_SUCCESS;
 }
 
-/* Ampere resets the GPU, which takes an idle one and is not to be had in pass-through; from Hopper on there is no
+/* Ampere resets the GPU, which takes an idle one and is not to be had in pass-through, nor of one GPU alone where all
+ * must be reset together (derived: what hardware answers there is not on record); from Hopper on there is no
  * reset, but whoever uses the GPU is in the way just so. */
 NVML(nvmlDeviceSetMigMode, (nvmlDevice_t device, unsigned mode, nvmlReturn_t *activationStatus),
      (device, mode, activationStatus))
@@ -52,7 +53,7 @@ NVML(nvmlDeviceSetMigMode, (nvmlDevice_t device, unsigned mode, nvmlReturn_t *ac
         return change_commit();
     if (gpu_busy(draft, d.index))
         *activationStatus = NVML_ERROR_IN_USE;
-    else if (draft->passthrough && d.model->architecture == AMPERE)
+    else if ((draft->passthrough && d.model->architecture == AMPERE) || host_resets_together(draft, gpu))
         *activationStatus = NVML_ERROR_RESET_REQUIRED;
     else
         gpu_reset(gpu);

@@ -1,10 +1,11 @@
 /* GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * NvLink to the NVSwitches of an HGX board, peer access over it, and the fabric. With MIG on a GPU's links are down. */
+ * NVLink to NVSwitches or to other GPUs, peer access over it, and the fabric. With MIG on a GPU's links are down. */
 #include "answers.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { LINKS_A_SWITCH = 6, SWITCH_BUS = 0xc0 };
 
@@ -16,13 +17,37 @@ enum { LINKS_A_SWITCH = 6, SWITCH_BUS = 0xc0 };
     if ((link) >= d.model->board.nvlinks)                                                                             \
     return d.model->board.nvlinks ? NVML_ERROR_INVALID_ARGUMENT : NVML_ERROR_NOT_SUPPORTED
 
+/* Boards with Hopper and later come with NVSwitches. */
+static bool on_switches(const struct device *d)
+{
+    return host->nvswitch || d->model->architecture != AMPERE;
+}
+
+/* The GPU at the other end of a link that is not to a switch: the links go round the others. NULL: there is none. */
+static const struct gpu *linked_gpu(const struct device *d, unsigned link)
+{
+    const struct gpu *others[MAX_GPUS];
+    unsigned count = 0;
+    for (unsigned i = 1; i < host->gpu_count; i++) {
+        const struct gpu *other = &host->gpus[(d->index + i) % host->gpu_count];
+        if (models[other->model].board.nvlinks)
+            others[count++] = other;
+    }
+    return count ? others[link % count] : NULL;
+}
+
+static bool link_is_up(const struct device *d)
+{
+    return !d->gpu->mig_mode && (on_switches(d) || linked_gpu(d, 0));
+}
+
 NVML(nvmlDeviceGetNvLinkState, (nvmlDevice_t device, unsigned link, nvmlEnableState_t *isActive),
      (device, link, isActive))
 {
     LINK(d, device, link);
     if (!isActive)
         return NVML_ERROR_INVALID_ARGUMENT;
-    *isActive = d.gpu->mig_mode ? NVML_FEATURE_DISABLED : NVML_FEATURE_ENABLED;
+    *isActive = link_is_up(&d) ? NVML_FEATURE_ENABLED : NVML_FEATURE_DISABLED;
     return NVML_SUCCESS;
 }
 
@@ -49,10 +74,21 @@ NVML(nvmlDeviceGetNvLinkCapability,
     return NVML_SUCCESS;
 }
 
-/* PCI ids of the NVSwitches of HGX A100 and of later boards. */
-static unsigned switch_id(const struct device *d)
+/* What is at the other end of a link. */
+static nvmlPciInfo_t far_end(const struct device *d, unsigned link)
 {
-    return d->model->architecture == AMPERE ? 0x1af110de : 0x22a310de;
+    nvmlPciInfo_t pci = {0};
+    if (on_switches(d)) {
+        pci.bus = SWITCH_BUS + link / LINKS_A_SWITCH;
+        pci.pciDeviceId = d->model->architecture == AMPERE ? 0x1af110de : 0x22a310de; /* of HGX A100 and of later ones */
+    } else {
+        const struct gpu *gpu = linked_gpu(d, link);
+        pci.bus = gpu->pci_bus;
+        pci.pciDeviceId = models[gpu->model].pci_device_id;
+    }
+    snprintf(pci.busIdLegacy, sizeof pci.busIdLegacy, "0000:%02X:00.0", pci.bus & 0xff);
+    snprintf(pci.busId, sizeof pci.busId, "00000000:%02X:00.0", pci.bus & 0xff);
+    return pci;
 }
 
 /* Only an active link knows its other end. */
@@ -62,11 +98,9 @@ NVML(nvmlDeviceGetNvLinkRemotePciInfo_v2, (nvmlDevice_t device, unsigned link, n
     LINK(d, device, link);
     if (!pci)
         return NVML_ERROR_INVALID_ARGUMENT;
-    if (d.gpu->mig_mode)
+    if (!link_is_up(&d))
         return NVML_ERROR_NOT_SUPPORTED;
-    *pci = (nvmlPciInfo_t){.bus = SWITCH_BUS + link / LINKS_A_SWITCH, .pciDeviceId = switch_id(&d)};
-    snprintf(pci->busIdLegacy, sizeof pci->busIdLegacy, "0000:%02X:00.0", pci->bus & 0xff);
-    snprintf(pci->busId, sizeof pci->busId, "00000000:%02X:00.0", pci->bus & 0xff);
+    *pci = far_end(&d, link);
     return NVML_SUCCESS;
 }
 
@@ -76,13 +110,15 @@ NVML(nvmlDeviceGetNvLinkRemotePciInfo, (nvmlDevice_t device, unsigned link, nvml
     LINK(d, device, link);
     if (!pci)
         return NVML_ERROR_INVALID_ARGUMENT;
-    if (d.gpu->mig_mode)
+    if (!link_is_up(&d))
         return NVML_ERROR_NOT_SUPPORTED;
-    *pci = (nvmlPciInfo_v2_t){.bus = SWITCH_BUS + link / LINKS_A_SWITCH, .pciDeviceId = switch_id(&d)};
-    snprintf(pci->busId, sizeof pci->busId, "0000:%02X:00.0", pci->bus & 0xff);
+    nvmlPciInfo_t end = far_end(&d, link);
+    *pci = (nvmlPciInfo_v2_t){.bus = end.bus, .pciDeviceId = end.pciDeviceId};
+    memcpy(pci->busId, end.busIdLegacy, sizeof pci->busId);
     return NVML_SUCCESS;
 }
 
+/* Of a link that is down too: whether hardware tells it there is not on record. */
 NVML(nvmlDeviceGetNvLinkRemoteDeviceType,
      (nvmlDevice_t device, unsigned link, nvmlIntNvLinkDeviceType_t *pNvLinkDeviceType),
      (device, link, pNvLinkDeviceType))
@@ -90,7 +126,9 @@ NVML(nvmlDeviceGetNvLinkRemoteDeviceType,
     LINK(d, device, link);
     if (!pNvLinkDeviceType)
         return NVML_ERROR_INVALID_ARGUMENT;
-    *pNvLinkDeviceType = NVML_NVLINK_DEVICE_TYPE_SWITCH;
+    *pNvLinkDeviceType = on_switches(&d)           ? NVML_NVLINK_DEVICE_TYPE_SWITCH
+                         : linked_gpu(&d, link) ? NVML_NVLINK_DEVICE_TYPE_GPU
+                                                : NVML_NVLINK_DEVICE_TYPE_UNKNOWN;
     return NVML_SUCCESS;
 }
 

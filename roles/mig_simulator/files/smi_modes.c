@@ -89,19 +89,50 @@ int smi_set_persistence_mode(const smi_gpus *gpus, const char *word)
     return all_done();
 }
 
+/* Names the GPUs that would have to be reset in the same command, if there are any. */
+static bool lacks_peers(const enum reset_result results[MAX_GPUS])
+{
+    bool any = false;
+    for (unsigned int i = 0; i < MAX_GPUS; i++) {
+        nvmlDevice_t device;
+        if (results[i] != RESET_MISSING || nvmlDeviceGetHandleByIndex_v2(i, &device) != NVML_SUCCESS)
+            continue;
+        if (!any)
+            printf("GPU Reset couldn't progress because the specified devices do not meet the reset criterion (e.g. "
+                   "NVLink connected GPUs must be reset together). Please append the following device indexes to the "
+                   "command line and retry.\n");
+        printf("GPU %u (%s)\n", i, smi_bus_id(device));
+        any = true;
+    }
+    return any;
+}
+
 /* There is no reset in NVML: the simulated host does it. */
 int smi_reset(const smi_gpus *gpus)
 {
     static struct state state; /* large */
+    enum reset_result results[MAX_GPUS] = {RESET_NOT_WANTED};
+    const char *reasons[MAX_GPUS] = {NULL};
     unsigned int busy = 0;
     int status = 0;
     if (host_attach(&state, state_path()) != STATE_OK)
         return smi_exit_status(NVML_ERROR_DRIVER_NOT_LOADED);
+    for (unsigned int i = 0; i < gpus->count; i++)
+        results[smi_index(gpus->devices[i])] = RESET_WANTED;
+    host_reset_gpus(&state, results, reasons);
+    state_close(&state);
+    if (lacks_peers(results))
+        return smi_exit_status(NVML_ERROR_INVALID_ARGUMENT);
+    bool together = false;
     for (unsigned int i = 0; i < gpus->count; i++) {
         const char *bus_id = smi_bus_id(gpus->devices[i]);
-        const char *reason = host_reset_gpu(&state, smi_index(gpus->devices[i]));
-        if (!reason) {
+        const char *reason = reasons[smi_index(gpus->devices[i])];
+        enum reset_result result = results[smi_index(gpus->devices[i])];
+        together = together || result == RESET_DONE_TOGETHER;
+        if (result == RESET_DONE || result == RESET_DONE_TOGETHER) {
             printf("GPU %s was successfully reset.\n", bus_id);
+        } else if (!reason) {
+            continue; /* its peer cannot be reset, and is named */
         } else if (strcmp(reason, nvmlErrorString(NVML_ERROR_NOT_SUPPORTED)) == 0) {
             printf("Resetting GPU %s is not supported.\n", bus_id);
             status = smi_exit_status(NVML_ERROR_NOT_SUPPORTED);
@@ -114,7 +145,10 @@ int smi_reset(const smi_gpus *gpus)
             status = smi_exit_status(in_use ? NVML_ERROR_IN_USE : NVML_ERROR_NO_PERMISSION);
         }
     }
-    state_close(&state);
+    if (together)
+        printf("\nNote: The operation has successfully reset all GPUs and NVSwitches. If the services, such as "
+               "nvidia-fabricmanager, which manage or monitor NVSwitches are running, they might have been affected by "
+               "this operation. Please refer respective service status or logs for details.\n");
     if (busy)
         printf("\n%u %s currently being used by one or more other processes (e.g., Fabric Manager, CUDA application, "
                "graphics application such as an X server, or a monitoring application such as another instance of "

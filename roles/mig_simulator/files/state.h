@@ -109,7 +109,9 @@ struct host {
     uint8_t passthrough;
     uint8_t same_uuids;         /* a recreated instance gets its old UUID back */
     uint8_t profiles_need_mig;  /* profile questions answer NOT_SUPPORTED while MIG is off, on every generation */
-    uint8_t reserved[5];
+    uint8_t nvswitch;           /* GPUs with NVLinks are linked by NVSwitches; before Hopper they are, if not, directly */
+    uint8_t fabric_manager;     /* Fabric Manager runs */
+    uint8_t reserved[3];
     struct gpu gpus[MAX_GPUS];
     struct client clients[MAX_CLIENTS];
     struct fault faults[MAX_FAULTS];
