@@ -15,21 +15,23 @@ from functools import partial
 from .host_state import HostState
 from .model import CREATE_COMPUTE_INSTANCE, CREATE_GPU_INSTANCE, Refusal
 from .nvml import Session
+from .nvml_read import GATHER
 from .results import journal_record
 from .transaction import Options, change, rehearse
 
 
-def run(module, decide, leave_pending=False):
+def run(module, decide, leave_pending=False, gather=GATHER):
     """Change the host, or in check mode and for a rehearsal only plan to. Returns a Change.
 
-    ``module`` is the AnsibleModule, ``decide(snapshot)`` is a decision of host_planner. Raises MigError.
+    ``module`` is the AnsibleModule, ``decide(snapshot)`` is a decision of host_planner, ``gather`` what it needs to
+    know. Raises MigError.
     """
     params = module.params
     decide = heeding_allocations(decide)
     if module.check_mode or params["rehearse"]:
-        return with_names(rehearse(Session, decide), module.run_command)
+        return with_names(rehearse(partial(Session, gather=gather), decide), module.run_command)
     options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
-    session = partial(Session, module.run_command)
+    session = partial(Session, module.run_command, gather)
     state = HostState(params["state_dir"])
     done = change(session, decide, state, params["lock_timeout"], options, journal_of(params))
     return with_names(done, module.run_command)

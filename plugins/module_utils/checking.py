@@ -19,6 +19,7 @@ from .host_evidence import library_version, read_evidence
 from .host_state import HostState
 from .model import RESET_GPU, GpuState, Snapshot
 from .nvml import Session, binding_of
+from .nvml_read import GATHER, GATHER_FOR_RESET
 
 # The role mig_drain keeps this file in the state directory for as long as anything is drained.
 DRAINED = "drain.json"
@@ -59,7 +60,7 @@ def check(params, run_command, root="/"):
     states = {}
     try:
         with Session() as session:
-            snapshot = session.read()
+            snapshot = session.read(GATHER if entries is None else GATHER_FOR_RESET)
             states = {gpu.uuid: session.state(gpu) for gpu in snapshot.gpus if gpu.mig_capable and not gpu.problem}
     except MigError as error:
         problem = error

@@ -70,13 +70,22 @@ def read_evidence(root="/", run_command=None):
         or _version(os.path.join(root, "sys/module/nvidia/version")),
         nouveau=os.path.isdir(os.path.join(root, "sys/module/nouveau")),
         persistence_daemon=_runs(root, "nvidia-persistenced"),
-        # Also where it runs in a container, as with NVIDIA's GPU operator; only NVSwitch machines pay for the search.
-        fabric_manager=bool(nvswitches) and (_runs(root, "nvidia-fabricmanager") or _process(proc, "nv-fabricmanage")),
+        fabric_manager=bool(nvswitches) and fabric_manager_runs(root),  # only NVSwitch machines pay for the search
         capability_minors=os.path.exists(os.path.join(proc, "driver/nvidia-caps/mig-minors")),
         capability_devices=bool(_names(os.path.join(root, "dev/nvidia-caps"))),
         user=os.geteuid(),
         container_toolkit=run_command and _container_toolkit(run_command),
     )
+
+
+def fabric_manager_runs(root="/"):
+    """Whether Fabric Manager runs, also in a container, as with NVIDIA's GPU operator."""
+    return _runs(root, "nvidia-fabricmanager") or _process(os.path.join(root, "proc"), "nv-fabricmanage")
+
+
+def drives_nvswitches(root="/"):
+    """Whether the driver has found NVSwitches: those of HGX A100 and H100, which it drives itself."""
+    return bool(_names(os.path.join(root, "proc/driver/nvidia-nvswitch/devices")))
 
 
 def library_version(root="/"):

@@ -15,6 +15,7 @@ from .errors import what_to_do
 from .layout import resolve_layout
 from .model import Plan, Refusal
 from .planner import plan_instances, plan_mode
+from .reset_groups import reset_together
 
 
 def decide_instances(snapshot, entries, keep=(), rehearsing=False):
@@ -74,12 +75,16 @@ def _list(gpus):
 
 
 def decide_modes(snapshot, entries, reset=True, pending=False, keep=()):
-    """Decide on the MIG mode that layout ``entries`` (validated) want; the other arguments are plan_mode's."""
+    """Decide on the MIG mode that layout ``entries`` (validated) want; the other arguments are plan_mode's.
+
+    GPUs that must be reset together are decided on together (reset_groups.py).
+    """
+    keep = frozenset(keep)
     decisions = [
-        _unreadable(gpu) or plan_mode(gpu, layout.mig_enabled, reset, pending, frozenset(keep))
+        _unreadable(gpu) or plan_mode(gpu, layout.mig_enabled, reset, pending, keep)
         for gpu, layout in resolve_layout(entries, snapshot.gpus)
     ]
-    return decisions, _problems(snapshot, decisions)
+    return reset_together(snapshot.gpus, decisions, pending, keep), _problems(snapshot, decisions)
 
 
 def decide_layout(snapshot, entries, keep=()):
@@ -103,6 +108,8 @@ def _joined(mode, instances):
         if refusal.plan is None:
             return refusal
     first, then = (decision.plan if isinstance(decision, Refusal) else decision for decision in (mode, instances))
+    if first.disrupted:
+        then = _after_reset(then, first.disrupted)
     plan = then._replace(
         gpu=mode.gpu,
         steps=first.steps + then.steps,
@@ -114,9 +121,24 @@ def _joined(mode, instances):
     return refusals[0]._replace(
         gpu=mode.gpu,
         message=" ".join(refusal.message for refusal in refusals),
-        blockers=tuple(blocker for refusal in refusals for blocker in refusal.blockers),
+        blockers=_each_once(refusals),
         plan=plan,
     )
+
+
+def _after_reset(plan, gone):
+    """A Plan for instances, made before a reset with peers took ``gone`` down and made them again: under new ids."""
+    return plan._replace(
+        steps=tuple(step._replace(uuid=None, gpu_instance_id=None, compute_instance_id=None) for step in plan.steps),
+        kept=tuple(uuid for uuid in plan.kept if uuid not in gone),
+        disrupted=tuple(uuid for uuid in plan.disrupted if uuid not in gone),
+    )
+
+
+def _each_once(refusals):
+    """The Blockers of refusals of one GPU: a device may be in the way of its reset and of its instances."""
+    blockers = [blocker for refusal in refusals for blocker in refusal.blockers]
+    return tuple({blocker.device and blocker.device.uuid: blocker for blocker in reversed(blockers)}.values())[::-1]
 
 
 def _problems(snapshot, decisions):

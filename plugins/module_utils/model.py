@@ -142,9 +142,10 @@ class Gpu(NamedTuple):
     ``compute_profiles`` maps a GPU instance profile name to what the device offers inside it, known only for profiles
     of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
     be read; ``allocated_to`` are the pods that have the whole GPU, ``handles`` those processes that have its device
-    file open and are in no process list, None where that was not asked for. ``problem`` says in a sentence why the
-    rest could not be read (the GPU is lost, say) and ``problem_code`` is NVML's return code for it; then everything
-    that NVML had not told by then has its default.
+    file open and are in no process list, None where that was not asked for. ``reset_peers`` are the UUIDs of the other
+    GPUs that a reset of this one takes along; () where it resets alone, and where that was not asked. ``problem`` says
+    in a sentence why the rest could not be read (the GPU is lost, say) and ``problem_code`` is NVML's return code for
+    it; then everything that NVML had not told by then has its default.
     """
 
     index: int
@@ -155,6 +156,7 @@ class Gpu(NamedTuple):
     minor: Optional[int] = None
     memory_mib: Optional[int] = None
     mode_needs_reset: bool = False
+    reset_peers: Tuple[str, ...] = ()
     mig_mode: Optional[bool] = None
     mig_mode_pending: Optional[bool] = None
     memory_slices: int = 0
@@ -305,7 +307,7 @@ class Step(NamedTuple):
 
     ``profile`` and ``placement`` are those of the instance acted on, ``profile_id`` what NVML calls that profile;
     ``gpu_instance`` is the placement of the GPU instance around a compute instance, which tells it also before it
-    exists. Ids and ``uuid`` are known for what exists already.
+    exists. Ids and ``uuid`` are known for what exists already. ``peers`` are the Gpus that one reset takes along.
     """
 
     action: str
@@ -318,6 +320,7 @@ class Step(NamedTuple):
     compute_instance_id: Optional[int] = None
     uuid: Optional[str] = None
     mig_enabled: Optional[bool] = None
+    peers: Tuple[Gpu, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -357,8 +360,9 @@ class Blocker(NamedTuple):
 class Refusal(NamedTuple):
     """Why a layout cannot be reached on a GPU without harm.
 
-    ``kind`` is one of no_such_profile, impossible, busy, unsupported, permission, unreadable, mig_mode. For busy,
-    ``blockers`` is the smallest set whose end lets the layout be reached and ``plan`` what would then follow.
+    ``kind`` is one of no_such_profile, impossible, busy, unsupported, permission, unreadable, mig_mode and peers (it
+    would be reset with GPUs that no layout names). For busy, ``blockers`` is the smallest set whose end lets the layout
+    be reached and ``plan`` what would then follow.
     ``nearest`` is a layout that would fit, in the words of the layout option, where one was looked for.
     """
 

@@ -42,11 +42,12 @@ class Session:
 
     Entering raises LibraryMissing, DriverMissing or BindingMissing (only where there is a library: without one there is
     nothing to read, whatever the binding). Every method raises NvmlError for a call that the driver refuses.
-    ``run_command`` is AnsibleModule's, needed where a step may reset a GPU.
+    ``run_command`` is AnsibleModule's, for steps that reset a GPU. ``gather`` is what read gathers unless told.
     """
 
-    def __init__(self, run_command=None):
+    def __init__(self, run_command=None, gather=GATHER):
         self._run_command = run_command
+        self._gather = gather
 
     def __enter__(self):
         self._pynvml = import_binding()
@@ -117,14 +118,15 @@ class Session:
         """Whether a compute instance can be given a placement (R525 and later)."""
         return self.has("nvmlGpuInstanceCreateComputeInstanceWithPlacement")
 
-    def read(self, gather=GATHER, only=None):
+    def read(self, gather=None, only=None):
         """Read the host and return a Snapshot.
 
-        ``gather`` holds any of profiles, instances and processes (processes imply instances). ``only`` is None for all
-        GPUs, or a function that takes the tuple of Gpu, identified and with their MIG mode, and returns those to read.
+        ``gather`` holds any of profiles, instances, processes (these imply instances) and reset_peers. ``only`` is None
+        for all GPUs, or a function that takes the tuple of Gpu, identified and with their MIG mode, and returns those
+        to read.
         A GPU that fails is in the Snapshot with its ``problem``; it does not keep the others from being read.
         """
-        return self._reader.snapshot(gather, only)
+        return self._reader.snapshot(self._gather if gather is None else gather, only)
 
     def read_gpu(self, gpu):
         """Read one GPU again and return a Gpu: mode, instances and processes; what cannot have changed is kept."""
@@ -151,10 +153,10 @@ class Session:
         return {"activation": code_name(status)}
 
     def _reset_gpu(self, step):
-        from .reset import reset_gpu
+        from .reset import reset_gpus
 
         self._close()  # an open session is itself a client that holds the GPU
-        reset_gpu(step.gpu.pci_address, self._run_command)
+        reset_gpus([gpu.pci_address for gpu in (step.gpu, *step.peers)], self._run_command)
         return {}
 
     def _destroy_compute_instance(self, step):

@@ -23,6 +23,8 @@ from .model import (
 from .processes import describe
 
 GATHER = ("profiles", "instances", "processes")
+RESET_PEERS = "reset_peers"
+GATHER_FOR_RESET = (*GATHER, RESET_PEERS)  # where a GPU may be reset
 # What NVML may keep from a caller, in the order in which Snapshot.incomplete names it.
 WITHHELD = ("memory", "profiles", "placements", "orphans", "free", "processes")
 AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE, the last one whose MIG mode changes by a reset
@@ -59,6 +61,10 @@ class Reader:
         cuda = self._optional("nvmlSystemGetCudaDriverVersion_v2")
         gpus = tuple(self._identify(index) for index in range(call("nvmlDeviceGetCount")))
         reason = None if gpus else f"The NVIDIA driver {driver} finds no GPU."
+        if RESET_PEERS in gather:
+            from .reset_peers import with_reset_peers
+
+            gpus = with_reset_peers(self._nvml, self._handles, gpus)
         if only is not None:
             gpus = only(gpus)
         gpus = tuple(self._detailed_or_problem(gpu, gather) for gpu in gpus)

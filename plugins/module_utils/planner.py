@@ -68,20 +68,42 @@ def plan_mode(gpu, enabled, reset=True, pending=False, keep=frozenset()):
         set_mode = ()
     if gpu.mode_needs_reset and not reset:
         return Plan(gpu, set_mode, gpu.mig_mode)
-    emptied = plan_instances(gpu, EMPTY, keep)
-    freed = emptied.plan if isinstance(emptied, Refusal) else emptied
+    freed, blockers = _emptied(gpu, keep)
     steps = freed.steps + set_mode + ((Step(RESET_GPU, gpu, mig_enabled=enabled),) if gpu.mode_needs_reset else ())
     plan = freed._replace(steps=steps, mig_mode=enabled)
-    blockers = emptied.blockers if isinstance(emptied, Refusal) else ()
-    if gpu.processes or gpu.processes is None:
-        blockers += (Blocker(gpu, "unreadable" if gpu.processes is None else "busy", processes=gpu.processes or ()),)
-    elif gpu.allocated_to:
-        blockers += (Blocker(gpu, "allocated", allocated_to=gpu.allocated_to),)
     if not blockers:
         return plan
     if pending:
         return Plan(gpu, set_mode, gpu.mig_mode)
     return _refusals().busy(gpu, plan, blockers)
+
+
+def plan_reset(gpu, set_mode, peers, keep=frozenset()):
+    """Plan a GPU that keeps its MIG mode and is reset because ``peers``, Gpus, are: what is on it goes and comes back.
+
+    ``set_mode`` are the steps that its mode needs all the same, ``keep`` as in plan_instances. Returns a Plan, or a
+    Refusal of kind busy.
+    """
+    freed, blockers = _emptied(gpu, keep)
+    as_before = GpuLayout(instances=tuple(_as_wanted(instance) for instance in gpu.placed))
+    again = plan_instances(gpu._replace(instances=()), as_before)
+    if isinstance(again, Refusal):
+        return again
+    created = (step._replace(gpu=gpu) for step in again.steps)
+    steps = (*freed.steps, *set_mode, Step(RESET_GPU, gpu, mig_enabled=gpu.mig_mode, peers=peers), *created)
+    plan = freed._replace(steps=steps, mig_mode=gpu.mig_mode, target=gpu.placed)
+    return _refusals().busy(gpu, plan, blockers) if blockers else plan
+
+
+def _emptied(gpu, keep):
+    """(a Plan that destroys all instances of a GPU, Blockers: whoever uses one, or the GPU itself)."""
+    emptied = plan_instances(gpu, EMPTY, keep)
+    freed, blockers = (emptied.plan, emptied.blockers) if isinstance(emptied, Refusal) else (emptied, ())
+    if gpu.processes or gpu.processes is None:
+        blockers += (Blocker(gpu, "unreadable" if gpu.processes is None else "busy", processes=gpu.processes or ()),)
+    elif gpu.allocated_to:
+        blockers += (Blocker(gpu, "allocated", allocated_to=gpu.allocated_to),)
+    return freed, blockers
 
 
 def plan_back(before, now):

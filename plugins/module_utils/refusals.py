@@ -15,6 +15,23 @@ from .search import contents_fit, spreads
 LET_GO = "End or move what uses it, wait for it with busy_timeout, or ask for a layout that keeps it."
 LET_GO_OF_GPU = "End or move what uses it, or leave the mode pending with when_busy: pending."
 
+START_FABRIC_MANAGER = "start Fabric Manager (nvidia-fabricmanager.service), with which each GPU is reset alone"
+
+
+def peers_not_named(gpu, unnamed):
+    """Refuse a reset that would take GPUs along which the layout does not name."""
+    message = (
+        f"{gpu.name} cannot be reset alone: it shares NVSwitches with {_indexes(unnamed)}, which the layout does not "
+        "name, and Fabric Manager is not running, so they would be reset too. Nothing was changed. Either "
+        f"{START_FABRIC_MANAGER}, or name every one of them in the layout: each must be free then, and gets its "
+        "instances back after the reset."
+    )
+    return Refusal(gpu, "peers", message)
+
+
+def _indexes(gpus):
+    return f"GPU {', '.join(str(gpu.index) for gpu in gpus)}"
+
 
 def no_such_profile(gpu, geometry, outer, inner):
     """Refuse a profile that the GPU does not have: ``outer`` of a GPU instance, ``inner`` of a compute instance."""
@@ -40,11 +57,21 @@ def impossible(gpu, geometry, layout):
 
 def busy(gpu, plan, blockers):
     """Refuse a plan that ``blockers`` are in the way of: who they are, in the way of what, and what can be done."""
-    changes_mode = any(step.action in (SET_MIG_MODE, RESET_GPU) for step in plan.steps)
     made = [step for step in plan.steps if step.action == CREATE_GPU_INSTANCE]
     held = "; ".join(_in_the_way(blocker, made) for blocker in blockers)
-    message = f"{gpu.name} is in use: {held}. Nothing was changed. {LET_GO_OF_GPU if changes_mode else LET_GO}"
+    message = f"{gpu.name} is in use: {held}. Nothing was changed. {_advice(plan)}"
     return Refusal(gpu, "busy", message, blockers, plan)
+
+
+def _advice(plan):
+    reset = next((step for step in plan.steps if step.action == RESET_GPU), None)
+    if reset and reset.peers and plan.mig_mode == plan.gpu.mig_mode:
+        return (
+            f"It would be reset together with {_indexes(reset.peers)}, since a MIG mode changes there: they share "
+            f"NVSwitches, and Fabric Manager is not running. End or move what uses it, or {START_FABRIC_MANAGER}."
+        )
+    changes_mode = reset or any(step.action == SET_MIG_MODE for step in plan.steps)
+    return LET_GO_OF_GPU if changes_mode else LET_GO
 
 
 def _layout_in_words(layout):

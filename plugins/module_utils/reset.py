@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Resetting a GPU, for which NVML has no call: nvidia-smi does it."""
+"""Resetting GPUs, for which NVML has no call: nvidia-smi does it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SECONDS = 300
 TIMED_OUT, NOT_FOUND = 124, 127
 
 
-def reset_gpu(pci_address, run_command):
-    """Reset the GPU at a PCI address and nothing else. Raises NvmlError, busy where something holds the GPU.
+def reset_gpus(pci_addresses, run_command):
+    """Reset the GPUs at these PCI addresses, at once, and nothing else. Raises NvmlError, busy where one is held.
 
     ``run_command`` is AnsibleModule's, which knows no time limit: timeout, of every Linux, sets one.
     """
-    command = ["nvidia-smi", "--gpu-reset", "-i", pci_address]
+    command = ["nvidia-smi", "--gpu-reset", "-i", ",".join(pci_addresses)]
     shown = " ".join(command)
     status, output, errors = run_command(["timeout", str(SECONDS), *command], environ_update={"LC_ALL": "C"})
     said = " ".join((output + errors).split())
@@ -33,6 +33,8 @@ def reset_gpu(pci_address, run_command):
 def failure_code(status, said):
     """The NVML code that a failed nvidia-smi means: its words tell more than its exit status, often a general 255."""
     words = said.lower()
+    if "reset criterion" in words:
+        return "INVALID_STATE"  # peers that must be reset with it were not named; its exit status is a general 2
     if "in use" in words or "being used" in words:
         return "IN_USE"
     if "not supported" in words:

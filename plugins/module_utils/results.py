@@ -16,6 +16,7 @@ from .model import (
     SET_MIG_MODE,
     Process,
 )
+from .reset_groups import steps_in_order
 
 
 def result_of(change, real=True, rehearsal=False):
@@ -34,7 +35,7 @@ def result_of(change, real=True, rehearsal=False):
         message = said_once([(refusal.gpu, refusal.message) for refusal in change.refusals])
         return dict(in_the_way, changed=False, plan=[], actions=[], nearest=nearest), message
     plans = change.plans
-    steps = [step for plan in plans for step in plan.steps]
+    steps = steps_in_order(plans)
     result = {
         "changed": any(_differs(outcome) for outcome in change.outcomes) if real else bool(steps) and not rehearsal,
         "plan": [step_data(step) for step in steps],
@@ -52,8 +53,9 @@ def result_of(change, real=True, rehearsal=False):
     elif failed:
         result.update(_partial(change, failed))
     elif real:
-        result["done"] = [done_data(done) for outcome in change.outcomes for done in outcome.done]
-    return result, " ".join(failure_message(outcome) for outcome in failed) or None
+        result["done"] = _done_data(change)
+    to_tell = [outcome for outcome in change.outcomes if outcome.failure or outcome.left]
+    return result, " ".join(failure_message(outcome) for outcome in to_tell) or None
 
 
 def _partial(change, failed):
@@ -83,14 +85,20 @@ def _partial(change, failed):
                 if outcome.after
             ),
         },
-        "done": [done_data(done) for outcome in outcomes for done in outcome.done],
+        "done": _done_data(change),
         "undone": [done_data(done) for outcome in outcomes for done in outcome.undone],
         "pending": [step_data(step) for outcome in outcomes for step in outcome.not_done],
-        "left": [f"{outcome.plan.gpu.name}: {what}" for outcome in failed for what in outcome.left],
+        "left": [f"{outcome.plan.gpu.name}: {what}" for outcome in outcomes for what in outcome.left],
         "failed_step": first.step and step_data(first.step),
         "nvml_code": first.code,
         "blockers": holders_data([blocker for outcome in failed for blocker in outcome.failure.blockers]),
     }
+
+
+def _done_data(change):
+    """What was done, in the order of the plan: GPUs that share a reset take turns."""
+    done = {id(one.step): one for outcome in change.outcomes for one in outcome.done}
+    return [done_data(done[id(step)]) for step in steps_in_order(change.plans) if id(step) in done]
 
 
 def said_once(messages):
@@ -106,14 +114,12 @@ def said_once(messages):
 
 
 def failure_message(outcome):
-    """The failure of a GpuOutcome in words: the step, the reason, and what became of the GPU."""
+    """Why a GPU failed, or that it went back because of another, and what became of it, in words."""
     failure = outcome.failure
-    parts = [
-        f"{outcome.plan.gpu.name}: could not {_deed(failure.step)}. {failure.message}"
-        if failure.step
-        else failure.message
-    ]
-    if failure.blockers:
+    parts = [failure.message if failure else f"{outcome.plan.gpu.name} had to go back with it."]
+    if failure and failure.step:
+        parts = [f"{outcome.plan.gpu.name}: could not {_deed(failure.step)}. {failure.message}"]
+    if failure and failure.blockers:
         from .refusals import holders_in_words
 
         parts.append(f"It is held by {'; '.join(holders_in_words(blocker) for blocker in failure.blockers)}.")
@@ -163,7 +169,7 @@ def journal_record(change):
     """
     record = {
         "before": [layout_entry(plan.gpu, plan.gpu.placed if plan.gpu.mig_mode else None) for plan in change.plans],
-        "actions": [sentence(step) for plan in change.plans for step in plan.steps],
+        "actions": [sentence(step) for step in steps_in_order(change.plans)],
     }
     if change.outcomes:
         record["outcome"] = [
@@ -187,6 +193,8 @@ def step_data(step):
     for key in ("placement", "gpu_instance"):
         if getattr(step, key) is not None:
             data[key] = placement_data(getattr(step, key))
+    if step.peers:
+        data["peers"] = [gpu_data(gpu) for gpu in step.peers]
     return data
 
 
@@ -225,6 +233,9 @@ def sentence(step):
 def _deed(step):
     if step.action == SET_MIG_MODE:
         return f"{'enable' if step.mig_enabled else 'disable'} MIG mode"
+    if step.action == RESET_GPU and step.peers:
+        peers = ", ".join(str(gpu.index) for gpu in step.peers)
+        return f"reset the GPU at {step.gpu.pci_address} together with GPU {peers}"
     if step.action == RESET_GPU:
         return f"reset the GPU at {step.gpu.pci_address} if the mode is not active by then"
     verb = {

@@ -19,31 +19,12 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Optional, Tuple
 
+from .comparison import difference
+from .compensation import take_back
 from .errors import MigError, NvmlError
-from .model import (
-    DESTROY_COMPUTE_INSTANCE,
-    DESTROY_GPU_INSTANCE,
-    RESET_GPU,
-    SET_MIG_MODE,
-    Blocker,
-    Gpu,
-    Plan,
-    Refusal,
-    Step,
-)
-from .planner import plan_back, plan_mode
-
-# A GPU instance may still be IN_USE for a moment after its compute instance went (seen on hardware); nothing else
-# is retried.
-BUSY_AFTER_DESTROY_SECONDS = 15
-POLL_SECONDS = 0.2
-
-
-class Done(NamedTuple):
-    """A step that was executed, with the ids and UUIDs of what it created."""
-
-    step: Step
-    created: dict
+from .execution import POLL_SECONDS, Done, done_on, execute, reread
+from .model import RESET_GPU, SET_MIG_MODE, Blocker, Gpu, Plan, Refusal, Step
+from .reset_groups import batches, in_order
 
 
 class Failure(NamedTuple):
@@ -166,81 +147,109 @@ def decide_when_free(port, decide, busy_timeout=0):
 
 
 def apply(port, plans, options):
-    """Execute plans GPU by GPU and return a GpuOutcome for each, in their order.
+    """Execute plans GPU by GPU, those that share a reset together, and return a GpuOutcome for each, in their order.
 
     A GPU that fails is taken back to where it was. The others go on, because they are independent and an operator
     would rather repair one GPU than eight; with ``options.atomic`` the first failure takes all of them back.
     """
-    outcomes = []
+    outcomes = {}
+    for batch in batches(plans):
+        if options.atomic and any(outcome.failure for outcome in outcomes.values()):
+            done = [GpuOutcome(plan, plan.gpu, not_done=plan.steps) for plan in batch]
+        elif len(batch) > 1:
+            done = _apply_together(port, batch, options)
+        else:
+            done = [_apply_to_gpu(port, batch[0], options)]
+        outcomes.update((outcome.plan.gpu.uuid, outcome) for outcome in done)
+    if options.atomic and any(outcome.failure for outcome in outcomes.values()):
+        for batch in batches(plans):
+            done = [outcomes[plan.gpu.uuid] for plan in batch]
+            if any(outcome.done and not outcome.failure for outcome in done):
+                outcomes.update((outcome.plan.gpu.uuid, outcome) for outcome in take_back(port, done))
+    return [outcomes[plan.gpu.uuid] for plan in plans]
+
+
+def _apply_together(port, plans, options):
+    """Execute plans that share a reset: all of them up to it, and from there each GPU for itself.
+
+    What keeps the reset from happening takes all of them back. Where that leaves modes pending by right, only the GPUs
+    that were to be reset for the sake of others go back: they get their instances again.
+    """
+    steps = in_order(plans)
+    resets = [number for number, step in enumerate(steps) if step.action == RESET_GPU]
+    done, needs, failure = _execute_all(port, steps[: resets[-1] + 1], options)
+    if not failure and not needs:
+        return [_apply_to_gpu(port, plan, options, done_on(plan.gpu, done)) for plan in plans]
+    if failure and failure.code == "IN_USE":
+        readings = [(plan, reread(port, plan.gpu)[0]) for plan in plans]
+        blockers = tuple(one for plan, after in readings if after for one in _holders(plan, after))
+        failure = failure._replace(blockers=blockers or _held(failure.step, failure.message))
+    pending, back = [], []
     for plan in plans:
-        if options.atomic and any(outcome.failure for outcome in outcomes):
-            outcomes.append(GpuOutcome(plan, plan.gpu, not_done=plan.steps))
-            continue
-        outcomes.append(_apply_to_gpu(port, plan, options))
-    if options.atomic and any(outcome.failure for outcome in outcomes):
-        outcomes = [
-            outcome if outcome.failure or not outcome.done else _take_back(port, outcome) for outcome in outcomes
-        ]
-    return outcomes
+        own = done_on(plan.gpu, done)
+        outcome = GpuOutcome(plan, None, own, not_done=plan.steps[len(own) :])
+        if failure:
+            back.append(outcome._replace(failure=failure if failure.gpu.uuid == plan.gpu.uuid else None))
+        elif plan.mig_mode == plan.gpu.mig_mode:
+            back.append(outcome)
+        else:
+            pending.append(_proven(port, outcome._replace(needs=needs)))
+    return pending + take_back(port, back)
 
 
-def _apply_to_gpu(port, plan, options):
-    """Execute one GPU's plan and prove the result, or go back."""
-    done, needs, failure = _execute_all(port, plan, options)
-    after, error = _reread(port, plan.gpu)
+def _apply_to_gpu(port, plan, options, done=()):
+    """Execute what is not ``done`` yet of one GPU's plan and prove the result, or go back."""
+    more, needs, failure = _execute_all(port, plan.steps[len(done) :], options)
+    done = (*done, *more)
+    return _proven(port, GpuOutcome(plan, None, done, not_done=plan.steps[len(done) :], failure=failure, needs=needs))
+
+
+def _proven(port, outcome):
+    """The outcome with what is there now. Where a step failed, or the plan leaves something else, the GPU goes back."""
+    plan, failure = outcome.plan, outcome.failure
+    after, error = reread(port, plan.gpu)
     if error and not failure:
         failure = Failure(plan.gpu, f"{plan.gpu.name} could not be read again: {error}", code=error.code)
     elif not failure:
-        problem = _difference(plan, after, needs)
+        problem = difference(plan, after, outcome.needs)
         failure = problem and Failure(plan.gpu, problem)
-    outcome = GpuOutcome(plan, after, tuple(done), not_done=plan.steps[len(done) :], failure=failure, needs=needs)
+    outcome = outcome._replace(after=after, failure=failure)
     if not failure:
         return outcome
     if failure.code == "IN_USE" and after and not failure.blockers:
-        blockers = _holders(plan, after) or _held(failure.step)
+        blockers = _holders(plan, after) or _held(failure.step, failure.message)
         outcome = outcome._replace(failure=failure._replace(blockers=blockers))
-    return _take_back(port, outcome)
+    return take_back(port, [outcome])[0]
 
 
-def _execute_all(port, plan, options):
+def _execute_all(port, steps, options):
     """Execute steps up to the first that fails, or that leaves the mode pending by right: (done, needs, failure)."""
     done = []
-    for step in plan.steps:
+    resets = [step for step in steps if step.action == RESET_GPU]
+    for step in steps:
         try:
-            if step.action == RESET_GPU and port.read_gpu(plan.gpu).mig_mode == step.mig_enabled:
+            if resets and step is resets[0] and _active(port, resets):
                 # Setting the mode of an idle GPU may reset it by itself; a second reset would serve nobody.
                 done.append(Done(step, {"needed": False}))
                 continue
-            created = _execute(port, step, done)
+            created = execute(port, step, done)
         except NvmlError as error:
             needs = _pending_after_failed_reset(step, error, options)
-            return done, needs, None if needs else Failure(plan.gpu, str(error), step, error.code)
+            return done, needs, None if needs else Failure(step.gpu, str(error), step, error.code)
         done.append(Done(step, created))
-        activation = created.get("activation")
+        activation = None if len(resets) > 1 else created.get("activation")  # only their reset tells of several GPUs
         if activation == "RESET_REQUIRED":
-            return done, "reboot", None
+            return done, "reset" if step.gpu.reset_peers else "reboot", None
         if activation == "IN_USE" and options.leave_pending:
             return done, "reset", None
         if activation == "IN_USE":
             error = NvmlError("nvmlDeviceSetMigMode", "IN_USE")
-            return done, None, Failure(plan.gpu, str(error), step, error.code, (Blocker(plan.gpu, "in_use"),))
+            return done, None, Failure(step.gpu, str(error), step, error.code, (Blocker(step.gpu, "in_use"),))
     return done, None, None
 
 
-def _execute(port, step, done):
-    """Execute a step; a GPU instance whose compute instance this run has just destroyed may be busy for a moment."""
-    emptied = any(
-        one.step.action == DESTROY_COMPUTE_INSTANCE and one.step.gpu_instance_id == step.gpu_instance_id for one in done
-    )
-    deadline = time.monotonic() + BUSY_AFTER_DESTROY_SECONDS
-    while True:
-        try:
-            return port.execute(step)
-        except NvmlError as error:
-            retry = error.kind == "busy" and step.action == DESTROY_GPU_INSTANCE and emptied
-            if not retry or time.monotonic() >= deadline:
-                raise
-        time.sleep(POLL_SECONDS)
+def _active(port, resets):
+    return all(port.read_gpu(step.gpu).mig_mode == step.mig_enabled for step in resets)
 
 
 def _pending_after_failed_reset(step, error, options):
@@ -252,54 +261,10 @@ def _pending_after_failed_reset(step, error, options):
     return "reset" if error.kind == "busy" and options.leave_pending else None
 
 
-def _difference(plan, after, needs):
-    """What is not as the plan leaves it, as a sentence, or None."""
-    mode = after.mig_mode_pending if needs else after.mig_mode
-    wanted = (
-        next((step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), plan.mig_mode)
-        if needs
-        else plan.mig_mode
-    )
-    if mode != wanted:
-        return f"{after.name} reported success, but MIG mode is {_on_off(mode)} instead of {_on_off(wanted)}. {LIED}"
-    if not needs and after.mig_mode and plan.target is not None and after.placed != plan.target:
-        missing = [instance for instance in plan.target if instance not in after.placed]
-        extra = [instance for instance in after.placed if instance not in plan.target]
-        return (
-            f"{after.name} reported success, but its instances differ: missing {_in_words(missing)}; "
-            f"not expected {_in_words(extra)}. {LIED}"
-        )
-    return None
-
-
-LIED = "The driver did not do what it said, or something else changed the GPU: look at the kernel log, then run again."
-
-
-def _on_off(mode):
-    return "enabled" if mode else "disabled"
-
-
-def _in_words(instances):
-    return (
-        ", ".join(
-            f"{one.profile} at slice {one.start} holding "
-            + (" + ".join(f"{device.profile} at {device.start}" for device in one.compute_instances) or "nothing")
-            for one in instances
-        )
-        or "nothing"
-    )
-
-
-def _reread(port, gpu):
-    """(Gpu, None), or (None, the NvmlError) where it could not be read."""
-    try:
-        return port.read_gpu(gpu), None
-    except NvmlError as error:
-        return None, error
-
-
 def _holders(plan, after):
-    """Who holds what the plan would have destroyed: processes that came between planning and the step."""
+    """Who holds what the plan would have destroyed or reset: processes that came between planning and the step."""
+    if not after.mig_mode:
+        return (Blocker(after, "busy", processes=after.processes),) if after.processes else ()
     return tuple(
         Blocker(after, "busy", device, device.profile, instance.placement, device.processes or ())
         for instance in after.instances or ()
@@ -308,68 +273,14 @@ def _holders(plan, after):
     )
 
 
-def _held(step):
-    """What a step did not get because somebody holds it whom NVML does not name."""
+def _held(step, message):
+    """What a step did not get because somebody holds it whom NVML does not name; nvidia-smi names GPUs."""
     if step.action in (SET_MIG_MODE, RESET_GPU):
-        return (Blocker(step.gpu, "in_use"),)
+        said = message.rpartition(" failed: ")[2]
+        gpus = [gpu for gpu in (step.gpu, *step.peers) if gpu.pci_address in said]
+        return tuple(Blocker(gpu, "in_use") for gpu in gpus or [step.gpu])
     for instance in step.gpu.instances or ():
         for device in instance.compute_instances:
             if (instance.id, device.id) == (step.gpu_instance_id, step.compute_instance_id):
                 return (Blocker(step.gpu, "in_use", device, device.profile, instance.placement),)
     return (Blocker(step.gpu, "in_use", None, step.profile, step.placement),)
-
-
-def _take_back(port, outcome):
-    """Bring a GPU back towards where it was before its plan, without harm to anybody, and say what could not be."""
-    before = outcome.plan.gpu
-    undone, left = [], []
-    after, unread = _reread(port, before)
-    try:
-        if after and (after.mig_mode, after.mig_mode_pending) != (before.mig_mode, before.mig_mode_pending):
-            for step in _mode_steps_back(before, after):
-                undone.append(Done(step, _execute(port, step, undone)))
-            after = port.read_gpu(before)
-        if after and after.mig_mode:
-            plan, _other = plan_back(before, after)
-            for step in plan.steps:
-                undone.append(Done(step, _execute(port, step, undone)))
-    except NvmlError as error:
-        left.append(f"going back failed: {_briefly(error, outcome.failure)}")
-    if undone or left:
-        after, unread = _reread(port, before)
-    if after is None:
-        left.append(f"what is on it now is not known: {_briefly(unread, outcome.failure)}")
-    else:
-        left += _differences_left(before, after)
-    return outcome._replace(after=after, undone=tuple(undone), left=tuple(left))
-
-
-def _briefly(error, failure):
-    """An NvmlError without its full stop, and without what to do about it where the failure says that already."""
-    return (error.text if failure and failure.code == error.code else str(error)).rstrip(".")
-
-
-def _mode_steps_back(before, after):
-    """Steps that give a GPU its former mode, current and pending; none where somebody uses it."""
-    back = plan_mode(after, before.mig_mode)
-    if isinstance(back, Refusal):
-        return ()
-    if before.mig_mode_pending != before.mig_mode:
-        return (*back.steps, Step(SET_MIG_MODE, after, mig_enabled=before.mig_mode_pending))
-    return back.steps
-
-
-def _differences_left(before, after):
-    left = []
-    if (after.mig_mode, after.mig_mode_pending) != (before.mig_mode, before.mig_mode_pending):
-        left.append(
-            f"MIG mode is {_on_off(after.mig_mode)} (pending: {_on_off(after.mig_mode_pending)}), was "
-            f"{_on_off(before.mig_mode)} (pending: {_on_off(before.mig_mode_pending)})"
-        )
-    missing = [instance for instance in before.placed if instance not in after.placed]
-    extra = [instance for instance in after.placed if instance not in before.placed]
-    if missing:
-        left.append(f"not restored: {_in_words(missing)}")
-    if extra:
-        left.append(f"not removed: {_in_words(extra)}")
-    return left

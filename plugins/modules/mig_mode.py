@@ -15,6 +15,9 @@ description:
   - Sets the MIG mode of GPUs and sees to it that the mode is active, not only pending.
   - On Ampere a change needs a reset of the GPU. The module resets exactly that GPU, with C(nvidia-smi --gpu-reset -i),
     and only when nobody uses it. From Hopper on the mode changes without a reset, and is lost on reboot.
+  - GPUs of Ampere on NVSwitches (HGX A100) are only reset all together while Fabric Manager is not running. Then the
+    change is refused unless every one of them is named. Those whose mode stays must be free too, and get the instances
+    back that they had.
   - A change of the mode takes the GPU's instances with it. Idle ones are destroyed as part of the plan; one that is in
     use is never destroyed, and then nothing is changed and the message names it and its processes.
 notes:
@@ -112,6 +115,10 @@ plan:
     mig_enabled:
       description: The mode that is set, or that a reset makes active.
       type: bool
+    peers:
+      description: For a reset that takes other GPUs along, index, UUID and PCI address of each. One reset serves all.
+      type: list
+      elements: dict
   sample:
     - action: set_mig_mode
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
@@ -248,6 +255,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.changing import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_modes
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml_read import GATHER_FOR_RESET
 from ansible_collections.gpufleet.mig.plugins.module_utils.results import mode_data, result_of
 
 
@@ -279,7 +287,7 @@ def main():
 
     try:
         entries = validate_layout(layout, prefix)
-        change = run(module, decide, leave_pending=pending)
+        change = run(module, decide, pending, GATHER_FOR_RESET)
     except MigError as error:
         module.fail_json(msg=str(error))
     for warning in change.warnings:

@@ -92,8 +92,8 @@ SERVER = """
 import gc, json, os, sys
 import pynvml
 from ansible_collections.gpufleet.mig.plugins.modules import mig_check, mig_facts, mig_instances, mig_mode
-from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
-transaction.BUSY_AFTER_DESTROY_SECONDS = 1
+from ansible_collections.gpufleet.mig.plugins.module_utils import execution
+execution.BUSY_AFTER_DESTROY_SECONDS = 1
 modules = {"mig_check": mig_check, "mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
 directory = sys.argv.pop()
 gc.freeze()  # a process that collects what it was forked with copies all its memory

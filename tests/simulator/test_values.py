@@ -229,7 +229,9 @@ def test_links_lead_to_switches_or_to_other_gpus(nvml, refused):
     assert direct == ({n.NVML_NVLINK_DEVICE_TYPE_GPU}, {"00000000:0F:00.0", "00000000:47:00.0"}, {0x20B010DE})
     switches = {"00000000:C0:00.0", "00000000:C1:00.0"}
     assert ends(nvml("--nvswitch", "A100-SXM4-40GB:3")) == (
-        {n.NVML_NVLINK_DEVICE_TYPE_SWITCH}, switches, {0x1AF110DE},
+        {n.NVML_NVLINK_DEVICE_TYPE_SWITCH},
+        switches,
+        {0x1AF110DE},
     )
     assert n.nvmlDeviceGetNvLinkRemoteDeviceType(nvml("H100-SXM5-80GB"), 0) == n.NVML_NVLINK_DEVICE_TYPE_SWITCH
     lone = nvml("A100-SXM4-40GB")

@@ -28,7 +28,7 @@ struct board { /* what NVML tells of a model besides MIG */
     const char *part_number, *vbios;
     int capability_major, capability_minor; /* CUDA compute capability */
     unsigned cuda_cores, memory_bus_bits, bar1_mib, pcie_generation;
-    unsigned nvlinks; /* to NVSwitches; 0: none */
+    unsigned nvlinks; /* to NVSwitches or other GPUs; 0: none */
     unsigned power_idle, power_min, power_max; /* W */
     unsigned clock_graphics, clock_graphics_idle, clock_memory, clock_memory_idle, clock_video; /* MHz */
     unsigned temperature_idle, temperature_gpu_max, temperature_memory_max, temperature_slowdown;

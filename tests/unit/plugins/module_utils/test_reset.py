@@ -12,7 +12,7 @@ import pytest
 from nvml_steps import run_command
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import NvmlError
-from ansible_collections.gpufleet.mig.plugins.module_utils.reset import reset_gpu
+from ansible_collections.gpufleet.mig.plugins.module_utils.reset import reset_gpus
 
 ADDRESS = "00000000:07:00.0"
 
@@ -35,7 +35,7 @@ def nvidia_smi(tmp_path, monkeypatch):
 
 def test_exactly_one_gpu_is_named(nvidia_smi):
     arguments = nvidia_smi("GPU was successfully reset.\nAll done.\n", 0)
-    reset_gpu(ADDRESS, run_command)
+    reset_gpus([ADDRESS], run_command)
     assert arguments.read_text(encoding="utf-8") == f"3 --gpu-reset -i {ADDRESS}\n"
 
 
@@ -53,7 +53,7 @@ def test_exactly_one_gpu_is_named(nvidia_smi):
 def test_failures_are_classified_and_quoted(nvidia_smi, says, status, code, kind):
     nvidia_smi(says, status)
     with pytest.raises(NvmlError) as raised:
-        reset_gpu(ADDRESS, run_command)
+        reset_gpus([ADDRESS], run_command)
     assert (raised.value.code, raised.value.kind) == (code, kind)
     assert str(raised.value).startswith(f"nvidia-smi --gpu-reset -i {ADDRESS} failed: {says.strip()}")
 
@@ -62,4 +62,4 @@ def test_a_host_without_nvidia_smi(tmp_path, monkeypatch):
     (tmp_path / "timeout").symlink_to(shutil.which("timeout"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NvmlError, match="no nvidia-smi on PATH"):
-        reset_gpu(ADDRESS, run_command)
+        reset_gpus([ADDRESS], run_command)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
+from ansible_collections.gpufleet.mig.plugins.module_utils import execution, transaction
 from ansible_collections.gpufleet.mig.plugins.module_utils.changing import journal_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
@@ -41,8 +41,9 @@ def state(tmp_path):
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """The deadline for a GPU instance that is busy after its compute instance went is not waited out."""
-    monkeypatch.setattr(transaction, "BUSY_AFTER_DESTROY_SECONDS", 0.3)
-    monkeypatch.setattr(transaction, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(execution, "BUSY_AFTER_DESTROY_SECONDS", 0.3)
+    for room in (execution, transaction):
+        monkeypatch.setattr(room, "POLL_SECONDS", 0.01)
 
 
 def split(index=0):
