@@ -101,14 +101,22 @@ def builtin_files(entries, python, state_dir, driver_timeout):
     ]
 
 
-def mig_manager_files(entries, indexes):
-    """The files of the backend nvidia-mig-manager; ``indexes`` is {UUID in lower case: index} of this host's GPUs.
+def mig_manager_files(entries, gpus):
+    """The files of the backend nvidia-mig-manager; ``gpus`` are the Gpu values of this host.
 
-    Raises LayoutError for what counts of MIG devices cannot say; placements are left out.
+    Raises LayoutError for what counts of MIG devices cannot say; placements are left out. nvidia-mig-parted takes a
+    configuration for applied only where every GPU of the host is in it.
     """
     from .mig_parted import to_mig_parted  # only for this backend
 
-    layout = sorted((_counted(entry, indexes, uuid) for uuid, entry in entries.items()), key=lambda one: one["gpus"])
+    wanted, layout = dict(entries), []
+    for gpu in gpus:
+        entry = wanted.pop(gpu.uuid.lower(), None)
+        if entry is None and (gpu.mig_capable or gpu.problem):
+            raise LayoutError(f"layout: {gpu.name} is missing, and {MIG_MANAGER} wants every GPU of a host to be named")
+        layout.append(_counted(gpu, entry))
+    for entry in wanted.values():
+        raise LayoutError(f"{entry.prefix}gpus: {entry.gpus[0].text} is not among the GPUs of this host")
     config = json.dumps(to_mig_parted(layout, MIG_MANAGER_LABEL), indent=2) + "\n"  # JSON is YAML
     drop_in = (
         "# Written by gpufleet.mig.mig_persistence.\n"
@@ -129,20 +137,15 @@ def no_files():
     return [File(path, None) for path in paths]
 
 
-def _counted(entry, indexes, uuid):
-    """An entry in the words of the layout option as far as nvidia-mig-parted knows them: an index, no placements."""
-    if uuid not in indexes:
-        raise LayoutError(f"{entry.prefix}gpus: {entry.gpus[0].text} is not among the GPUs of this host")
-    data = {"gpus": [indexes[uuid]], "mig_enabled": entry.layout.mig_enabled}
-    if entry.layout.mig_enabled:
-        data["instances"] = [
-            {
-                "profile": instance.profile,
-                "compute_instances": [compute.profile for compute in instance.compute_instances],
-            }
-            for instance in entry.layout.instances
-        ]
-    return data
+def _counted(gpu, entry):
+    """An entry as far as nvidia-mig-parted knows it, with an index and no placements; None is a GPU without MIG."""
+    if entry is None or not entry.layout.mig_enabled:
+        return {"gpus": [gpu.index], "mig_enabled": False}
+    instances = [
+        {"profile": instance.profile, "compute_instances": [compute.profile for compute in instance.compute_instances]}
+        for instance in entry.layout.instances
+    ]
+    return {"gpus": [gpu.index], "instances": instances}
 
 
 def program_bytes():

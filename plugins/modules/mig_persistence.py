@@ -46,7 +46,8 @@ options:
       - V(builtin) is the unit described above.
       - V(nvidia-mig-manager) is for hosts on which C(nvidia-mig-manager.service) is enabled. That service gets a
         configuration of its own and is not restarted. It keeps how many MIG devices of each profile there are, not
-        their placements, which the module warns about; a layout that such counts cannot say is refused.
+        their placements, which the module warns about; a layout that such counts cannot say is refused, and one that
+        leaves a MIG-capable GPU of the host out.
     type: str
     choices: [builtin, nvidia-mig-manager]
     default: builtin
@@ -155,8 +156,8 @@ def wanted_files(module, mig_manager):
     from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import Session  # only for this backend
 
     with Session() as session:
-        indexes = {gpu.uuid.lower(): gpu.index for gpu in session.read(gather=()).gpus}
-    return persistence.mig_manager_files(entries, indexes)
+        gpus = session.read(gather=()).gpus
+    return persistence.mig_manager_files(entries, gpus)
 
 
 def execute(module, step):

@@ -408,6 +408,9 @@ def test_nvidia_mig_manager_refuses_what_counts_cannot_say(modules, kept):
     files = host.files()
     options = {"layout": layout_now(host.host, modules), "backend": "nvidia-mig-manager"}
     assert "without compute instances" in host.run(options).failed()["msg"]
+    assert "wants every GPU of a host to be named" in host.run({**options, "layout": host.saved[:1]}).failed()["msg"]
+    gone = [{"gpus": [UUID], "mig_enabled": False}, *host.saved]
+    assert "is not among the GPUs of this host" in host.run({**options, "layout": gone}).failed()["msg"]
     assert host.files() == files
 
 

@@ -24,6 +24,10 @@ import pytest
 import yaml
 from pci_devices import write_pci_devices
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Gpu
+from ansible_collections.gpufleet.mig.plugins.module_utils.persistence import MIG_MANAGER_LABEL, mig_manager_files
+from ansible_collections.gpufleet.mig.plugins.module_utils.saved_layout import exact_entries
+
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = Path(__file__).parent / "clients"
 CLIENTS = ROOT / "build" / "clients"
@@ -226,6 +230,35 @@ def layout(shown: dict) -> dict:
     for device in mig_devices(shown):
         counts[device["gpu"]][1][device["profile"]] += 1
     return counts
+
+
+def test_mig_parted_reads_what_mig_persistence_writes_for_it(fleet, go_clients, on_driver_host, tmp_path):
+    shown = fleet.show()["gpus"]
+    entries = exact_entries([exact_entry(gpu) for gpu in shown if gpu["mig_mode"]])
+    gpus = [Gpu(gpu["index"], gpu["uuid"], mig_mode=gpu["mig_mode"] or None) for gpu in shown]
+    config, _drop_in, *_absent = mig_manager_files(entries, gpus)
+    file = tmp_path / "gpufleet-mig.yaml"
+    file.write_bytes(config.content)
+    command = [go_clients / "nvidia-mig-parted", "assert", "-f", file, "-c", MIG_MANAGER_LABEL]
+    same = on_driver_host(*command)
+    assert same.returncode == 0, same.stderr
+    device = next(one for one in mig_devices(fleet.show()) if one["gpu"] == 2)
+    ids = ["-i", "2", "-gi", str(device["gpu_instance"]), "-ci", str(device["id"])]
+    subprocess.run(["nvidia-smi", "mig", "-dci", *ids], env=fleet.environment, check=True, capture_output=True)
+    assert on_driver_host(*command).returncode != 0
+
+
+def exact_entry(gpu):
+    """A GPU of `mig-simulator show --json` as an entry of a layout with all placements."""
+
+    def place(one):
+        return {"profile": one["profile"], "placement": one["placement"]["start"]}
+
+    instances = [
+        {**place(instance), "compute_instances": list(map(place, instance["compute_instances"]))}
+        for instance in gpu["instances"]
+    ]
+    return {"gpus": [gpu["uuid"]], "instances": instances}
 
 
 def test_mig_parted_exports_and_applies(fleet, go_clients, on_driver_host, tmp_path):
