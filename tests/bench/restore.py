@@ -33,7 +33,7 @@ def main():
     print(f"\nRestore of 8 GPUs x 7 instances at boot, Python {sys.version.split()[0]}, median of {ROUNDS} runs\n")
     print("| GPUs | what is there | CPU s | NVML calls |")
     print("|---|---|---:|---:|")
-    interpreter = statistics.median(cpu([sys.executable, "-I", "-c", "pass"], os.environ) for _ in range(ROUNDS))
+    interpreter = statistics.median(cpu([sys.executable, "-I", "-c", "pass"], os.environ) for _round in range(ROUNDS))
     print(f"| | the interpreter alone | {interpreter:.2f} | |")
     for model, profile in SLICES.items():
         with tempfile.TemporaryDirectory(prefix="gpufleet-mig-bench-") as directory:
