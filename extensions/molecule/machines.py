@@ -11,7 +11,7 @@ machines.py base RELEASE...               only make the cached base systems, in 
 Between up and down one process, the supervisor, owns everything: the number that gives the bridge its name and its
 addresses (a locked file), the overlay mounts (in a mount namespace of its own) and the machines (in process
 namespaces of their own, which end with it). Whatever way it ends, nothing of them runs or is mounted any longer,
-and the bridge goes when the number is taken again.
+and the bridge goes with the next down, or when the number is taken again.
 """
 
 from __future__ import annotations
@@ -178,23 +178,39 @@ class Machine:
                     os.rmdir(folder)
 
 
+def _lock(number):
+    """The descriptor of that number's locked file, or None when a supervisor has it."""
+    RUN.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(RUN / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    # What a supervisor left that was killed.
+    subprocess.run(["ip", "link", "delete", BRIDGE.format(number)], capture_output=True, check=False)
+    return lock
+
+
 def _take_number():
     """(number, descriptor of its locked file) of the first free number; its network is in nobody's use."""
-    RUN.mkdir(mode=0o700, exist_ok=True)
     for number, network in enumerate(NETWORKS):
-        lock = os.open(RUN / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        lock = _lock(number)
+        if lock is None:
             continue
-        # What a supervisor left that was killed.
-        subprocess.run(["ip", "link", "delete", BRIDGE.format(number)], capture_output=True, check=False)
         routes = [route["dst"] for route in json.loads(_run("ip", "-json", "-4", "route", "show", "table", "all"))]
         if not any(network.overlaps(ipaddress.ip_network(dst)) for dst in routes if dst != "default"):
             return number, lock
         os.close(lock)
     raise SystemExit("no free network in 198.18.0.0/15 for the test hosts")
+
+
+def remove_leftovers():
+    """Remove the bridges of supervisors that were killed."""
+    for path in RUN.glob("*.lock"):
+        lock = _lock(path.stem)
+        if lock is not None:
+            os.close(lock)
 
 
 def supervise(folder, wanted, owner):
@@ -347,6 +363,7 @@ def down(folder):
             signal.pidfd_send_signal(supervisor, signal.SIGTERM)
             select.select([supervisor], [], [])  # readable when it has ended
         os.close(supervisor)
+    remove_leftovers()
     shutil.rmtree(folder, ignore_errors=True)
 
 

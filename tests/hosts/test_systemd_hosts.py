@@ -51,7 +51,6 @@ def test_two_runs_at_once_and_what_is_left_of_a_killed_one(tmp_path):
         os.kill(supervisor, signal.SIGKILL)
         select.select(ends, [], [])
         assert machines.wait_until_up(owned)
-        # The bridge is left behind until somebody takes its number, as the next run does unless yet another one has.
         machines.up(folders[2], {"host": "bookworm"})
 
         ends = [os.pidfd_open(int((folders[1] / "supervisor").read_text()))]
