@@ -46,8 +46,20 @@ def _instances(snapshot, entries, keep, rehearsing):
                 knows_profiles = any(profile.placements for profile in gpu.profiles)
                 (off if knows_profiles else silent).append(gpu)
                 decision = None if knows_profiles else Plan(gpu)
-        decisions.append(decision or plan_instances(gpu, layout, frozenset(keep)))
+        decisions.append(decision or _planned(gpu, layout, frozenset(keep)))
     return decisions, off, silent
+
+
+def _planned(gpu, layout, keep):
+    """Plan one GPU's instances; where somebody is in the way, also say which layout would fit beside them."""
+    decision = plan_instances(gpu, layout, keep)
+    if not isinstance(decision, Refusal) or decision.kind != "busy":
+        return decision
+    from .refusals import with_nearest  # only where there is a refusal
+
+    devices = [device for instance in gpu.instances for device in instance.compute_instances]
+    held = [device.profile for device in devices if device.busy or device.uuid in keep]
+    return with_nearest(decision, layout, held, lambda other: plan_instances(gpu, other, keep))
 
 
 def _unplanned(gpus):

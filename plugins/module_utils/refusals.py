@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 
 from .geometry import compute_profiles_of
-from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, Refusal
+from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
 from .search import contents_fit, spreads
 
 LET_GO = "End or move what uses it, wait for it with busy_timeout, or ask for a layout that keeps it."
@@ -72,6 +73,38 @@ def _advice(plan):
         )
     changes_mode = reset or any(step.action == SET_MIG_MODE for step in plan.steps)
     return LET_GO_OF_GPU if changes_mode else LET_GO
+
+
+def with_nearest(refusal, layout, held, plan):
+    """A Refusal of kind busy that also names the nearest layout that leaves alone what is in use, if there is one.
+
+    ``held`` are the profiles of all MIG devices that must stay, ``plan`` takes a GpuLayout to a Plan or a Refusal. The
+    nearest holds them, and of what ``layout`` wants the part with the most compute slices, then the most devices.
+    """
+    wanted = (
+        Counter(dict(layout.counts))
+        if layout.counts is not None
+        else Counter(device.profile for instance in layout.instances for device in instance.compute_instances)
+    )
+    least = Counter(held)
+    names = sorted({*wanted, *least})
+    parts = product(*(range(max(wanted[name], least[name]), least[name] - 1, -1) for name in names))
+
+    def granted(part):
+        each = [(name, min(count, wanted[name])) for name, count in zip(names, part)]
+        return -sum(_compute_slices(name) * count for name, count in each), -sum(count for _name, count in each)
+
+    for part in sorted(parts, key=granted):
+        nearest = {name: count for name, count in zip(names, part) if count}
+        if not isinstance(plan(GpuLayout(counts=tuple(nearest.items()))), Refusal):
+            message = f"{refusal.message} Beside it, the nearest that fits is {_counts_in_words(nearest)}."
+            return refusal._replace(message=message, nearest=nearest)
+    return refusal
+
+
+def _compute_slices(name):
+    found = PROFILE_NAME.match(name)
+    return int(found.group("compute") or found.group("slices"))
 
 
 def _layout_in_words(layout):

@@ -373,7 +373,8 @@ reboot_required:
   type: bool
   sample: false
 nearest:
-  description: For each GPU (by UUID) on which the layout does not fit, the nearest mapping for C(instances) that does.
+  description: For each GPU (by UUID) on which the layout does not fit, or not beside what is in use, the nearest
+    mapping for C(instances) that does.
   returned: with O(layout), where it does not fit
   type: dict
   sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}

@@ -253,8 +253,9 @@ nvml_code:
   type: str
   sample: IN_USE
 nearest:
-  description: For each GPU (by UUID) on which the layout does not fit, the nearest mapping for C(instances) that does.
-  returned: when a layout does not fit
+  description: For each GPU (by UUID) on which the layout does not fit, or not beside what is in use, the nearest
+    mapping for C(instances) that does.
+  returned: when a layout is refused
   type: dict
   sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}
 """
