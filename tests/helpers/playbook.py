@@ -111,7 +111,7 @@ class Run:
         return [one for one in everything if action in (None, one["action"]) and host in (None, one["host"])]
 
     def outcome(self, host):
-        """The host's fact mig_partition_result at the end of the run."""
+        """The host's fact mig_partition_result when the run left it."""
         facts = [one["result"].get("ansible_facts", {}) for one in self.results("ansible.builtin.set_fact", host.name)]
         return [one["mig_partition_result"] for one in facts if "mig_partition_result" in one][-1]
 

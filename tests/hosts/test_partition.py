@@ -1,0 +1,204 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role mig_partition on a fleet with a real systemd, through SSH: a reboot, a host that is away, bad days.
+
+The tests share six hosts and go in their order: the first partitions those that the others change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+
+import pytest
+from drain_hooks import tasks_file
+
+A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
+GPUS = {
+    "resets": [{"model": A100, "count": 2}],
+    "reboots": [{"model": A100, "count": 1}],
+    "trixie-1": [{"model": H100, "count": 2}],
+    "lost": [{"model": H100, "count": 2}],
+    "away": [{"model": H100, "count": 1}],
+    "no-gpu": [],
+}
+LAYOUT = [
+    {"product": "*A100*", "instances": {"3g.20gb": 1, "1g.5gb": 2}},
+    {"product": "*H100*", "instances": {"3g.40gb": 1, "1g.10gb": 2}},
+]
+OTHER = [{"product": "*A100*", "instances": {"1g.5gb": 7}}, {"product": "*H100*", "instances": {"1g.10gb": 7}}]
+PARTITION, VERIFY = "gpufleet.mig.partition", "gpufleet.mig.verify"
+JOURNAL = "/var/lib/gpufleet-mig/journal.jsonl"
+# A GPU client of the operating system that tells when it is started and stopped, and one that does not run.
+CLIENTS = """
+cd /etc/systemd/system
+printf '%s\\n' '[Service]' Type=oneshot RemainAfterExit=yes \\
+    "ExecStart=/bin/sh -c 'echo start >> /var/log/client'" "ExecStop=/bin/sh -c 'echo stop >> /var/log/client'" \\
+    '[Install]' WantedBy=multi-user.target > nvidia-persistenced.service
+printf '%s\\n' '[Service]' ExecStart=/bin/false > nvsm.service
+systemctl daemon-reload
+systemctl start nvidia-persistenced.service
+"""
+
+
+@pytest.fixture(scope="module")
+def hosts(systemd_hosts):
+    """The fleet by name."""
+    return {host.name: host for host in systemd_hosts(GPUS)}
+
+
+def counts(host):
+    """How many MIG devices each GPU has; None where MIG is off."""
+    return [
+        sum(len(instance["compute_instances"]) for instance in gpu["instances"]) if gpu["mig_mode"] else None
+        for gpu in host.show()["gpus"]
+    ]
+
+
+def states(run, hosts):
+    """{host: its state} of those that came to an end."""
+    return {name: run.outcome(host)["state"] for name, host in hosts.items()}
+
+
+def test_six_hosts_in_one_play(hosts, run_playbook, tmp_path):
+    hosts["resets"].run(CLIENTS)
+    hosts["reboots"].simulator("passthrough on")
+    hosts["lost"].simulator("fault nvmlDeviceGetMigMode --nth 2 --times 999 --return GPU_IS_LOST")
+    boot = hosts["reboots"].boot_id()
+    hosts["away"].unplug()
+    report = tmp_path / "report.json"
+    variables = {"mig_partition_layout": LAYOUT, "mig_partition_reboot": True, "mig_partition_report": str(report)}
+    run = run_playbook(PARTITION, list(hosts.values()), forks=6, extra_vars=variables).finish()
+    assert run.returncode == 4, run.output
+    assert states(run, hosts) == {
+        "resets": "changed",
+        "reboots": "changed",
+        "trixie-1": "changed",
+        "lost": "failed",
+        "away": "unreachable",
+        "no-gpu": "no_gpus",
+    }, run.output
+    assert [counts(hosts[name]) for name in ("resets", "reboots", "trixie-1")] == [[3, 3], [3], [3, 3]]
+    assert hosts["reboots"].boot_id() != boot
+    assert run.outcome(hosts["reboots"])["reboot"]
+    assert not run.outcome(hosts["resets"])["reboot"]
+    # Stopped for the reset and started again; the other unit did not run and does not.
+    assert hosts["resets"].run("cat /var/log/client").stdout.split() == ["start", "stop", "start"]
+    assert run.outcome(hosts["resets"])["hooks"] == ["nvidia-persistenced.service"]
+    assert hosts["resets"].run("systemctl is-active nvsm.service", check=False).stdout == "inactive\n"
+    assert "GPU_IS_LOST" in run.outcome(hosts["lost"])["message"]
+    assert json.loads(report.read_text(encoding="utf-8"))["counts"] == {
+        "no_gpus": 1,
+        "changed": 3,
+        "failed": 1,
+        "unreachable": 1,
+    }
+    table = run.result("gpufleet.mig.mig_summary")["summary"]
+    assert table[-1] == "Once the cause is gone: --limit lost,away"
+
+    # The causes go; a rerun of those two alone, then one of all that finds nothing to do.
+    hosts["away"].plug_in()
+    hosts["lost"].simulator("fault --clear")
+    again = run_playbook(PARTITION, list(hosts.values()), forks=6, limit="lost,away", extra_vars=variables).ok()
+    assert {again.outcome(hosts[name])["state"] for name in ("lost", "away")} == {"changed"}
+    last = run_playbook(PARTITION, list(hosts.values()), forks=6, extra_vars=variables).ok()
+    assert not [one for one in last.results() if one["result"].get("changed")], last.output
+    run_playbook(VERIFY, list(hosts.values()), forks=6, extra_vars=variables).ok()
+    hosts["trixie-1"].run("nvidia-smi mig -i 0 -dci")
+    failed = run_playbook(VERIFY, [hosts["trixie-1"]], extra_vars=variables).failed()
+    assert "create compute instance 3g.40gb" in failed.output
+    run_playbook(PARTITION, [hosts["trixie-1"]], extra_vars=variables).ok()
+
+
+def test_bad_days_in_one_play(hosts, run_playbook, tmp_path):
+    chosen = {name: hosts[name] for name in ("resets", "trixie-1", "lost", "away")}
+    before = {name: counts(host) for name, host in chosen.items()}
+    # resets: the disk is full where the journal is. trixie-1: the driver is reloaded between two tasks, so that H100
+    # lose their mode. lost: sudo refuses. away: the cable is out before the change.
+    hosts["resets"].run("mount -t tmpfs -o size=16k none /var/lib/gpufleet-mig")
+    hosts["resets"].run("head -c 16k /dev/zero > /var/lib/gpufleet-mig/full", check=False)
+    reload = {"ansible.builtin.command": {"argv": ["mig-simulator", "reload-driver"]}}
+    arrived, go_on = tmp_path / "arrived", tmp_path / "go-on"
+    os.mkfifo(arrived)
+    os.mkfifo(go_on)
+    pull = {
+        "ansible.builtin.command": {"argv": ["sh", "-c", f"echo here > {arrived}; cat {go_on}"]},
+        "delegate_to": "localhost",
+        "become": False,
+    }
+    more = {
+        "trixie-1": {"mig_partition_tasks": {"before_instances": tasks_file(tmp_path / "reload.yml", [reload])}},
+        "lost": {"ansible_become_exe": "/bin/false"},
+        "away": {
+            "mig_partition_tasks": {"before_instances": tasks_file(tmp_path / "pull.yml", [pull])},
+            "ansible_ssh_extra_args": "-o ServerAliveInterval=1 -o ServerAliveCountMax=3",
+        },
+    }
+    variables = {"mig_partition_layout": OTHER}
+    run = run_playbook(
+        PARTITION, [Changed(host, more.get(name, {})) for name, host in chosen.items()], extra_vars=variables
+    )
+    reader = os.open(arrived, os.O_RDONLY | os.O_NONBLOCK)
+    came = select.select([reader], [], [], 300)[0]
+    os.close(reader)
+    assert came, run.finish().output
+    hosts["away"].unplug()
+    go_on.write_text("", encoding="utf-8")
+    run.finish()
+    hosts["away"].plug_in()
+    hosts["resets"].run("umount /var/lib/gpufleet-mig")
+    assert states(run, chosen) == dict.fromkeys(("resets", "trixie-1", "lost"), "failed") | {"away": "unfinished"}, (
+        run.output
+    )
+    assert "No space left on device" in run.outcome(hosts["resets"])["message"]
+    assert run.outcome(hosts["resets"])["brought_back"]
+    assert run.outcome(hosts["trixie-1"])["stage"] == "instances"
+    assert run.outcome(hosts["lost"])["stage"] == "check"
+    table = run.result("gpufleet.mig.mig_summary")["summary"]
+    assert table[0] == "MIG: 3 FAILED, 1 UNFINISHED"
+    # Each is as it was, or brought back to that.
+    assert {name: counts(host) for name, host in chosen.items()} == before
+    again = run_playbook(PARTITION, list(chosen.values()), extra_vars=variables).ok()
+    assert set(states(again, chosen).values()) == {"changed"}
+    assert counts(hosts["away"]) == [7]
+
+
+class Changed:
+    """A host with further variables in the inventory."""
+
+    def __init__(self, host, variables):
+        self.name = host.name
+        self._variables = {**host.variables(), **variables}
+
+    def variables(self):
+        return self._variables
+
+
+def test_two_controllers_at_once(hosts, run_playbook):
+    host = hosts["trixie-1"]
+    runs = [run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": LAYOUT}) for _number in range(2)]
+    for run in runs:
+        run.ok()
+    assert counts(host) == [3, 3]
+
+
+def test_a_power_cut_in_the_middle_of_a_change(hosts, run_playbook):
+    host = hosts["away"]
+    before = counts(host)
+    host.simulator("fault nvmlDeviceCreateGpuInstanceWithPlacement --nth 2 --delay 3600000")
+    run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": LAYOUT})
+    host.run(f"until tail -n 1 {JOURNAL} | grep -q begin; do sleep 0.1; done")
+    host.power_cut()
+    run.kill()
+    # The unit of mig_persistence has brought back the old layout, and the journal has the layout before and the boot.
+    assert counts(host) == before
+    records = [json.loads(line) for line in host.run(f"tail -n 3 {JOURNAL}").stdout.splitlines()]
+    assert [(record["event"], record["cause"]) for record in records] == [
+        *(("begin", "ansible"), ("begin", "boot"), ("end", "boot"))
+    ]
+    again = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": LAYOUT}).ok()
+    assert again.outcome(host)["state"] == "changed"
+    assert counts(host) == [3]
