@@ -1,0 +1,156 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of hosts, as data and as a table."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+from paths import ROOT
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.journal import journal_before
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_report import report, table
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_result import failure_message, partition_result
+
+SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+GPU = {"index": 0, "uuid": "GPU-0", "pci_address": "00000000:07:00.0", "product": "NVIDIA A100-SXM4-40GB"}
+RESET = {"action": "reset_gpu", "gpu": {key: GPU[key] for key in ("index", "uuid", "pci_address")}}
+CHECK = {
+    "ok": True,
+    "evidence": {"mig_capable": True},
+    "mig": {"gpus": [GPU]},
+    "plan": [RESET],
+    "actions": ["GPU 0: reset"],
+    "kept": ["MIG-kept"],
+    "disrupted": ["MIG-gone"],
+    "reset_gpus": [RESET["gpu"]],
+    "reboot_required": False,
+}
+
+
+def result(**run):
+    """A host's result: as it was found, but for what is given."""
+    nothing = {"changes": [], "failures": [], "drained": [], "hooks": [], "rebooted": False, "brought_back": None}
+    return partition_result({"check": {**CHECK, "plan": []}, "check_mode": False, **nothing, **run})
+
+
+CHANGED = result(check=CHECK, changes=[{"changed": True, "done": [RESET], "disrupted": ["MIG-gone", "MIG-between"]}])
+FAILED = result(
+    check=CHECK,
+    changes=[
+        {"changed": True, "done": [RESET], "disrupted": []},
+        {"changed": True, "done": [], "disrupted": ["MIG-new"]},
+    ],
+    failures=[{"stage": "instances", "message": "It broke."}, {"stage": "restore", "message": "That too."}],
+    brought_back=True,
+)
+UNREACHABLE = result(check={"unreachable": True, "msg": "No route"}, failures=[{"stage": "check", "message": "odd"}])
+
+
+def told(results, everyone, batch=None, present=None):
+    data = report(results, everyone, batch or everyone, everyone if present is None else present, False)
+    jsonschema.validate(data, SCHEMA)
+    return data
+
+
+def test_what_was_done_counts_not_what_was_planned():
+    assert (CHANGED["state"], CHANGED["kept"], CHANGED["disrupted"]) == ("changed", ["MIG-kept"], ["MIG-gone"])
+    assert CHANGED["reset_gpus"] == [RESET["gpu"]]
+    skipped = {**RESET, "needed": False}
+    assert result(check=CHECK, changes=[{"changed": True, "done": [skipped]}])["reset_gpus"] == []
+    foretold = result(check=CHECK, check_mode=True)
+    assert (foretold["state"], foretold["disrupted"], foretold["changed"]) == ("would_change", ["MIG-gone"], True)
+
+
+def test_a_failure_keeps_its_first_stage_and_all_messages():
+    assert (FAILED["state"], FAILED["stage"], FAILED["message"]) == ("failed", "instances", "It broke. That too.")
+    # What it created and destroyed again was nobody's before.
+    assert FAILED["changed"] is False
+    assert FAILED["kept"] == ["MIG-kept", "MIG-gone"]
+
+
+def test_an_unreachable_host_says_why():
+    assert (UNREACHABLE["state"], UNREACHABLE["message"]) == ("unreachable", "No route")
+
+
+@pytest.mark.parametrize(
+    ("check", "state"),
+    [({"ok": True, "evidence": {"mig_capable": False}}, "no_gpus"), ({**CHECK, "plan": []}, "unchanged")],
+)
+def test_a_host_with_nothing_to_do(check, state):
+    assert result(check=check)["state"] == state
+
+
+def test_check_mode_without_the_binding_says_so():
+    missing = {"ok": False, "problem": "nvidia-ml-py is missing.", "evidence": {"mig_capable": True}}
+    foretold = result(check=missing, check_mode=True)
+    assert (foretold["state"], foretold["message"]) == ("would_change", "nvidia-ml-py is missing.")
+
+
+def test_hosts_that_cannot_tell_are_told_of():
+    results = {"a": CHANGED, "b": {"state": "unfinished"}, "c": CHANGED}
+    data = told(results, ["a", "b", "c", "d", "e"], ["b", "c", "d"], ["b", "c"])
+    states = {host: one["state"] for host, one in data["hosts"].items()}
+    assert states == {"a": "changed", "b": "unfinished", "c": "changed", "d": "unfinished", "e": "not_reached"}
+    assert not data["complete"]
+    # A result that a host left before it was lost is not the last word.
+    assert told(results, ["a", "c"], present=["a"])["hosts"]["c"]["state"] == "unfinished"
+
+
+def test_a_batch_that_fails_ends_the_play():
+    data = told({"a": FAILED}, ["a", "b"], ["a"])
+    assert data["complete"]
+    assert data["counts"] == {"failed": 1, "not_reached": 1}
+
+
+def test_the_table():
+    data = told(
+        {"one": CHANGED, "two": FAILED, "three": UNREACHABLE, "four": result()}, ["one", "two", "three", "four"]
+    )
+    assert table(data, list(data["hosts"])) == [
+        "MIG: 1 as wanted, 1 changed, 1 FAILED, 1 UNREACHABLE",
+        "HOST   GPUS                RESULT                                         KEPT  DISRUPTED  DRAINED",
+        "one    1 x A100-SXM4-40GB  changed, reset GPU 0                              1          1",
+        "two    1 x A100-SXM4-40GB  FAILED (instances), brought back, reset GPU 0     2          0",
+        "    It broke. That too.",
+        "three                      UNREACHABLE",
+        "    No route",
+        "four   1 x A100-SXM4-40GB  as wanted                                         2          0",
+        "Once the cause is gone: --limit two,three",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"msg": " Why. "}, "Why."),
+        ({"msg": "non-zero return code", "stderr": "first\nlast"}, "non-zero return code last"),
+        ({"msg": "All", "results": [{"msg": "a", "failed": True}, {"msg": "b"}, {"msg": "a", "failed": True}]}, "a"),
+        ({}, "It gave no reason; see the output above."),
+    ],
+)
+def test_failure_message(given, message):
+    assert failure_message(given) == message
+
+
+def test_the_journal_goes_back_to_before_the_first_of_one_change():
+    def begin(change, entries, **more):
+        return json.dumps({"event": "begin", "change": change, "before": entries, **more})
+
+    off, on = {"gpus": ["GPU-0"], "mig_enabled": False}, {"gpus": ["GPU-0"], "mig_enabled": True, "instances": []}
+    other = {"gpus": ["GPU-1"], "mig_enabled": False}
+    lines = [
+        begin("1", [other]),
+        begin("2", [off]),
+        json.dumps({"event": "end", "change": "2"}),
+        begin("2", [on, other]),
+        begin("3", [on], cause="boot"),
+        '{"event": "begin", "chan',
+        "[]",
+    ]
+    assert journal_before("\n".join(lines)) == [off, other]
+    assert journal_before("") == []
