@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 
 import jsonschema
 import pytest
+import yaml
 from drain_hooks import END_JOBS, FAIL, hook, log, say, tasks_file
 from layouts import profiles
 from paths import ROOT
@@ -284,3 +286,11 @@ def test_what_cannot_be_meant_is_refused_at_once(run_playbook, simulated_host, t
         assert [word for word in named if word not in outcome["message"]] == [], outcome["message"]
         assert log(host) == []
     assert [host.show() for host in hosts] == before
+
+
+def test_the_play_of_the_roles_readme(run_playbook, simulated_host):
+    text = (ROOT / "roles" / "mig_partition" / "README.md").read_text(encoding="utf-8")
+    (play,) = yaml.safe_load(re.search(r"^```yaml\n(.*?)^```", text, re.M | re.S).group(1))
+    hosts = [simulated_host("--mig", "A100-SXM4-40GB", name="a100"), simulated_host(H100, name="h100")]
+    run_playbook([{**play, "hosts": "all"}], hosts).ok()
+    assert [profiles(host) for host in hosts] == [[{"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2}], [{"1g.10gb": 7}]]
