@@ -187,8 +187,10 @@ def test_two_controllers_at_once(hosts, run_playbook):
 
 def test_a_power_cut_in_the_middle_of_a_change(hosts, run_playbook):
     host = hosts["away"]
+    run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": OTHER}).ok()
     before = counts(host)
-    host.simulator("fault nvmlDeviceCreateGpuInstanceWithPlacement --nth 2 --delay 3600000")
+    # A boot leaves nothing to destroy, so the fault is the change's alone.
+    host.simulator("fault nvmlGpuInstanceDestroy --nth 2 --delay 3600000")
     run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": LAYOUT})
     host.run(f"until tail -n 1 {JOURNAL} | grep -q begin; do sleep 0.1; done")
     host.power_cut()
