@@ -385,6 +385,9 @@ def cut_power(folder, name):
 def plug(folder, name, state):
     """Take the network cable out of that host (``state`` "down") or put it in again ("up")."""
     _run("ip", "link", "set", (folder / name / "cable").read_text(encoding="utf-8").strip(), state)
+    if state == "up":
+        # TCP waits longer and longer before it tries again: a connection from before would hang on for minutes.
+        _close_connections(Path(hosts(folder)[name]["ansible_control_path_dir"]), name)
 
 
 def hosts(folder):

@@ -20,7 +20,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.results import result
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
 
 ALL_ON = [{"gpus": "all", "instances": {}}]
-FIRST_OFF = [*ALL_ON, {"gpus": [0], "mig_enabled": False}]
+FIRST_OFF = (*ALL_ON, {"gpus": [0], "mig_enabled": False})
 
 
 def group(*instances, **first):
