@@ -11,6 +11,7 @@ import pwd
 import subprocess
 import time
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Process
 from ansible_collections.gpufleet.mig.plugins.module_utils.processes import describe, user_name
 
 UTC = "%Y-%m-%dT%H:%M:%SZ"
@@ -30,7 +31,7 @@ def test_a_process_has_a_name_and_a_user():
 def test_a_process_that_ended_is_still_a_pid():
     with subprocess.Popen(["true"]) as process:
         process.wait()
-    assert describe(process.pid) == (process.pid, None, None, None)
+    assert describe(process.pid) == Process(process.pid)
 
 
 def test_a_user_without_a_name_is_a_number():
