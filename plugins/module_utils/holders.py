@@ -75,7 +75,7 @@ def named(change, run_command):
 
     from .refusals import busy
 
-    reworded = {id(refusal): busy(refusal.gpu, refusal.plan, renamed(refusal)) for refusal in refusals}
+    reworded = {id(refusal): busy(refusal.gpu, refusal.plan, renamed(refusal), refusal.nearest) for refusal in refusals}
     return change._replace(
         decisions=tuple(reworded.get(id(decision), decision) for decision in change.decisions),
         outcomes=tuple(

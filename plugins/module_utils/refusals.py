@@ -56,12 +56,17 @@ def impossible(gpu, geometry, layout):
     return Refusal(gpu, "impossible", message, nearest=nearest)
 
 
-def busy(gpu, plan, blockers):
-    """Refuse a plan that ``blockers`` are in the way of: who they are, in the way of what, and what can be done."""
+def busy(gpu, plan, blockers, nearest=None):
+    """Refuse a plan that ``blockers`` are in the way of: who they are, in the way of what, and what can be done.
+
+    ``nearest`` is the nearest {profile: count} that leaves alone what is in use, where one was looked for.
+    """
     made = [step for step in plan.steps if step.action == CREATE_GPU_INSTANCE]
     held = "; ".join(_in_the_way(blocker, made) for blocker in blockers)
     message = f"{gpu.name} is in use: {held}. Nothing was changed. {_advice(plan)}"
-    return Refusal(gpu, "busy", message, blockers, plan)
+    if nearest is not None:
+        message += f" Beside it, the nearest that fits is {_counts_in_words(nearest)}."
+    return Refusal(gpu, "busy", message, blockers, plan, nearest)
 
 
 def _advice(plan):
@@ -97,8 +102,7 @@ def with_nearest(refusal, layout, held, plan):
     for part in sorted(parts, key=granted):
         nearest = {name: count for name, count in zip(names, part) if count}
         if not isinstance(plan(GpuLayout(counts=tuple(nearest.items()))), Refusal):
-            message = f"{refusal.message} Beside it, the nearest that fits is {_counts_in_words(nearest)}."
-            return refusal._replace(message=message, nearest=nearest)
+            return busy(refusal.gpu, refusal.plan, refusal.blockers, nearest)
     return refusal
 
 

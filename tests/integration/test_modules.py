@@ -193,6 +193,9 @@ def test_busy_and_kept_instances_stay_or_are_named(modules, simulated_host):
         assert [(one["pid"], one["uuid"]) for one in refused["blockers"]] == [(job.pid, busy)]
         assert f"process {job.pid}" in refused["msg"]
         assert "an allocation (keep)" in refused["msg"]
+        ((_gpu, nearest),) = refused["nearest"].items()
+        assert nearest == {"1g.5gb": 2}
+        assert refused["msg"].endswith("Beside it, the nearest that fits is 2 × 1g.5gb.")
     rehearsal = modules.run(host, "mig_instances", {**wish, "rehearse": True}).ok()
     assert rehearsal["must_be_free"] == refused["must_be_free"]
     assert rehearsal["plan"]
