@@ -139,7 +139,8 @@ def _rehearse(snapshot, states, entries, keep, run_command):
     found = {
         "reached": not refusal and not result["plan"],
         "refusal": refusal,
-        "in_the_way": None if refusal else result_of(change, real=False)[1],
+        # What a run would be refused for and a rehearsal is not.
+        "in_the_way": result_of(change, real=False)[1] if change.refusals and not refusal else None,
         "target": [] if refusal else [entry for entry in map(_target, change.plans) if entry],
         "reset_gpus": [] if refusal else in_place,
         "reset_required": bool(in_place) and not refusal,
