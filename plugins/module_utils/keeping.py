@@ -1,0 +1,83 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What mig_persistence does: from its options to the files and the unit on the host."""
+
+from __future__ import annotations
+
+import sys
+
+from . import host_files, persistence, saved_layout
+from .errors import MigError
+from .host_state import HostState
+from .units import systemctl, units
+
+
+def keep(module, result):
+    """Bring the host to what the options say. Raises MigError.
+
+    ``module`` is the AnsibleModule; ``result`` has ``changed``, ``actions`` and ``diff`` and grows as it goes.
+    """
+    known = units(module.run_command, persistence.UNIT, persistence.MIG_MANAGER)
+    unit = known[persistence.UNIT]
+    result["unit"] = unit.data()
+    files = _wanted_files(module, known[persistence.MIG_MANAGER])
+    files = [file for file in files if host_files.differs(file.path, file.content)]
+    keeping = module.params["state"] == "present" and module.params["backend"] == "builtin"
+    for step in persistence.steps(files, unit, keeping, module.params["start"]):
+        if isinstance(step, persistence.File):
+            result["diff"].append(step.diff(host_files.read(step.path)))
+        if not module.check_mode:
+            _execute(module, step)
+        result["changed"] = True
+        result["actions"].append(persistence.sentence(step))
+
+
+def _wanted_files(module, mig_manager):
+    """Every file that either backend may write, as it should be. Raises MigError."""
+    params = module.params
+    if params["state"] == "absent":
+        return persistence.no_files()
+    entries = saved_layout.exact_entries(params["layout"])
+    if params["backend"] == "builtin":
+        if mig_manager.enabled:
+            raise MigError(
+                f"{persistence.MIG_MANAGER} is enabled on this host and would bring another layout at boot. Use the "
+                f"backend nvidia-mig-manager, or disable it: systemctl disable --now {persistence.MIG_MANAGER}"
+            )
+        state_dir = HostState(params["state_dir"]).path
+        return persistence.builtin_files(entries, sys.executable, state_dir, params["driver_timeout"])
+    if not mig_manager.enabled:
+        raise MigError(
+            f"{persistence.MIG_MANAGER} is not enabled on this host, so it would bring nothing back at boot. Enable "
+            "it, or use the backend builtin."
+        )
+    module.warn(
+        f"{persistence.MIG_MANAGER} keeps how many MIG devices of each profile a GPU has and chooses their placements "
+        "itself, so that they may differ after a reboot. The backend builtin keeps placements."
+    )
+    from .nvml import Session  # only for this backend
+
+    with Session() as session:
+        gpus = session.read(gather=()).gpus
+    return persistence.mig_manager_files(entries, gpus)
+
+
+def _execute(module, step):
+    """Do one step. Raises MigError."""
+    if not isinstance(step, persistence.File):
+        try:
+            systemctl(module.run_command, *step)
+        except MigError as error:
+            if "restart" not in step:
+                raise
+            said = units(module.run_command, persistence.UNIT)[persistence.UNIT].status
+            raise MigError(
+                f"The layout is saved and {persistence.UNIT} brings it back at boot, but its run just now failed. "
+                f"{said or error}"
+            ) from None
+    elif step.content is None:
+        host_files.remove(step.path)
+    else:
+        host_files.write(step.path, step.content, module.atomic_move)
