@@ -76,8 +76,9 @@ class SystemdHost:
         machines.plug(self._folder, self.name, "down")
 
     def plug_in(self):
-        """Put the cable in again."""
+        """Put the cable in again, and wait until the host has taken up its address."""
         machines.plug(self._folder, self.name, "up")
+        self.wait_until_up()
 
     def wait_until_up(self, after_boot=None):
         """Wait until it has finished its boot, and another one than ``after_boot``."""
