@@ -265,7 +265,7 @@ WRONG = {
     "a file that is not there": ({"mig_partition_tasks": {"before_check": "/nowhere/a.yml"}}, ["/nowhere/a.yml"]),
     "no such directory": ({"mig_partition_report": "/nowhere/report.json"}, ["/nowhere", "mig_partition_report"]),
     "a hook without its restore file": ({"mig_partition_drain": ["{directory}/alone.yml"]}, ["alone_restore.yml"]),
-    "a hook that is to come": ({"mig_partition_drain": ["kubernetes"]}, ["kubernetes", "not in this version"]),
+    "a hook of no known name": ({"mig_partition_drain": ["nomad"]}, ["nomad", "kubernetes, slurm, systemd"]),
 }
 
 
