@@ -14,6 +14,7 @@ import environments
 import machines
 import pytest
 from evidence import Progress
+from kubernetes_cluster import KubernetesCluster
 from paths import SIMULATOR
 from playbook import Run
 from simulated_host import SimulatedHost
@@ -31,12 +32,12 @@ def _fail_skip(report):
 class HostsTogether(LoadScopeScheduling):
     """Whoever is idle takes the next test; but the tests of a file that share test hosts stay together, and come first.
 
-    Spread over the workers they would start the same hosts again.
+    Spread over the workers they would start the same hosts, or the same cluster, again.
     """
 
     def _split_scope(self, nodeid):
         file, _colons, _test = nodeid.partition("::")
-        return file if file.startswith("tests/hosts/") else nodeid
+        return file if file.startswith(("tests/hosts/", "tests/kubernetes/")) else nodeid
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -103,6 +104,13 @@ def systemd_hosts(simulator, main_environment, tmp_path_factory):
         host.close()
     for folder in folders:
         machines.down(folder)
+
+
+@pytest.fixture(scope="module")
+def kubernetes_cluster(tmp_path_factory):
+    """A KubernetesCluster of a module's tests, without nodes."""
+    with KubernetesCluster(tmp_path_factory.mktemp("kubernetes") / "cluster") as cluster:
+        yield cluster
 
 
 @pytest.fixture

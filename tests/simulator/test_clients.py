@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from go_programs import go
 from pci_devices import write_pci_devices
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Gpu
@@ -73,11 +74,11 @@ def python_client():
 @pytest.fixture(scope="session")
 def go_clients():
     """The folder with nvidia-mig-parted and go-nvml's example `devices`."""
-    need("nvidia-mig-parted", "go", "cc")
+    need("nvidia-mig-parted", "cc")
     with installing("go", PINNED / "go.mod", PINNED / "go.sum") as (folder, missing):
         if missing:
             environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "1", "GOFLAGS": "-mod=readonly"}
-            install("nvidia-mig-parted", "go", "install", "tool", cwd=PINNED, env=environment)
+            install("nvidia-mig-parted", go(), "install", "tool", cwd=PINNED, env=environment)
     return folder
 
 
