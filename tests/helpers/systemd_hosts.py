@@ -29,6 +29,10 @@ class SystemdHost:
         """What an inventory says of this host."""
         return {**self._reached, "ansible_become": True}
 
+    def controller_address(self):
+        """Where this machine is, seen from there."""
+        return self.run("echo $SSH_CONNECTION", sudo=False).stdout.split()[0]
+
     def ssh(self, *command):
         """The command line that runs this command there, as the user without sudo."""
         return [*machines.ssh_command(self._reached), *command]

@@ -34,8 +34,17 @@ func main() {
 		os.Exit(cli.Run(cmd.NewDefaultKubectlCommand()))
 	case "kubelet":
 		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
+	case "container-runtime":
+		exit(name, runContainerRuntime(os.Args[1]))
+	case "nvidia-device-plugin":
+		exit(name, runDevicePlugin())
 	default:
 		fmt.Fprintf(os.Stderr, "%s: none of the programs of a test cluster has this name\n", name)
 		os.Exit(2)
 	}
+}
+
+func exit(name string, err error) {
+	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	os.Exit(1)
 }

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A test host with a real kubelet: its pods get MIG devices, and the collection names them as their holders."""
+
+from __future__ import annotations
+
+import pytest
+from kubernetes_cluster import KubernetesCluster, pod
+from kubernetes_node import join, slice_of
+
+FACTS = "gpufleet.mig.mig_facts"
+PLAY = [
+    {
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [
+            {"ansible.builtin.include_role": {"name": "gpufleet.mig.mig_driver"}},
+            {FACTS: {"gather": ["instances", "processes"]}},
+        ],
+    }
+]
+
+
+@pytest.fixture(scope="module")
+def host(systemd_hosts):
+    (started,) = systemd_hosts({"gpu-node": [{"model": "A100-SXM4-40GB", "count": 1}]})
+    started.run("nvidia-smi -i 0 -mig 1 && nvidia-smi mig -cgi 3g.20gb,2g.10gb,1g.5gb,1g.5gb -C")
+    return started
+
+
+@pytest.fixture(scope="module")
+def cluster(host, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kubernetes") / "cluster"
+    with KubernetesCluster(folder, host.controller_address()) as started:
+        join(host, started)
+        yield started
+
+
+@pytest.fixture
+def devices(host, run_playbook):
+    """devices() reads {profile: the MIG devices of that profile} as mig_facts has them."""
+
+    def read():
+        run = run_playbook(PLAY, [host]).ok()
+        found = {}
+        for gpu in run.result(FACTS)["ansible_facts"]["mig"]["gpus"]:
+            for instance in gpu["instances"]:
+                for device in instance["compute_instances"]:
+                    found.setdefault(device["profile"], []).append(device)
+        return found
+
+    return read
+
+
+def holder(manifest, cluster):
+    """How facts name this pod."""
+    metadata = manifest["metadata"]
+    found = cluster.get("pod", metadata["name"], namespace=metadata["namespace"])["metadata"]
+    return {"uid": found["uid"], "namespace": found["namespace"], "name": found["name"]}
+
+
+def lives(cluster, *names):
+    """[(UID, how often its container was started again)] of pods that run."""
+    pods = [cluster.get("pod", name) for name in names]
+    return [(one["metadata"]["uid"], one["status"]["containerStatuses"][0]["restartCount"]) for one in pods]
+
+
+def test_each_pod_holds_its_own_mig_device(host, cluster, devices):
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    pods = {
+        "3g.20gb": pod("train", container=slice_of("3g.20gb")),
+        "2g.10gb": pod("notebook", namespace="team", container=slice_of("2g.10gb")),
+        "1g.5gb": pod("service", container=slice_of("1g.5gb")),
+    }
+    cluster.apply(*pods.values())
+    cluster.wait("condition=Ready", "pod/train", "pod/service")
+    cluster.wait("condition=Ready", "pod/notebook", namespace="team")
+    found = devices()
+    for profile, manifest in pods.items():
+        wanted = holder(manifest, cluster)
+        (device,) = [one for one in found[profile] if one["allocated_to"]]
+        assert device["allocated_to"] == [wanted]
+        (process,) = device["processes"]
+        assert process["pod"] == wanted
+        assert process["name"] == "sleep"
+        # The kubelet's socket gives what its checkpoint has.
+        checkpoint = host.run("cat /var/lib/kubelet/device-plugins/kubelet_internal_checkpoint").stdout
+        assert device["uuid"] in checkpoint
+    free = [device for device in found["1g.5gb"] if not device["allocated_to"]]
+    assert [device["processes"] for device in free] == [[]]
+
+
+def test_an_evicted_pod_ends_and_the_others_stay(cluster, devices):
+    before = lives(cluster, "train", "service")
+    assert cluster.evict("notebook", namespace="team").returncode == 0
+    cluster.wait("delete", "pod/notebook", namespace="team")
+    (device,) = devices()["2g.10gb"]
+    assert (device["allocated_to"], device["processes"]) == ([], [])
+    assert lives(cluster, "train", "service") == before
+
+
+def test_a_pod_that_ignores_sigterm_lives_until_its_grace_ends(host, cluster, devices):
+    command = ["sh", "-c", "trap 'touch /tmp/asked' TERM; while :; do sleep 1; done"]
+    stubborn = pod("stubborn", container={"command": command, **slice_of("2g.10gb")}, terminationGracePeriodSeconds=3)
+    cluster.apply(stubborn)
+    cluster.wait("condition=Ready", "pod/stubborn")
+    cluster.evict("stubborn")
+    cluster.wait("delete", "pod/stubborn")
+    host.run("rm /tmp/asked")
+    (device,) = devices()["2g.10gb"]
+    assert (device["allocated_to"], device["processes"]) == ([], [])
+
+
+def test_a_container_that_is_killed_is_started_again(host, cluster, devices):
+    (device,) = devices()["3g.20gb"]
+    (process,) = device["processes"]
+    ((uid, restarts),) = lives(cluster, "train")
+    host.run(f"kill -KILL {process['pid']}")
+    cluster.wait(f"jsonpath={{.status.containerStatuses[0].restartCount}}={restarts + 1}", "pod/train")
+    cluster.wait("condition=Ready", "pod/train")
+    assert lives(cluster, "train") == [(uid, restarts + 1)]
+    (again,) = devices()["3g.20gb"]
+    assert again["processes"][0]["pod"] == process["pod"]
+    assert again["processes"][0]["pid"] != process["pid"]
