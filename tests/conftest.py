@@ -87,7 +87,8 @@ def simulated_host(simulator, tmp_path):
 def systemd_hosts(simulator, main_environment, tmp_path_factory):
     """A factory of hosts with systemd: systemd_hosts({"a": [{"model": "A100-SXM4-40GB", "count": 8}]}) starts them.
 
-    A name like trixie-1 takes that release of Debian instead of bookworm; without GPUs ([]) a host is left as it is.
+    A name like trixie-1 or bookworm-slurm-1 takes that system of machines.py instead of bookworm; without GPUs ([]) a
+    host is left as it is.
     They live as long as the module that uses them.
     """
     if reason := machines.missing():

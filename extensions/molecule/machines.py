@@ -4,9 +4,11 @@
 
 """Test hosts: Debian with a real systemd, SSH and sudo, each in a systemd-nspawn of its own, on a bridge of their own.
 
-machines.py up FOLDER NAME[:RELEASE]...   start them, return when all are up; FOLDER/hosts.json says how to reach them
-machines.py down FOLDER                   end them and remove what they were
-machines.py base RELEASE...               only make the cached base systems, in build/machines
+machines.py up FOLDER NAME[:SYSTEM]...   start them, return when all are up; FOLDER/hosts.json says how to reach them
+machines.py down FOLDER                  end them and remove what they were
+machines.py base SYSTEM...               only make the cached base systems, in build/machines
+
+A system is a release of Debian, bookworm or trixie, or one with more in it: bookworm-slurm, trixie-slurm.
 
 Between up and down one process, the supervisor, owns everything: the number that gives the bridge its name and its
 addresses (a locked file), the overlay mounts (in a mount namespace of its own) and the machines (in process
@@ -44,6 +46,20 @@ NETWORKS = list(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24))
 CGROUPS = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd")]
 RELEASES = ("bookworm", "trixie")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "openssh-server", "sudo", "iproute2")
+# Slurm, to be configured and started by whoever uses it. Its NVML plugin is in contrib and depends on a driver.
+SLURM_PACKAGES = ("munge", "slurm-client", "slurmctld", "slurmd")
+SLURM_PREPARE = """
+systemctl disable munge.service slurmctld.service slurmd.service
+sed -i 's/ main$/ main contrib/' /etc/apt/sources.list
+cd /tmp
+apt-get -qq update
+apt-get -qq download slurm-wlm-nvml-plugin
+dpkg --extract slurm-wlm-nvml-plugin_*.deb /
+rm slurm-wlm-nvml-plugin_*.deb
+"""
+# What is in a base system beside its release: packages, and what is done in it.
+MORE = {"slurm": (SLURM_PACKAGES, SLURM_PREPARE)}
+SYSTEMS = (*RELEASES, *(f"{release}-{more}" for release in RELEASES for more in MORE))
 PROGRAMS = ("debootstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen", "setpriv", "unshare")
 USER = "ops"
 # A process namespace ends with its first process, its mounts end with it, and it ends with the thread that started it.
@@ -73,19 +89,22 @@ def missing():
     return None
 
 
-def base(release):
-    """The folder with the base system of that Debian release, made if need be. Whoever comes second waits."""
-    wanted = hashlib.sha256("\n".join([release, *PACKAGES, PREPARE]).encode()).hexdigest()[:12]
-    folder = BASES / f"{release}-{wanted}"
+def base(system):
+    """The folder with that base system, made if need be. Whoever comes second waits."""
+    release, _dash, more = system.partition("-")
+    more_packages, more_prepare = MORE.get(more, ((), ""))
+    packages, prepare = [*PACKAGES, *more_packages], more_prepare + PREPARE
+    wanted = hashlib.sha256("\n".join([release, *packages, prepare]).encode()).hexdigest()[:12]
+    folder = BASES / f"{system}-{wanted}"
     BASES.mkdir(parents=True, exist_ok=True)
-    with open(BASES / f".{release}.lock", "w", encoding="utf-8") as lock:
+    with open(BASES / f".{system}.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            new = BASES / f".{release}.new"
+            new = BASES / f".{system}.new"
             shutil.rmtree(new, ignore_errors=True)
-            options = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
+            options = ["--variant=minbase", f"--include={','.join(packages)}"]
             _run(*ISOLATED.split(), "debootstrap", *options, release, str(new))
-            _run(*ISOLATED.split(), "chroot", str(new), "/bin/sh", "-euc", PREPARE)
+            _run(*ISOLATED.split(), "chroot", str(new), "/bin/sh", "-euc", prepare)
             new.rename(folder)
     return folder
 
@@ -100,7 +119,7 @@ def _run(*command):
 class Machine:
     """One host, as its supervisor sees it."""
 
-    def __init__(self, name, release, folder, network, bridge, place):
+    def __init__(self, name, system, folder, network, bridge, place):
         self.name = name
         self.folder = folder / name
         self.address = network[10 + place]
@@ -114,7 +133,7 @@ class Machine:
             (self.folder / layer).mkdir(parents=True)
         (self.folder / "cable").write_text(f"vb-{self.interface}\n", encoding="utf-8")
         self._write_layer()
-        options = f"lowerdir={base(release)},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        options = f"lowerdir={base(system)},upperdir={self.folder}/upper,workdir={self.folder}/work"
         _run("mount", "-t", "overlay", "overlay", "-o", options, str(self.folder / "merged"))
 
     def _write_layer(self):
@@ -235,8 +254,8 @@ def supervise(folder, wanted, owner):
         _run("ip", "link", "set", bridge, "up")
         # A host that is not up yet is known to be missing after a third of a second instead of three.
         Path(f"/proc/sys/net/ipv4/neigh/{bridge}/retrans_time_ms").write_text("100", encoding="ascii")
-        for place, (name, release) in enumerate(wanted.items()):
-            machine = Machine(name, release, folder, network, bridge, place)
+        for place, (name, system) in enumerate(wanted.items()):
+            machine = Machine(name, system, folder, network, bridge, place)
             machines.append(machine)
         for machine in machines:
             machine.start()
@@ -315,15 +334,15 @@ def wait_until_up(host, *, boot_after=None, deadline=120):
 
 
 def up(folder, wanted, owner=None):
-    """Start hosts {name: release} and wait until all are up; returns what hosts.json says."""
-    for name, release in wanted.items():
+    """Start hosts {name: system} and wait until all are up; returns what hosts.json says."""
+    for name, system in wanted.items():
         if not re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
             raise SystemExit(f"{name} is no name for a host: it has small letters, digits and, between them, dashes")
-        if release not in RELEASES:
-            raise SystemExit(f"{name}: there are hosts with {' and '.join(RELEASES)}, not with {release}")
+        if system not in SYSTEMS:
+            raise SystemExit(f"{name}: there are hosts with {', '.join(SYSTEMS)}, not with {system}")
     folder.mkdir(parents=True)
-    for release in set(wanted.values()):
-        base(release)
+    for system in set(wanted.values()):
+        base(system)
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key"))
     command = ["unshare", "--mount", sys.executable, __file__, "supervise", str(folder), json.dumps(wanted)]
     log = folder / "supervisor.log"
@@ -400,7 +419,7 @@ def main():
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("up")
     verb.add_argument("folder", type=Path)
-    verb.add_argument("host", nargs="+", help="NAME[:RELEASE]")
+    verb.add_argument("host", nargs="+", help="NAME[:SYSTEM]")
     verb.add_argument(
         "--owner",
         type=int,
@@ -408,7 +427,7 @@ def main():
         help="id of the process with which the hosts end (MIG_MACHINES_OWNER); without one they stay until down",
     )
     verbs.add_parser("down").add_argument("folder", type=Path)
-    verbs.add_parser("base").add_argument("release", nargs="+", choices=RELEASES)
+    verbs.add_parser("base").add_argument("system", nargs="+", choices=SYSTEMS)
     verb = verbs.add_parser("supervise")
     verb.add_argument("folder", type=Path)
     verb.add_argument("wanted", type=json.loads)
@@ -418,13 +437,13 @@ def main():
         raise SystemExit(reason)
     if arguments.verb == "up":
         names = (host.partition(":") for host in arguments.host)
-        wanted = {name: release or RELEASES[0] for name, _colon, release in names}
+        wanted = {name: system or SYSTEMS[0] for name, _colon, system in names}
         json.dump(up(arguments.folder.resolve(), wanted, arguments.owner), sys.stdout, indent=2)
     elif arguments.verb == "down":
         down(arguments.folder.resolve())
     elif arguments.verb == "base":
-        for release in arguments.release:
-            print(base(release))
+        for system in arguments.system:
+            print(base(system))
     else:
         supervise(arguments.folder, arguments.wanted, arguments.owner)
 

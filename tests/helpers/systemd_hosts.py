@@ -125,8 +125,10 @@ def start_hosts(folder, gpus, environment):
 
     They end with this process at the latest; machines.down(folder) ends them.
     """
-    releases = {name: next((one for one in machines.RELEASES if name.startswith(one)), "bookworm") for name in gpus}
-    reached = machines.up(folder, releases, owner=os.getpid())
+    # bookworm-slurm-1 is not only a bookworm-1.
+    longest_first = sorted(machines.SYSTEMS, key=len, reverse=True)
+    systems = {name: next((one for one in longest_first if name.startswith(one)), "bookworm") for name in gpus}
+    reached = machines.up(folder, systems, owner=os.getpid())
     hosts = [SystemdHost(folder, name, reached[name]) for name in gpus]
     simulated = [host for host in hosts if gpus[host.name]]
     role = {
