@@ -1,0 +1,163 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: slurm_node_info
+short_description: The state of a Slurm node, and the jobs that hold its GPUs
+version_added: 0.3.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Asks C(scontrol) and C(squeue) for a node and for the jobs that hold its GPUs, and can wait until none does.
+  - Works wherever these commands reach the cluster, on the node or on another host. Changes nothing, neither on the
+    host nor in Slurm.
+requirements:
+  - scontrol and squeue, of Slurm 20.11 or later
+notes:
+  - While it waits, it asks for the jobs that are left, each by its id, after a second at first and every 15 seconds in
+    the end. The whole queue is read at the beginning and at the end only.
+options:
+  name:
+    description: The node, as C(NodeName) in C(slurm.conf) names it.
+    type: str
+    required: true
+  gres:
+    description:
+      - Whether every job counts that was given gres C(gpu), C(mps) or C(shard) on the node.
+    type: bool
+    default: true
+  jobs:
+    description: The ids of jobs that count whatever they were given.
+    type: list
+    elements: int
+    default: []
+  timeout:
+    description:
+      - How many seconds to wait at most until no job counts any more. V(0) only looks, and so does check mode.
+      - That jobs are left after that is no failure; RV(jobs) has them.
+    type: int
+    default: 0
+  directory:
+    description: The directory of C(scontrol) and C(squeue), where they are not on the host's C(PATH).
+    type: path
+    default: ""
+attributes:
+  check_mode:
+    description: Changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+  platform:
+    description: Hosts on which the module runs.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Wait half an hour for the jobs on the GPUs of this node, as a host sees it that has Slurm's commands
+  gpufleet.mig.slurm_node_info:
+    name: "{{ inventory_hostname_short }}"
+    timeout: 1800
+  register: node
+  delegate_to: slurm-controller
+- name: Say whose jobs are left
+  ansible.builtin.debug:
+    msg: "{{ node.jobs | map(attribute='user') | unique }}"
+"""
+
+RETURN = r"""
+node:
+  description: The node.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    states:
+      description: The words of its state.
+      type: list
+      elements: str
+    reason:
+      description: The reason that was given for its state, without who gave it; null where there is none.
+      type: str
+    in_service:
+      description: Whether Slurm starts any job there; not where it is drained, down, failing or in maintenance.
+      type: bool
+  sample:
+    name: gpu-7
+    states: [MIXED, DRAIN]
+    reason: fan broken
+    in_service: false
+jobs:
+  description: The jobs that still count.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The job's id; a task of an array has one of its own.
+      type: int
+    user:
+      description: Whose job it is.
+      type: str
+    state:
+      description: Its state.
+      type: str
+    name:
+      description: Its name.
+      type: str
+    gres:
+      description: The GPUs that it was given, with the indexes that Slurm numbers them by; empty where it has none.
+      type: str
+  sample:
+    - id: 4711
+      user: alice
+      state: RUNNING
+      name: train
+      gres: gpu:a100_1g.5gb:1(IDX:2)
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_node import Slurm, wait
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "gres": {"type": "bool", "default": True},
+            "jobs": {"type": "list", "elements": "int", "default": []},
+            "timeout": {"type": "int", "default": 0},
+            "directory": {"type": "path", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    slurm = Slurm(params["name"], module.run_command, params["directory"])
+
+    def counts(job):
+        return job.id in params["jobs"] or (params["gres"] and job.gres != "")
+
+    try:
+        node = slurm.node()
+        jobs = []
+        if params["gres"] or params["jobs"]:
+            jobs = wait(slurm, counts, 0 if module.check_mode else params["timeout"])
+    except MigError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        node={**node._asdict(), "in_service": node.in_service},
+        jobs=[job._asdict() for job in jobs],
+    )
+
+
+if __name__ == "__main__":
+    main()
