@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import pytest
-from kubernetes_cluster import KubernetesCluster, pod
-from kubernetes_node import join, slice_of
+from kubernetes_cluster import pod
+from kubernetes_node import slice_of
 
 FACTS = "gpufleet.mig.mig_facts"
 PLAY = [
@@ -24,18 +24,13 @@ PLAY = [
 
 
 @pytest.fixture(scope="module")
-def host(systemd_hosts):
-    (started,) = systemd_hosts({"gpu-node": [{"model": "A100-SXM4-40GB", "count": 1}]})
-    started.run("nvidia-smi -i 0 -mig 1 && nvidia-smi mig -cgi 3g.20gb,2g.10gb,1g.5gb,1g.5gb -C")
-    return started
+def host(gpu_node):
+    return gpu_node[0]
 
 
 @pytest.fixture(scope="module")
-def cluster(host, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kubernetes") / "cluster"
-    with KubernetesCluster(folder, host.controller_address()) as started:
-        join(host, started)
-        yield started
+def cluster(gpu_node):
+    return gpu_node[1]
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cluster of which a test host with simulated GPUs is a node."""
+
+from __future__ import annotations
+
+import pytest
+from kubernetes_cluster import KubernetesCluster
+from kubernetes_node import join
+
+
+@pytest.fixture(scope="module")
+def gpu_node(systemd_hosts, tmp_path_factory):
+    """(host, cluster): the host has an A100 with a 3g.20gb, a 2g.10gb and two 1g.5gb, and is the cluster's one node."""
+    (host,) = systemd_hosts({"gpu-node": [{"model": "A100-SXM4-40GB", "count": 1}]})
+    host.run("nvidia-smi -i 0 -mig 1 && nvidia-smi mig -cgi 3g.20gb,2g.10gb,1g.5gb,1g.5gb -C")
+    folder = tmp_path_factory.mktemp("kubernetes") / "cluster"
+    with KubernetesCluster(folder, host.controller_address()) as cluster:
+        join(host, cluster)
+        yield host, cluster
