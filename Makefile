@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := build/venv
 BIN := $(CURDIR)/$(VENV)/bin
 COLLECTION := build/collections/ansible_collections/gpufleet/mig
+KUBERNETES := build/collections/ansible_collections/kubernetes/core
 SIMULATOR := build/simulator
 PYTEST_WORKERS ?= $(shell nproc)
 
@@ -45,7 +46,18 @@ $(COLLECTION):
 	mkdir -p $(@D)
 	ln -sfn $(CURDIR) $@
 
-venv: $(VENV)/.dev $(COLLECTION)
+# The one wheel in which the package registry has kubernetes.core, and of it that collection alone.
+$(KUBERNETES)/.here: requirements-collections.txt $(VENV)/.demo
+	rm -rf build/wheels $(@D)
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
+	    --dest build/wheels -r requirements-collections.txt
+	$(BIN)/python -c 'import sys, zipfile; wheel = zipfile.ZipFile(sys.argv[1]); \
+	    wheel.extractall("build/collections", [n for n in wheel.namelist() if n.startswith(sys.argv[2])])' \
+	    build/wheels/ansible-*.whl ansible_collections/kubernetes/core/
+	rm -rf build/wheels
+	@touch $@
+
+venv: $(VENV)/.dev $(COLLECTION) $(KUBERNETES)/.here
 
 # A C compiler from PyPI where the machine has none.
 simulator: $(VENV)/.demo
