@@ -1,0 +1,240 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: k8s_evict
+short_description: Evict pods of a Kubernetes node, all or those that are named
+version_added: 0.2.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Evicts pods of a node by the Eviction API and waits until they are gone, each with its own grace period.
+  - Which pods may be evicted follows the rules of C(kubectl drain). Where one may not, none is evicted.
+  - Where a PodDisruptionBudget does not allow an eviction, the module tries again until O(timeout). The API server is
+    asked for all pods before the first is evicted, so that a budget in the way disturbs nobody.
+  - It neither cordons nor uncordons the node; M(kubernetes.core.k8s_drain) does. It exists because that module evicts
+    all pods of a node or those of a label selector, and fails at the first budget in the way.
+  - Runs where the API server can be reached, usually with C(delegate_to=localhost).
+seealso:
+  - module: kubernetes.core.k8s_drain
+requirements:
+  - kubernetes >= 24.2.0, the Python client
+attributes:
+  check_mode:
+    description: Asks the API server (with a dry run) and evicts nobody.
+    support: full
+  diff_mode:
+    description: The pods that are evicted, before and after.
+    support: full
+  idempotent:
+    description: A pod that is gone is not evicted again.
+    support: full
+options:
+  node:
+    description: Name of the node.
+    type: str
+    required: true
+  pods:
+    description:
+      - The pods to evict. Those that are not on the node count as gone.
+      - Without it, all pods of the node are evicted but those that C(kubectl drain) leaves.
+    type: list
+    elements: dict
+    suboptions:
+      uid:
+        description:
+          - The UID. Where it is known, it alone decides, and a pod of the same name with another one is left alone.
+          - That of a static pod may be the one that the kubelet gave it.
+        type: str
+      namespace:
+        description: The namespace, needed without O(pods[].uid).
+        type: str
+      name:
+        description: The name, needed without O(pods[].uid).
+        type: str
+  timeout:
+    description: How many seconds this may take, from the first question to the last pod that is gone.
+    type: int
+    default: 600
+  ignore_daemonsets:
+    description: Pass over DaemonSet pods, where the module otherwise refuses.
+    type: bool
+    default: false
+  force:
+    description: Evict also pods that no controller replaces, and those of a DaemonSet that is gone.
+    type: bool
+    default: false
+  delete_emptydir_data:
+    description: Evict also pods with emptyDir volumes, whose data is lost.
+    type: bool
+    default: false
+  ignore_node_selectors:
+    description:
+      - Names of node labels. DaemonSet pods that select their node by one of these labels are passed over, because they
+        leave when the label changes.
+    type: list
+    elements: str
+    default: []
+  kubeconfig:
+    description:
+      - Path of a kubeconfig file where the module runs. Without it and O(context) it is what a pod has in its cluster,
+        else the usual file of the user.
+      - The environment variable E(K8S_AUTH_KUBECONFIG) is read where it is not given.
+    type: path
+  context:
+    description:
+      - The context of that file, if not the current one.
+      - The environment variable E(K8S_AUTH_CONTEXT) is read where it is not given.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Evict one pod from a node that is cordoned already
+  gpufleet.mig.k8s_evict:
+    node: gpu-1
+    pods:
+      - {namespace: ml, name: train-0}
+    timeout: 300
+  delegate_to: localhost
+
+- name: Evict everything, as kubectl drain would
+  gpufleet.mig.k8s_evict:
+    node: gpu-1
+    ignore_daemonsets: true
+    delete_emptydir_data: true
+    kubeconfig: /etc/kubernetes/admin.conf
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+pods:
+  description: The pods that were evicted and are gone, in check mode those that a run would evict.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {namespace: ml, name: train-0, uid: 5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11}
+remarks:
+  description: What an eviction costs, and why other pods were passed over.
+  returned: success
+  type: list
+  elements: str
+  sample: ["ml/train-0: its emptyDir data is lost"]
+blocked:
+  description: Pods that the API server would not evict at this moment, with the reason. A run waits for them.
+  returned: in check mode
+  type: dict
+  sample: {ml/train-0: "PodDisruptionBudget ml/train allows 0 disruptions: it needs 1 healthy pods and has 1 currently"}
+diff:
+  description: The pods that are evicted.
+  returned: success
+  type: dict
+  sample: {before: "ml/train-0\n", after: ""}
+"""
+
+import traceback
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.drain_filters import Rules, name_of, place
+from ansible_collections.gpufleet.mig.plugins.module_utils.pod_eviction import (
+    NodePods,
+    Refused,
+    blocked,
+    choose,
+    evict,
+)
+
+MISSING = None
+try:
+    import kubernetes
+    from urllib3.exceptions import HTTPError
+except ImportError:
+    MISSING = traceback.format_exc()
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "node": {"type": "str", "required": True},
+            "pods": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"uid": {"type": "str"}, "namespace": {"type": "str"}, "name": {"type": "str"}},
+                "required_one_of": [["uid", "name"]],
+                "required_together": [["namespace", "name"]],
+            },
+            "timeout": {"type": "int", "default": 600},
+            "ignore_daemonsets": {"type": "bool", "default": False},
+            "force": {"type": "bool", "default": False},
+            "delete_emptydir_data": {"type": "bool", "default": False},
+            "ignore_node_selectors": {"type": "list", "elements": "str", "default": []},
+            "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+            "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+        },
+        supports_check_mode=True,
+    )
+    if MISSING:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=MISSING)
+    try:
+        module.exit_json(**_run(module))
+    except Refused as refused:
+        module.fail_json(msg=str(refused))
+    except kubernetes.config.ConfigException as error:
+        module.fail_json(msg=f"No Kubernetes cluster to ask: {error}. Set kubeconfig, and context if need be.")
+    except kubernetes.client.ApiException as error:
+        module.fail_json(msg=f"The API server refused a request: {error.status} {error.reason}. {error.body or ''}")
+    except HTTPError as error:
+        module.fail_json(msg=f"The API server did not answer: {error}")
+
+
+def _run(module):
+    given = module.params
+    client = _client(given["kubeconfig"], given["context"])
+    node = NodePods(
+        given["node"],
+        kubernetes.client.CoreV1Api(client),
+        kubernetes.client.AppsV1Api(client),
+        kubernetes.client.ApiException,
+    )
+    rules = Rules(
+        given["ignore_daemonsets"],
+        given["force"],
+        given["delete_emptydir_data"],
+        tuple(given["ignore_node_selectors"]),
+    )
+    chosen = choose(node, rules, given["pods"])
+    result = {
+        "changed": bool(chosen.pods),
+        "pods": [dict(zip(("namespace", "name"), place(pod)), uid=pod["metadata"]["uid"]) for pod in chosen.pods],
+        "remarks": chosen.remarks,
+        "diff": {"before": "".join(f"{name_of(pod)}\n" for pod in chosen.pods), "after": ""},
+    }
+    if module.check_mode:
+        return dict(result, blocked=blocked(node, chosen.pods))
+    evict(node, chosen.pods, given["timeout"])
+    return result
+
+
+def _client(kubeconfig, context):
+    """A client in the order of kubernetes.core: what is named, else the cluster that this runs in, else the usual."""
+    configuration = kubernetes.client.Configuration()
+    in_cluster = not (kubeconfig or context)
+    if in_cluster:
+        try:
+            kubernetes.config.load_incluster_config(client_configuration=configuration)
+        except kubernetes.config.ConfigException:
+            in_cluster = False
+    if not in_cluster:
+        kubernetes.config.load_kube_config(kubeconfig, context, client_configuration=configuration)
+    return kubernetes.client.ApiClient(configuration)
+
+
+if __name__ == "__main__":
+    main()
