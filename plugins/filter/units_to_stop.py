@@ -1,0 +1,66 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: units_to_stop
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.2.0
+short_description: Systemd units to stop so that some of them stop and stay so
+description:
+  - Takes what C(systemctl show '*') prints, and gives the units to stop, in this order, and to start again in reverse.
+    The role gpufleet.mig.mig_drain uses it.
+  - They are those of the wanted units that run; before each, the sockets, timers and paths that would start it again,
+    and the units that would be stopped with it.
+positional: wanted
+options:
+  _input:
+    description:
+      - The output of systemctl.
+    type: str
+    required: true
+  wanted:
+    description:
+      - Names of units, in the order in which they are to be stopped.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: See that a socket is stopped before its service
+  ansible.builtin.assert:
+    that: (shown | gpufleet.mig.units_to_stop(['notebooks.service'])).units == ['notebooks.socket', 'notebooks.service']
+  vars:
+    shown: |
+      Id=notebooks.service
+      Names=notebooks.service
+      ActiveState=active
+      Transient=no
+      TriggeredBy=notebooks.socket
+
+      Id=notebooks.socket
+      Names=notebooks.socket
+      ActiveState=active
+      Transient=no
+"""
+
+RETURN = r"""
+_value:
+  description: >-
+    C(units), the names in their order, and C(refusals), those of them that cannot be stopped or not be started again,
+    each with the reason.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.systemd_units import units_to_stop
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"units_to_stop": units_to_stop}
