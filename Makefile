@@ -78,6 +78,7 @@ bench: venv simulator
 	@$(BIN)/python tests/bench/bench.py
 	@PYTHONPATH=tests/helpers:build/collections $(BIN)/python tests/bench/planner.py
 	@$(BIN)/python tests/bench/restore.py
+	@$(BIN)/python tests/bench/hosts.py
 	@$(BIN)/python tests/bench/peer.py
 
 prove: venv simulator $(VENV)/.prove

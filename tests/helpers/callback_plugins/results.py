@@ -9,13 +9,14 @@ name: results
 type: notification
 short_description: Writes each task result as a line of JSON to the file that RESULTS_FILE names
 description:
-  - One object a line with C(host), C(task), C(action), C(status) and C(result).
+  - One object a line with C(host), C(task), C(action), C(status), C(result) and C(at), seconds of a clock.
 requirements:
   - RESULTS_FILE in the environment
 """
 
 import json
 import os
+import time
 
 from ansible.parsing.ajson import AnsibleJSONEncoder
 from ansible.plugins.callback import CallbackBase
@@ -37,6 +38,7 @@ class CallbackModule(CallbackBase):
             "task": result._task.get_name(),
             "action": result._task.action,
             "status": status,
+            "at": time.monotonic(),
             "result": result._result,
         }
         with open(self._path, "a", encoding="utf-8") as results:
