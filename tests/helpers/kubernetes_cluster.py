@@ -19,7 +19,7 @@ from pathlib import Path
 from go_programs import kubernetes_programs
 
 KWOK = {"kwok.x-k8s.io/node": "fake"}
-READY = 60  # seconds that a cluster may take to start
+DEADLINE = 120  # seconds that a part of the cluster may take to become what is waited for
 
 
 def free_ports(address, count):
@@ -113,6 +113,7 @@ class KubernetesCluster:
             "kwok": [
                 f"--kubeconfig={self.kubeconfig}",
                 "--node-port=0",  # no server for logs and commands
+                "--node-lease-duration-seconds=40",  # without one, heartbeats are too rare for nodes to stay ready
                 *(f"--manage-nodes-with-annotation-selector={key}={value}" for key, value in KWOK.items()),
             ],
         }[program]
@@ -124,7 +125,7 @@ class KubernetesCluster:
             for program in ("kube-controller-manager", "kube-scheduler", "kwok"):
                 self.start(program)
             # The controller manager makes it, and without it there are no pods.
-            self.kubectl("wait", "--for=create", f"--timeout={READY}s", "serviceaccount/default")
+            self.kubectl("wait", "--for=create", f"--timeout={DEADLINE}s", "serviceaccount/default")
         except BaseException:
             self.close()
             raise
@@ -145,7 +146,7 @@ class KubernetesCluster:
                 stdout=output,
                 stderr=output,
             )
-        end = time.monotonic() + READY
+        end = time.monotonic() + DEADLINE
         while program == "kube-apiserver" and self.kubectl("get", "--raw=/readyz", check=False).returncode:
             if self._running[program].poll() is not None or time.monotonic() > end:
                 raise AssertionError(f"{program} does not start: {log.read_text(encoding='utf-8')[-4000:]}")
@@ -184,7 +185,7 @@ class KubernetesCluster:
         """What `kubectl get` finds: get("node", "a") one object, get("pods") a list's."""
         return json.loads(self.kubectl("get", f"--namespace={namespace}", "--output=json", *what).stdout)
 
-    def wait(self, condition, *what, namespace="default", timeout=60):
+    def wait(self, condition, *what, namespace="default", timeout=DEADLINE):
         """Wait, by a watch: wait("condition=Ready", "pod/a", "pod/b"), wait("delete", "pod/a")."""
         self.kubectl("wait", f"--namespace={namespace}", f"--for={condition}", f"--timeout={timeout}s", *what)
 
