@@ -16,8 +16,8 @@ def gpu_file(minor):
     return f"/dev/nvidia{minor}"
 
 
-def capability_files(minor, gpu_instance, compute_instance=None, table=CAPABILITIES):
-    """The capability files of a GPU instance and, unless None, of one compute instance in it, as a set.
+def capability_minors(minor, gpu_instance, compute_instance=None, table=CAPABILITIES):
+    """{capability: minor number of its file} of a GPU instance and, unless None, of one compute instance in it.
 
     Who computes in a MIG device has both open. A driver without such a table has no such files.
     """
@@ -25,10 +25,20 @@ def capability_files(minor, gpu_instance, compute_instance=None, table=CAPABILIT
         with open(table, encoding="utf-8") as lines:
             minors = dict(line.split() for line in lines if len(line.split()) == 2)
     except OSError:
-        return set()
+        return {}
     inside = "" if compute_instance is None else f"/ci{compute_instance}"
     names = {f"gpu{minor}/gi{gpu_instance}/access", f"gpu{minor}/gi{gpu_instance}{inside}/access"}
-    return {f"/dev/nvidia-caps/nvidia-cap{minors[name]}" for name in names if name in minors}
+    return {name: int(minors[name]) for name in names if name in minors}
+
+
+def capability_file(minor):
+    """The device file of the capability with this minor number."""
+    return f"/dev/nvidia-caps/nvidia-cap{minor}"
+
+
+def capability_files(minor, gpu_instance, compute_instance=None, table=CAPABILITIES):
+    """The files of ``capability_minors``, as a set."""
+    return set(map(capability_file, capability_minors(minor, gpu_instance, compute_instance, table).values()))
 
 
 def openers(paths, proc="/proc"):

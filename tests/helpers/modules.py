@@ -20,6 +20,7 @@ from typing import NamedTuple
 from paths import COLLECTIONS, SIMULATOR
 
 MODULES = "ansible_collections.gpufleet.mig.plugins.modules."
+WITHOUT_STATE_DIR = ("mig_assignment_info", "mig_facts")
 
 
 class ModuleRun(NamedTuple):
@@ -67,7 +68,7 @@ def run_module(
     answer = subprocess.run(
         [*through, *interpreter, "-m", MODULES + name],
         env={**os.environ, **host.environment, "PYTHONPATH": str(COLLECTIONS), **(environment or {})},
-        input=arguments(host, params if name == "mig_facts" else changing(host, params), check, diff),
+        input=arguments(host, params if name in WITHOUT_STATE_DIR else changing(host, params), check, diff),
         capture_output=True,
         text=True,
         check=False,
@@ -149,7 +150,7 @@ class ModuleServer:
     def run(self, host, name, params, *, check=False, diff=False):
         """Run a module, as run_module does."""
         directory = Path(self._directory.name)
-        params = params if name == "mig_facts" else changing(host, params)
+        params = params if name in WITHOUT_STATE_DIR else changing(host, params)
         (directory / "stdin").write_text(arguments(host, params, check, diff), encoding="utf-8")
         print(json.dumps({"module": name, "state": str(host.state)}), file=self._process.stdin, flush=True)
         status = int(self._process.stdout.readline())

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which capability files are for whom; whether they are is tested on a test host."""
+
+from __future__ import annotations
+
+import pytest
+from gpus import gpu
+
+from ansible_collections.gpufleet.mig.plugins.module_utils import capability_access, device_files
+from ansible_collections.gpufleet.mig.plugins.module_utils.assignment import MigDevice
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+
+MINORS = "config 1\nmonitor 2\ngpu0/gi1/access 12\ngpu0/gi1/ci0/access 13\ngpu0/gi1/ci1/access 14\n"
+
+
+def device(compute_instance):
+    return MigDevice(gpu(0), "1c.2g.10gb", 0, compute_instance, 0, True, 1, compute_instance, f"MIG-{compute_instance}")
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    (tmp_path / "mig-minors").write_text(MINORS)
+    known = device_files.capability_minors
+    monkeypatch.setattr(
+        capability_access, "capability_minors", lambda *names: known(*names, table=str(tmp_path / "mig-minors"))
+    )
+
+
+def test_file_of_a_gpu_instance_is_for_all_in_it(table):
+    found = capability_access.accesses([(device(0), ["bob", "alice"], []), (device(1), ["alice"], ["research"])])
+    folder = "/proc/driver/nvidia/capabilities/gpu0/mig/gi1"
+    assert [tuple(one) for one in found] == [
+        ("/dev/nvidia-caps/nvidia-cap12", 12, f"{folder}/access", ("alice", "bob"), ("research",)),
+        ("/dev/nvidia-caps/nvidia-cap13", 13, f"{folder}/ci0/access", ("alice", "bob"), ()),
+        ("/dev/nvidia-caps/nvidia-cap14", 14, f"{folder}/ci1/access", ("alice",), ("research",)),
+    ]
+
+
+def test_driver_without_such_files_is_refused(table):
+    with pytest.raises(MigError, match="has no capability files for MIG-7"):
+        capability_access.accesses([(device(7), ["alice"], [])])
+
+
+def test_major_number_is_the_kernels_or_that_of_a_file_there(tmp_path):
+    devices = tmp_path / "devices"
+    devices.write_text("Character devices:\n  1 mem\n195 nvidia\n236 nvidia-caps-imex-channels\n237 nvidia-caps\n")
+    assert capability_access.major_number(str(devices)) == 237
+    devices.write_text("Character devices:\n  1 mem\n")
+    assert capability_access.major_number(str(devices), "/dev/null") == 1
+    with pytest.raises(MigError, match="is the NVIDIA driver loaded"):
+        capability_access.major_number(str(devices), str(tmp_path / "none"))

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""mig_assignment_info on simulated hosts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from modules import run_module
+
+A100 = "A100-SXM4-40GB"
+SYSTEMCTL = """#!/bin/sh
+echo "$@" > "$0.called"
+printf 'MainPID=%s\\nLoadState=loaded\\nActiveState=active\\n\\n' {pid}
+printf 'MainPID=0\\nLoadState=not-found\\nActiveState=inactive\\n'
+"""
+
+
+@pytest.fixture
+def host(simulated_host):
+    """A host with 3g.20gb, 1g.5gb, 1g.5gb on GPU 0 and 7 x 1g.5gb on GPU 1."""
+    started = simulated_host(f"{A100}:2", "--mig")
+    layout = [
+        {"gpus": [0], "instances": {"3g.20gb": 1, "1g.5gb": 2}},
+        {"gpus": [1], "instances": {"1g.5gb": 7}},
+    ]
+    run_module(started, "mig_instances", {"layout": layout}).ok()
+    return started
+
+
+def ask(host, services, **params):
+    record = host.directory / "assignments.json"
+    return run_module(host, "mig_assignment_info", {"services": services, "record": str(record), **params})
+
+
+def layouts(host, gpu=None, instances=None):
+    """The layout entries of all GPUs, with another one for this GPU if that is given."""
+    change = {"layout": [{"gpus": [gpu], "instances": instances}]} if instances else {}
+    found = run_module(host, "mig_check", change).ok()
+    changed = {entry["gpus"][0]: entry for entry in found.get("target", [])}
+    return [changed.get(entry["gpus"][0], entry) for entry in found["before"]]
+
+
+def remember(host, result):
+    services = {one["service"]: {"uuid": one["uuid"], "mps": one["mps"]} for one in result["assignments"]}
+    record = {"version": 1, "services": services, "device_files": []}
+    (host.directory / "assignments.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_services_with_their_units(host):
+    folder = host.directory / "bin"
+    folder.mkdir()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={"CUDA_VISIBLE_DEVICES": "MIG-old"}) as process:
+        (folder / "systemctl").write_text(SYSTEMCTL.format(pid=process.pid), encoding="utf-8")
+        (folder / "systemctl").chmod(0o755)
+        host.environment["PATH"] = f"{folder}:{host.environment['PATH']}"
+        services = [{"name": "train", "profile": "3g.20gb", "mps": True}, {"name": "web.service", "memory_mib": 4000}]
+        found = ask(host, services).ok()
+    train, web = found["assignments"]
+    uuids = {
+        inside["uuid"]: instance["profile"]
+        for gpu in host.show()["gpus"]
+        for instance in gpu["instances"]
+        for inside in instance["compute_instances"]
+    }
+    assert (train["service"], train["profile"], uuids[train["uuid"]]) == ("train.service", "3g.20gb", "3g.20gb")
+    assert train["cdi_device"] == f"nvidia.com/gpu={train['uuid']}"
+    assert train["mps_clients"] == 20
+    assert (train["load_state"], train["active_state"], train["running_with"]) == ("loaded", "active", "MIG-old")
+    assert (web["profile"], web["gpu"]["index"], web["mps_clients"]) == ("1g.5gb", 0, None)
+    assert (web["load_state"], web["running_with"]) == ("not-found", None)
+    assert (folder / "systemctl.called").read_text().split()[-3:] == ["--", "train.service", "web.service"]
+
+
+def test_a_repartition_is_foretold(host):
+    services = [{"name": "train", "profile": "3g.20gb"}, {"name": "web", "profile": "1g.5gb", "gpu": 0}]
+    before = ask(host, services, target=layouts(host)).ok()
+    remember(host, before)
+    uuids = [one["uuid"] for one in before["assignments"]]
+    assert all(uuids)
+    # One slice stays, one is to be made anew.
+    after = ask(host, services, target=layouts(host, 0, {"3g.20gb": 2})).failed()
+    assert after["msg"].startswith("With the layout to come: web.service wants 1g.5gb on GPU 0, which is not there.")
+    assert "There is on GPU 0 2 x 3g.20gb; on GPU 1 7 x 1g.5gb." in after["msg"]
+    services[1]["gpu"] = "all"
+    after = ask(host, services, target=layouts(host, 0, {"3g.20gb": 2})).ok()["assignments"]
+    assert (after[0]["uuid"], [one["kept"] for one in after]) == (uuids[0], [True, False])
+    assert after[1]["gpu"]["index"] == 1
+
+
+def test_what_was_assigned_and_is_not_any_more(host):
+    services = [{"name": "train", "profile": "3g.20gb", "mps": True}, {"name": "web", "profile": "1g.5gb"}]
+    remember(host, ask(host, services, target=layouts(host)).ok())
+    found = ask(host, []).ok()
+    assert (found["assignments"], found["removed"]) == ([], ["train.service", "web.service"])
+    assert found["mps_removed"] == ["train.service"]
+    found = ask(host, [dict(services[0], mps=False)], target=layouts(host)).ok()
+    assert (found["removed"], found["mps_removed"]) == (["web.service"], ["train.service"])
+
+
+def test_no_services_need_no_driver(simulated_host):
+    host = simulated_host().without_driver()
+    assert ask(host, []).ok()["assignments"] == []
+    assert "libnvidia-ml" in ask(host, [{"name": "a", "profile": "1g.5gb"}]).failed()["msg"]
+
+
+@pytest.mark.parametrize(
+    "service, message",
+    [
+        ({"name": "../train", "profile": "1g.5gb"}, "services[0].name: got '../train'; expected a systemd service"),
+        ({"name": "train.socket", "profile": "1g.5gb"}, None),
+        ({"name": "worker@", "profile": "1g.5gb"}, "expected a systemd service"),
+        ({"name": "train"}, "services[0]: train.service wants nothing"),
+        ({"name": "train", "profile": "1g.5gb", "gpu": 7}, "services[0].gpu: there is no GPU 7 on this host"),
+        ({"name": "train", "profile": "1g.5gb", "users": ["no body"]}, "there is no user no body on this host"),
+        ({"name": "train", "profile": "1g.5gb", "groups": ["no-one"]}, "there is no group no-one on this host"),
+    ],
+)
+def test_bad_input(host, service, message):
+    if message is None:
+        # A service may have that name, whatever it reminds of.
+        assert ask(host, [service], target=[]).ok()["assignments"][0]["service"] == "train.socket.service"
+    else:
+        assert message in ask(host, [service], target=[]).failed()["msg"]
+
+
+def test_a_service_is_named_once(host):
+    twice = [{"name": "train", "profile": "1g.5gb"}, {"name": "train.service", "profile": "1g.5gb"}]
+    assert "train.service is there twice" in ask(host, twice, target=[]).failed()["msg"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"services": {"a": 1}}', '{"services": {}}'])
+def test_a_record_that_cannot_be_read_is_named(host, text):
+    (host.directory / "assignments.json").write_text(text, encoding="utf-8")
+    assert "assignments.json, which says what was assigned last, cannot be read" in ask(host, []).failed()["msg"]
+
+
+def test_users_need_capability_files(host):
+    """This machine has no driver, so it has none in /proc."""
+    service = {"name": "a", "profile": "1g.5gb", "users": ["root"]}
+    folder = host.directory / "bin"
+    folder.mkdir()
+    (folder / "systemctl").write_text("#!/bin/sh\necho MainPID=0\necho LoadState=loaded\necho ActiveState=active\n")
+    (folder / "systemctl").chmod(0o755)
+    host.environment["PATH"] = f"{folder}:{host.environment['PATH']}"
+    assert "the driver has no capability files" in ask(host, [service]).failed()["msg"]
