@@ -122,23 +122,23 @@ class Slurm:
 
 
 def wait(slurm, counts, seconds, sleep=time.sleep, clock=time.monotonic):
-    """Wait until no Job on the node counts, for as many seconds at most: those that then still do.
+    """Wait until no Job on the node counts, for as many seconds at most: the Node, and the Jobs that then still count.
 
-    ``counts`` says of a Job whether it counts. A controller that is away meanwhile is asked again; one that is still
-    away at the end is a MigError.
+    ``counts`` says of a Job whether it does. A controller that is away is asked again, and is a MigError in the end.
     """
     start = clock()
-    jobs = [job for job in slurm.jobs() if counts(job)]
-    while jobs:
-        passed = clock() - start
-        if passed >= seconds:
-            return jobs
-        # Soon at first, then seldom: a controller may serve thousands of nodes.
-        sleep(min(max(1, passed / 20), 15, seconds - passed))
+    jobs = []
+    while True:
         try:
+            node = slurm.node()
             # Only when all have gone the whole queue is read again: nothing new starts on a drained node.
             jobs = [job for job in jobs if slurm.is_there(job)] or [job for job in slurm.jobs() if counts(job)]
+            passed = clock() - start
+            if not jobs or passed >= seconds:
+                return node, jobs
         except MigError:
-            if clock() - start >= seconds:
+            passed = clock() - start
+            if passed >= seconds:
                 raise
-    return []
+        # Soon at first, then seldom: a controller may serve thousands of nodes.
+        sleep(min(max(1, passed / 20), 15, seconds - passed))

@@ -147,10 +147,10 @@ def main():
         return job.id in params["jobs"] or (params["gres"] and job.gres != "")
 
     try:
-        node = slurm.node()
-        jobs = []
         if params["gres"] or params["jobs"]:
-            jobs = wait(slurm, counts, 0 if module.check_mode else params["timeout"])
+            node, jobs = wait(slurm, counts, 0 if module.check_mode else params["timeout"])
+        else:
+            node, jobs = slurm.node(), []
     except MigError as error:
         module.fail_json(msg=str(error))
     module.exit_json(

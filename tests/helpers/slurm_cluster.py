@@ -51,24 +51,28 @@ class SlurmCluster:
         )
 
     def start(self, profiles):
-        """Give the GPU these MIG devices and start Slurm for them. Nothing of before is left; the node is idle."""
+        """Give the GPU these MIG devices and start Slurm for them; the node is idle then."""
         text = self.configuration(profiles)
-        # This Slurm knows the library by the name that NVIDIA's installer adds.
-        self.node.run("ln -sf libnvidia-ml.so.1 /opt/mig-simulator/libnvidia-ml.so && ldconfig")
-        self.node.run("systemctl stop slurmd; rm -rf /tmp/job-* /var/lib/slurm/slurmd/*")
-        self.controller.run("systemctl stop slurmctld; rm -rf /var/lib/slurm/slurmctld/*")
-        self.node.simulator("init --mig A100-SXM4-40GB")
+        self.node.run("nvidia-smi -mig 1")
         instances = ",".join(profile for profile, count in profiles.items() for _number in range(count))
         self.node.run(f"nvidia-smi mig -cgi {instances} -C")
+        # This Slurm knows the library by the name that NVIDIA's installer adds.
+        self.node.run("ln -s libnvidia-ml.so.1 /opt/mig-simulator/libnvidia-ml.so && ldconfig")
         for host, daemon in ((self.controller, "slurmctld"), (self.node, "slurmd")):
             host.run("cat > /etc/slurm/slurm.conf && echo AutoDetect=nvml > /etc/slurm/gres.conf", text=text)
             host.run(f"systemctl start munge {daemon}")
-        self.wait(f"{self._show_node()} | grep -q ' State=IDLE '")
+        self._wait_until_idle()
 
     def end_all(self):
-        """Cancel all jobs and wait until they are gone."""
+        """Cancel all jobs and resume the node; it is idle then."""
         self.controller.run("scancel --user=ops")
         self.wait('test -z "$(squeue --noheader)"')
+        if "DRAIN" in self.node_state()[0]:
+            self.update_node("State=RESUME")
+        self._wait_until_idle()
+
+    def _wait_until_idle(self):
+        self.wait(f"{self._show_node()} | grep -q ' State=IDLE '")
 
     def _show_node(self):
         return f"scontrol show node {self.node.name}"

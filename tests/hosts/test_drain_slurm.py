@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The drain hook slurm with a real slurmctld and slurmd, whose gres are the MIG devices that AutoDetect=nvml finds."""
+"""The drain hook slurm with a real slurmctld and slurmd, whose gres are the MIG devices that AutoDetect=nvml finds.
+
+The tests share one cluster; the last one changes its MIG devices.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,14 @@ DRAINED = "/var/lib/gpufleet-mig/drain.json"
 @pytest.fixture(scope="module")
 def slurm(systemd_hosts):
     gpus = {"bookworm-slurm-controller": [], "bookworm-slurm-gpu": [{"model": "A100-SXM4-40GB", "count": 1}]}
-    return SlurmCluster(*systemd_hosts(gpus))
+    cluster = SlurmCluster(*systemd_hosts(gpus))
+    cluster.start(BEFORE)
+    return cluster
 
 
 @pytest.fixture
 def cluster(slurm):
     """The cluster with BEFORE's MIG devices, its node idle, no job, nothing drained."""
-    slurm.start(BEFORE)
     yield slurm
     slurm.node.run(f"rm -f {DRAINED}")
     slurm.controller.run("systemctl start slurmctld")
@@ -66,6 +70,83 @@ def devices(cluster):
 def in_service(cluster):
     """Whether jobs may start on the node. Slurm may go on telling the reason of a drain that has ended."""
     return cluster.node_state()[0] in ("IDLE", "ALLOCATED")
+
+
+def test_a_deadline_that_passes_changes_nothing(run, cluster):
+    # Slurm would abort it when the MIG devices around it change.
+    name = "{{ 7 * 7 }} | x"
+    job = cluster.run("3g.20gb", name)
+    before = devices(cluster)
+    variables = {"mig_partition_layout": [{"instances": AFTER}], "mig_partition_drain_deadline": 1}
+    failed = run(PARTITION, variables).failed()
+    message = failed.outcome(cluster.node)["message"]
+    for words in (cluster.node.name, f"job {job} (ops, {name})", "after 1 s", "mig_drain_slurm_jobs"):
+        assert words in message
+    assert in_service(cluster)
+    foretold = run(PARTITION, variables, check=True).ok()
+    said = [one["result"]["msg"] for one in foretold.results("ansible.builtin.debug")]
+    assert [words for words in said if f"wait for job {job} (ops, {name})" in words], said
+    assert in_service(cluster)
+    assert devices(cluster) == before
+    assert cluster.state(job) == "RUNNING"
+
+
+def test_a_node_that_an_administrator_drained_stays_so(run, cluster):
+    cluster.update_node("State=DRAIN", "Reason=fan: broken [see ticket 7]")
+    state = ("IDLE+DRAIN", "fan: broken [see ticket 7]")
+    assert cluster.node_state() == state
+    run(drain()).ok()
+    assert cluster.node_state() == state
+    run(RESTORE).ok()
+    assert cluster.node_state() == state
+
+
+def test_jobs_are_requeued_when_asked(run, cluster):
+    jobs = [cluster.run("1g.5gb"), cluster.run("3g.20gb")]
+    run(drain(mig_drain_slurm_jobs="requeue")).ok()
+    assert [cluster.state(job) for job in jobs] == ["PENDING", "PENDING"]
+    assert cluster.node_state()[0] == "IDLE+DRAIN"
+    run(RESTORE).ok()
+    assert in_service(cluster)
+
+
+def test_without_other_mig_devices_only_the_jobs_in_the_way_count(run, cluster):
+    bystander, holder = cluster.run("1g.5gb"), cluster.run("3g.20gb")
+    in_the_way = [{"gpu": {"index": 0}, "processes": [{"pid": 1, "slurm_job": {"id": holder, "step": "batch"}}]}]
+    variables = {"mig_drain_plan": [{"action": "destroy_gpu_instance"}], "mig_drain_must_be_free": in_the_way}
+    run(drain(**variables, mig_drain_slurm_jobs="cancel")).ok()
+    assert cluster.state(bystander) == "RUNNING"
+    assert cluster.state(holder) == "CANCELLED"
+
+
+def test_a_killed_controller_leaves_what_restore_needs(run, cluster):
+    job = cluster.run("3g.20gb")
+    waiting = run(drain())
+    cluster.wait_until_drained()
+    waiting.kill()
+    (entry,) = json.loads(cluster.node.run(f"cat {DRAINED}").stdout)["entries"]
+    assert cluster.node_state() == ("ALLOCATED+DRAIN", entry["done"]["reason"])
+    run(RESTORE).ok()
+    assert in_service(cluster)
+    assert cluster.state(job) == "RUNNING"
+
+    # In the meantime somebody else has found a reason to keep the node out of service.
+    waiting = run(drain())
+    cluster.wait_until_drained()
+    waiting.kill()
+    cluster.update_node("Reason=fan broken")
+    told = run(RESTORE).ok()
+    assert "fan broken" in told.result("ansible.builtin.debug")["msg"]
+    assert cluster.node_state() == ("ALLOCATED+DRAIN", "fan broken")
+    assert cluster.node.run(f"test -e {DRAINED}", check=False).returncode
+
+
+def test_what_slurm_refuses_is_told(run, cluster):
+    unknown = run(drain(mig_drain_slurm_node="nobody")).failed()
+    assert "Slurm has no node nobody" in unknown.output
+    cluster.controller.run("systemctl stop slurmctld")
+    away = run(drain()).failed()
+    assert "scontrol show node" in away.output
 
 
 def test_the_whole_change_beside_jobs(run, cluster, tmp_path):
@@ -112,84 +193,3 @@ def test_the_whole_change_beside_jobs(run, cluster, tmp_path):
     cluster.controller.run("systemctl stop slurmctld")
     again = run(PARTITION, {"mig_partition_layout": [{"instances": AFTER}]}).ok()
     assert again.outcome(cluster.node)["state"] == "unchanged"
-
-
-def test_a_deadline_that_passes_changes_nothing(run, cluster):
-    # Slurm would abort it when the MIG devices around it change.
-    name = "{{ 7 * 7 }} | x"
-    job = cluster.run("3g.20gb", name)
-    before = devices(cluster)
-    variables = {"mig_partition_layout": [{"instances": AFTER}], "mig_partition_drain_deadline": 1}
-    failed = run(PARTITION, variables).failed()
-    message = failed.outcome(cluster.node)["message"]
-    for words in (cluster.node.name, f"job {job} (ops, {name})", "after 1 s", "mig_drain_slurm_jobs"):
-        assert words in message
-    assert in_service(cluster)
-    foretold = run(PARTITION, variables, check=True).ok()
-    said = [one["result"]["msg"] for one in foretold.results("ansible.builtin.debug")]
-    assert [words for words in said if f"wait for job {job} (ops, {name})" in words], said
-    assert in_service(cluster)
-    assert devices(cluster) == before
-    assert cluster.state(job) == "RUNNING"
-
-
-def test_a_node_that_an_administrator_drained_stays_so(run, cluster):
-    cluster.update_node("State=DRAIN", "Reason=fan: broken [see ticket 7]")
-    state = ("IDLE+DRAIN", "fan: broken [see ticket 7]")
-    assert cluster.node_state() == state
-    run(drain()).ok()
-    assert cluster.node_state() == state
-    run(RESTORE).ok()
-    assert cluster.node_state() == state
-
-
-def test_jobs_are_requeued_and_cancelled_when_asked(run, cluster):
-    first, second = cluster.run("1g.5gb"), cluster.run("3g.20gb")
-    run(drain(mig_drain_slurm_jobs="requeue")).ok()
-    assert {cluster.state(job) for job in (first, second)} == {"PENDING"}
-    assert cluster.node_state()[0] == "IDLE+DRAIN"
-    run(RESTORE).ok()
-    assert in_service(cluster)
-    third = cluster.run("1g.5gb")
-    run(drain(mig_drain_slurm_jobs="cancel")).ok()
-    assert cluster.state(third) == "CANCELLED"
-
-
-def test_without_other_mig_devices_only_the_jobs_in_the_way_count(run, cluster):
-    bystander, holder = cluster.run("1g.5gb"), cluster.run("3g.20gb")
-    in_the_way = [{"gpu": {"index": 0}, "processes": [{"pid": 1, "slurm_job": {"id": holder, "step": "batch"}}]}]
-    variables = {"mig_drain_plan": [{"action": "destroy_gpu_instance"}], "mig_drain_must_be_free": in_the_way}
-    run(drain(**variables, mig_drain_slurm_jobs="cancel")).ok()
-    assert cluster.state(bystander) == "RUNNING"
-    assert cluster.state(holder) == "CANCELLED"
-
-
-def test_a_killed_controller_leaves_what_restore_needs(run, cluster):
-    job = cluster.run("3g.20gb")
-    waiting = run(drain())
-    cluster.wait_until_drained()
-    waiting.kill()
-    (entry,) = json.loads(cluster.node.run(f"cat {DRAINED}").stdout)["entries"]
-    assert cluster.node_state() == ("ALLOCATED+DRAIN", entry["done"]["reason"])
-    run(RESTORE).ok()
-    assert in_service(cluster)
-    assert cluster.state(job) == "RUNNING"
-    run(RESTORE).ok()
-
-    # In the meantime somebody else has found a reason to keep the node out of service.
-    waiting = run(drain())
-    cluster.wait_until_drained()
-    waiting.kill()
-    cluster.update_node("Reason=fan broken")
-    told = run(RESTORE).ok()
-    assert "fan broken" in told.result("ansible.builtin.debug")["msg"]
-    assert cluster.node_state() == ("ALLOCATED+DRAIN", "fan broken")
-    assert cluster.node.run(f"test -e {DRAINED}", check=False).returncode
-
-
-def test_what_slurm_refuses_is_told(run, cluster):
-    unknown = run(drain(mig_drain_slurm_node="nobody")).failed()
-    assert "Slurm has no node nobody" in unknown.output
-    cluster.controller.run("systemctl stop slurmctld")
-    away = run(drain()).failed()
-    assert "scontrol show node" in away.output

@@ -162,7 +162,8 @@ def holds_gpus(one):
 def test_the_end_of_the_jobs_is_waited_for_one_by_one():
     commands = Commands({1: "gpu:1(IDX:0)", 2: "", 3: "gpu:1(IDX:1)"})
     clock = Clock(commands.jobs)
-    assert wait(Slurm("gpu-7", commands), holds_gpus, 60, clock.sleep, clock) == []
+    node_then, left = wait(Slurm("gpu-7", commands), holds_gpus, 60, clock.sleep, clock)
+    assert (node_then.name, left) == ("gpu-7", [])
     assert clock.sleeps == [1, 1, 1]
     whole_queue = [line for line in commands.lines if line.startswith("squeue") and "--jobs" not in line]
     assert len(whole_queue) == 2
@@ -172,35 +173,35 @@ def test_the_end_of_the_jobs_is_waited_for_one_by_one():
 def test_jobs_that_are_left_at_the_deadline():
     commands = Commands({1: "gpu:1(IDX:0)"})
     clock = Clock({})
-    left = wait(Slurm("gpu-7", commands), holds_gpus, 600, clock.sleep, clock)
+    _node, left = wait(Slurm("gpu-7", commands), holds_gpus, 600, clock.sleep, clock)
     assert [one.id for one in left] == [1]
     assert clock.time == 600
     assert max(clock.sleeps) == 15
 
 
-def test_a_controller_that_is_away_for_a_while_is_asked_again():
+@pytest.mark.parametrize("away_from", [0, 1])
+def test_a_controller_that_is_away_for_a_while_is_asked_again(away_from):
     commands = Commands({1: "gpu:1(IDX:0)"})
+    commands.away = 2 if away_from == 0 else 0
     clock = Clock({})
 
     def sleep(seconds):
         clock.sleep(seconds)
-        commands.away = max(0, 2 - len(clock.sleeps))
+        if len(clock.sleeps) == away_from:
+            commands.away = 2
         if clock.time > 5:
             commands.jobs.clear()
 
-    assert wait(Slurm("gpu-7", commands), holds_gpus, 60, sleep, clock) == []
+    assert wait(Slurm("gpu-7", commands), holds_gpus, 60, sleep, clock)[1] == []
+    assert commands.away == 0
 
 
 def test_a_controller_that_stays_away_is_told_at_the_deadline():
     commands = Commands({1: "gpu:1(IDX:0)"})
+    commands.away = 99
     clock = Clock({})
-
-    def sleep(seconds):
-        clock.sleep(seconds)
-        commands.away = 99
-
     with pytest.raises(MigError, match="Unable to contact slurm controller"):
-        wait(Slurm("gpu-7", commands), holds_gpus, 10, sleep, clock)
+        wait(Slurm("gpu-7", commands), holds_gpus, 10, clock.sleep, clock)
     assert clock.time == 10
 
 
