@@ -79,7 +79,7 @@ class SlurmCluster:
 
     def wait(self, command):
         """Wait until this command succeeds on the controller."""
-        self.controller.run(f"timeout 60 sh -c {shlex.quote(f'until {command}; do sleep 0.1; done')}")
+        self.controller.run(f"timeout 300 sh -c {shlex.quote(f'until {command}; do sleep 0.1; done')}")
 
     def node_state(self):
         """(its state as scontrol prints it, its reason or None)."""
@@ -106,7 +106,7 @@ class SlurmCluster:
 
     def wait_until_running(self, job):
         """Wait until the job uses its MIG device."""
-        self.node.run(f"timeout 60 sh -c 'until test -e /tmp/job-{job}; do sleep 0.1; done'")
+        self.node.run(f"timeout 300 sh -c 'until test -e /tmp/job-{job}; do sleep 0.1; done'")
 
     def wait_until_drained(self):
         """Wait until somebody has drained the node."""

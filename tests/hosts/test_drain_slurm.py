@@ -10,6 +10,7 @@ The tests share one cluster; the last one changes its MIG devices.
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from drain_hooks import tasks_file
@@ -141,7 +142,14 @@ def test_a_killed_controller_leaves_what_restore_needs(run, cluster):
     assert cluster.node.run(f"test -e {DRAINED}", check=False).returncode
 
 
-def test_what_slurm_refuses_is_told(run, cluster):
+def test_what_slurm_refuses_is_told(run, run_playbook, cluster):
+    ops = SimpleNamespace(
+        name=cluster.controller.name, variables=lambda: {**cluster.controller.variables(), "ansible_become": False}
+    )
+    play = drain(mig_drain_slurm_host=ops.name)
+    denied = run_playbook(play, [ops, cluster.node], limit=cluster.node.name).failed()
+    assert f"scontrol on {ops.name} said slurm_update error: Invalid user id" in denied.output
+    assert in_service(cluster)
     unknown = run(drain(mig_drain_slurm_node="nobody")).failed()
     assert "Slurm has no node nobody" in unknown.output
     cluster.controller.run("systemctl stop slurmctld")
