@@ -291,6 +291,8 @@ def _publish(folder, machines, sockets):
             "ansible_control_path": f"%(directory)s/%%r@{machine.name}",
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_pipelining": True,
+            # All hosts share the cores of this machine.
+            "ansible_timeout": 30,
         }
         for machine in machines
     }
