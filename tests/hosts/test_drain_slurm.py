@@ -152,9 +152,6 @@ def test_what_slurm_refuses_is_told(run, run_playbook, cluster):
     assert in_service(cluster)
     unknown = run(drain(mig_drain_slurm_node="nobody")).failed()
     assert "Slurm has no node nobody" in unknown.output
-    cluster.controller.run("systemctl stop slurmctld")
-    away = run(drain()).failed()
-    assert "scontrol show node" in away.output
 
 
 def test_the_whole_change_beside_jobs(run, cluster, tmp_path):
