@@ -366,7 +366,7 @@ def test_an_api_server_that_goes_in_the_middle(place):
     place.cluster.stop("kube-apiserver")
     try:
         run.failed()
-        assert "restore" in run.output
+        assert "gpufleet.mig.restore" in reason(run)
         assert place.remembered()[0]["cordoned"] is True
     finally:
         place.cluster.start("kube-apiserver")
