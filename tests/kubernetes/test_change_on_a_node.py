@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pytest
+from drain_hooks import FAIL, tasks_file
 from kubernetes_cluster import pod
 from kubernetes_node import slice_of, wait_for_devices
 from layouts import profiles
@@ -109,6 +110,33 @@ def test_one_pod_is_moved_and_the_others_never_notice(story):
     cluster.kubectl("scale", "deployment/service", "--replicas=4")
     cluster.wait("jsonpath={.status.availableReplicas}=4", "deployment/service")
     assert len({device for device, _pid in story.clients()["1g.5gb"]}) == 4
+
+
+def test_a_hook_that_fails_brings_back_what_those_before_it_have_drained(story, tmp_path):
+    host = story.host
+    host.run("systemd-run --unit=unrelated sleep infinity")
+    host.run("cat > /etc/systemd/system/monitor.service", text="[Service]\nExecStart=/bin/sleep infinity\n")
+    host.run("systemctl start monitor")
+    started = host.run("systemctl show --property=InvocationID monitor unrelated").stdout.split()
+    fails = tasks_file(tmp_path / "fails.yml", [FAIL])
+    tasks_file(tmp_path / "fails_restore.yml", [])
+    before = story.pods("train"), story.host.show()["gpus"][0]["instances"][0]
+
+    run = story.partition(
+        mig_partition_layout=[{"instances": {"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2}}],
+        mig_partition_drain=["kubernetes", "systemd", fails],
+        mig_drain_systemd_units=["monitor.service"],
+    ).failed()
+    assert run.outcome(host)["message"] == "This fails on purpose."
+    assert run.outcome(host)["hooks"] == ["kubernetes", "systemd", fails]
+    assert story.schedulable()
+    again = host.run("systemctl show --property=InvocationID monitor unrelated").stdout.split()
+    assert again[0] != started[0]  # it was stopped, and runs again
+    assert again[1] == started[1]
+    assert host.run("systemctl is-active monitor").stdout == "active\n"
+    assert not host.run("ls /var/lib/gpufleet-mig/drain.json", check=False).stdout
+    assert (story.pods("train"), story.host.show()["gpus"][0]["instances"][0]) == before
+    assert profiles(host) == [LAYOUT[0]["instances"]]
 
 
 def test_a_budget_keeps_the_gpu_as_it_is(story):
