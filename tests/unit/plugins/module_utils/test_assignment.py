@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 
 import pytest
 from gpus import gpu
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.assignment import (
@@ -183,18 +184,29 @@ def test_mps_clients_are_the_compute_instances_share(profile, cuda, clients):
     assert mps_clients(device(0, profile, 0), cuda) == clients
 
 
-PLACES = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(sorted(MEMORY)), st.booleans()), max_size=6)
-WISHES = st.lists(
-    st.builds(
-        Wish,
-        st.just(""),
-        st.none() | st.sampled_from(sorted(MEMORY)),
-        st.none() | st.sampled_from([1, 5000, 10000]),
-        st.none() | st.integers(0, 3),
-        st.none() | st.frozensets(st.integers(0, 2), min_size=1),
-    ),
-    max_size=5,
-)
+def situation(random):
+    """Devices, wishes and what the services had before; hypothesis alone would draw too many that are alike."""
+    places = sorted(
+        (random.randrange(3), random.choice(sorted(MEMORY)), random.random() < 0.2)
+        for _place in range(random.randint(1, 6))
+    )
+    order = random.sample(range(len(places)), len(places))
+    devices = [
+        device(index, profile, number, f"MIG-{number}", shared)
+        for number, (index, profile, shared) in zip(order, places, strict=True)
+    ]
+    wishes = [
+        Wish(
+            f"service-{number}",
+            profile=random.choice([None, None, None, *sorted(MEMORY)]),
+            memory_mib=random.choice([None, None, 1, 5000, 10000]),
+            placement=random.choice([None] * 5 + list(range(6))),
+            gpus=random.choice([None] * 3 + [frozenset({0, 1}), frozenset({2})]),
+        )
+        for number in range(random.randint(0, 4))
+    ]
+    current = {wish.service: f"MIG-{random.randrange(8)}" for wish in wishes}
+    return devices, wishes, current, random.random() < 0.5
 
 
 def by_brute_force(wishes, devices, current, spread):
@@ -221,14 +233,10 @@ def by_brute_force(wishes, devices, current, spread):
     return min(ways, key=cost, default=None)
 
 
-@given(PLACES, WISHES, st.dictionaries(st.integers(0, 4), st.integers(0, 5)), st.booleans())
-def test_as_brute_force_has_it(places, wishes, current, spread):
-    devices = [
-        device(index, profile, number, f"MIG-{number}", shared)
-        for number, (index, profile, shared) in enumerate(sorted(places))
-    ]
-    wishes = [wish._replace(service=f"service-{number}") for number, wish in enumerate(wishes)]
-    current = {f"service-{service}": f"MIG-{number}" for service, number in current.items()}
+@settings(max_examples=1000, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_as_brute_force_has_it(seed):
+    devices, wishes, current, spread = situation(Random(seed))
     expected = by_brute_force(wishes, devices, current, spread)
     try:
         found = [devices.index(one) for one in assign(wishes, devices, current, spread)]
