@@ -6,18 +6,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from .assignment import AssignmentError, Wish, assign, devices_of, devices_to_come, mps_clients
+from .assignment_record import read_record
 from .capability_access import accesses, check_names, is_given, major_number
 from .data import gpu_data
 from .errors import MigError
 from .nvml import Session
 from .selectors import select_gpus, shown
 
-# The characters of systemd.unit(5); a template without its instance is no service.
-SERVICE = re.compile(r"[A-Za-z0-9:_.\\@-]{1,200}(?<!@)\.service")
+# As systemd.unit(5), without the backslash, which other files would read as an escape; a template is no service.
+SERVICE = re.compile(r"[A-Za-z0-9:_.@-]{1,200}(?<!@)\.service")
 PROPERTIES = "LoadState,ActiveState,MainPID"
 
 
@@ -31,6 +31,7 @@ def assignment(params, run_command):
         "assignments": [],
         "device_files": [],
         "device_major": None,
+        "undecided": None,
         "removed": sorted(name for name in before["services"] if name not in names),
     }
     given = []
@@ -38,7 +39,7 @@ def assignment(params, run_command):
         with Session() as session:
             snapshot = session.read(("profiles", "instances"))
         to_come = params["target"] is not None
-        devices = _decide(services, snapshot, params, current)
+        devices, result["undecided"] = _decide(services, snapshot, params, current)
         units = [None] * len(services) if to_come else _units(names, run_command)
         for service, device, unit in zip(services, devices, units):
             result["assignments"].append(_data(service, device, unit, current, snapshot.cuda_version))
@@ -53,6 +54,11 @@ def assignment(params, run_command):
             result["device_files"] = [
                 dict(access._asdict(), given=is_given(access, result["device_major"])) for access in given
             ]
+    result["record"] = {
+        "version": 1,
+        "services": {one["service"]: {"uuid": one["uuid"], "mps": one["mps"]} for one in result["assignments"]},
+        "device_files": [{"path": access.path, "capability": access.capability} for access in given],
+    }
     paths = {access.path for access in given}
     result["revoked"] = [one for one in before["device_files"] if one["path"] not in paths]
     result["mps_removed"] = sorted(
@@ -61,28 +67,6 @@ def assignment(params, run_command):
         if one["mps"] and name not in [service["name"] for service in services if service["mps"]]
     )
     return result
-
-
-def read_record(path):
-    """{"services": {name: {uuid, mps}}, "device_files": [{path, capability}]} as assigned last. Raises MigError."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file)
-        return {
-            "services": {
-                name: {"uuid": str(one["uuid"]), "mps": bool(one["mps"])} for name, one in record["services"].items()
-            },
-            "device_files": [
-                {"path": str(one["path"]), "capability": str(one["capability"])} for one in record["device_files"]
-            ],
-        }
-    except FileNotFoundError:
-        return {"services": {}, "device_files": []}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MigError(
-            f"{path}, which says what was assigned last, cannot be read ({error}). Remove it to have all services"
-            " assigned anew."
-        ) from None
 
 
 def _checked(services):
@@ -108,7 +92,7 @@ def _checked(services):
 
 
 def _decide(services, snapshot, params, current):
-    """The MigDevice of each service."""
+    """(the MigDevice of each service, None), or ((), why nobody can tell yet)."""
     for gpu in snapshot.gpus:
         instances = gpu.instances or ()
         if gpu.mig_mode and not gpu.problem and gpu.instances is None:
@@ -125,8 +109,14 @@ def _decide(services, snapshot, params, current):
     to_come = params["target"] is not None
     devices = devices_to_come(snapshot.gpus, params["target"]) if to_come else devices_of(snapshot.gpus)
     try:
-        return assign(wishes, devices, current, params["strategy"] == "spread")
+        return assign(wishes, devices, current, params["strategy"] == "spread"), None
     except AssignmentError as refusal:
+        entries = [uuid for entry in params["target"] or () for uuid in entry["gpus"]]
+        unknown = [gpu for gpu in snapshot.gpus if gpu.mig_capable and not gpu.mig_mode and gpu.uuid not in entries]
+        if to_come and unknown:
+            # On Ampere the driver tells what fits on a GPU only when its MIG mode is on.
+            names = " and ".join(gpu.name for gpu in unknown)
+            return (), f"What {names} will have is known once MIG is on there. Without it: {refusal}"
         problems = "".join(f" {gpu.name} could not be read: {gpu.problem}" for gpu in snapshot.gpus if gpu.problem)
         first = "With the layout to come: " if to_come else ""
         raise MigError(f"{first}{refusal}{problems}") from None
@@ -143,6 +133,7 @@ def _units(names, run_command):
 
 
 def _data(service, device, unit, current, cuda_version):
+    running_with = _visible_devices(unit["MainPID"]) if unit else None
     return {
         "service": service["name"],
         "uuid": device.uuid,
@@ -158,7 +149,8 @@ def _data(service, device, unit, current, cuda_version):
         "kept": device.uuid is not None and device.uuid == current.get(service["name"]),
         "load_state": unit and unit["LoadState"],
         "active_state": unit and unit["ActiveState"],
-        "running_with": _visible_devices(unit["MainPID"]) if unit else None,
+        "running_with": running_with,
+        "stale": running_with not in (None, device.uuid),
     }
 
 

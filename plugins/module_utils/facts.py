@@ -10,9 +10,12 @@ from .data import gpu_data, layout_of, mode_word, placement_data, pods_data, pro
 from .geometry import geometry_of
 
 
-def facts_of(snapshot, gather):
-    """The dict that becomes ``ansible_facts.mig``; what ``gather`` leaves out is None in it."""
-    return {
+def facts_of(snapshot, gather, owners=None):
+    """The dict that becomes ``ansible_facts.mig``; what ``gather`` leaves out is None in it.
+
+    With ``owners``, {UUID: service}, each MIG device has the service to which the role mig_assign has given it.
+    """
+    facts = {
         "driver_version": snapshot.driver_version,
         "nvml_version": snapshot.nvml_version,
         "cuda_version": snapshot.cuda_version,
@@ -20,6 +23,12 @@ def facts_of(snapshot, gather):
         "incomplete": list(snapshot.incomplete),
         "reason": snapshot.reason,
     }
+    if owners is not None:
+        for gpu in facts["gpus"]:
+            for instance in gpu["instances"] or ():
+                for device in instance["compute_instances"]:
+                    device["assigned_to"] = owners.get(device["uuid"])
+    return facts
 
 
 def _gpu(gpu, gather):

@@ -188,6 +188,17 @@ assignments:
       returned: always
       type: str
       sample: MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
+    stale:
+      description: Whether that is something else than RV(assignments[].uuid).
+      returned: always
+      type: bool
+      sample: false
+undecided:
+  description: With O(target), why nobody can tell yet whether all services can have a MIG device, V(null) where it is
+    known. Then RV(assignments) is empty. So it is while MIG is off on a GPU that tells what fits only when it is on.
+  returned: success
+  type: str
+  sample: null
 removed:
   description: Services that had a MIG device and are no longer among O(services).
   returned: success
@@ -249,6 +260,11 @@ revoked:
   type: list
   elements: dict
   sample: []
+record:
+  description: What O(record) is to hold once all this is so.
+  returned: success
+  type: dict
+  sample: {}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -270,6 +270,8 @@ ansible_facts:
                     - C(processes) is V(null) where it could not be read.
                     - C(allocated_to) has the pods to which the kubelet has given the MIG device, with C(uid),
                       C(namespace) and C(name), from their admission on, before they run.
+                    - C(assigned_to) has the systemd service to which the role gpufleet.mig.mig_assign has given it,
+                      whether or not that runs.
                   returned: always
                   type: list
                   elements: dict
@@ -281,6 +283,7 @@ ansible_facts:
                       index: 0
                       processes: []
                       allocated_to: []
+                      assigned_to: null
                 processes:
                   description:
                     - The processes of all its compute instances, V(null) where one of the lists could not be read.
@@ -353,6 +356,7 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.assignment_record import owners
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
@@ -412,7 +416,7 @@ def main():
         snapshot = read(module.params["gpus"], gather)
     except MigError as error:
         module.fail_json(msg=str(error))
-    facts = facts_of(snapshot, gather)
+    facts = facts_of(snapshot, gather, owners())
     facts["interrupted"] = HostState(module.params["state_dir"]).interrupted()
     module.exit_json(ansible_facts={"mig": facts})
 

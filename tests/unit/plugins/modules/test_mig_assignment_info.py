@@ -92,6 +92,16 @@ def test_a_repartition_is_foretold(host):
     assert after[1]["gpu"]["index"] == 1
 
 
+def test_what_a_gpu_without_mig_mode_will_have_is_not_known_yet(simulated_host):
+    host = simulated_host(f"{A100}:2")
+    services = [{"name": "train", "profile": "3g.20gb"}]
+    found = ask(host, services, target=[]).ok()
+    assert found["assignments"] == []
+    assert found["undecided"].endswith("train.service wants 3g.20gb, which is not there. There is no MIG device.")
+    off = [{"gpus": [gpu["uuid"]], "mig_enabled": False} for gpu in host.show()["gpus"]]
+    assert "train.service wants 3g.20gb, which is not there" in ask(host, services, target=off).failed()["msg"]
+
+
 def test_what_was_assigned_and_is_not_any_more(host):
     services = [{"name": "train", "profile": "3g.20gb", "mps": True}, {"name": "web", "profile": "1g.5gb"}]
     remember(host, ask(host, services, target=layouts(host)).ok())
