@@ -39,13 +39,13 @@ def match(costs, groups, group_costs):
 def _short(costs, flow, first_column):
     """Rows that compete for too few columns: all that an alternating path reaches from one that got none."""
     owners = {flow.next(2 + row): row for row in range(len(costs)) if flow.next(2 + row) is not None}
-    rows = [next(row for row in range(len(costs)) if flow.next(2 + row) is None)]
-    for row in rows:
-        for column in costs[row]:
-            owner = owners[first_column + column]
-            if owner not in rows:
-                rows.append(owner)
-    return tuple(sorted(rows))
+    reached = {next(row for row in range(len(costs)) if flow.next(2 + row) is None)}
+    waiting = list(reached)
+    while waiting:
+        competing = {owners[first_column + column] for column in costs[waiting.pop()]} - reached
+        reached |= competing
+        waiting += competing
+    return tuple(sorted(reached))
 
 
 class _Flow:

@@ -19,14 +19,14 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_node import (
 )
 
 # Printed by Slurm 22.05.
-NODE = """NodeName=gpu-7 Arch=x86_64 CoresPerSocket=1 
+NODE = """NodeName=gpu-7 Arch=x86_64 CoresPerSocket=1\x20
    CPUAlloc=1 CPUEfctv=1 CPUTot=1 CPULoad=6.79
    Gres=gpu:a100_3g.20gb:1(S:0),gpu:a100_1g.5gb:2(S:0)
    State={state} ThreadsPerCore=1 TmpDisk=0 Weight=1 Owner=N/A MCS_label=N/A
    BootTime=2026-11-21T12:19:27 SlurmdStartTime=2026-11-21T15:59:35
    CurrentWatts=0 AveWatts=0
 {reason}
-"""  # noqa: W291
+"""
 JOB = """JobId={id} {array}JobName={name}
    UserId=ops(1000) GroupId=ops(1000) MCS_label=N/A
    JobState=RUNNING Reason=None Dependency=(null)
