@@ -13,12 +13,14 @@ import yaml
 from layouts import profiles
 from paths import ROOT
 
-# Those of mig_persistence need a host with systemd: tests/hosts/test_persistence.py runs them.
+# Those need a host with systemd, a Kubernetes cluster or Slurm; what they do is tested in tests/hosts and
+# tests/kubernetes.
+ELSEWHERE = ("k8s_evict", "mig_assignment_info", "mig_persistence", "slurm_node_info")
 PLUGINS = [
     (kind, path.stem)
     for kind in ("modules", "filter")
     for path in sorted((ROOT / "plugins" / kind).glob("[!_]*.py"))
-    if path.stem != "mig_persistence"
+    if path.stem not in ELSEWHERE
 ]
 
 
@@ -34,7 +36,7 @@ def examples():
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
 def test_all_examples_run(run_playbook, simulated_host, examples, check):
-    assert len(examples) == 10
+    assert len(examples) == 11
     # Each example of mig_instances begins with MIG on, each of mig_mode with whatever the one before it left.
     hosts = {
         name: simulated_host(*["--mig"] * (name != "mig_mode"), "A100-SXM4-40GB:2", name=name) for name in examples
