@@ -138,8 +138,8 @@ def test_a_repartition_moves_only_what_it_must(host, run_playbook):
     assert may_open(host, "alice", after["web"]) == [False, False]
     assert may_open(host, "alice", after["train"]) == [True, True]
     # What is nobody's is as the driver has it, whoever had it before.
-    for path in set(gone) - set(device_files(host, after["web"])):
-        assert host.run(f"stat -c %A {path}").stdout == "cr--r--r--\n"
+    freed = set(gone) - set(device_files(host, after["web"]))
+    assert {host.run(f"stat -c %A {path}").stdout for path in freed} == {"cr--r--r--\n"}
 
 
 def test_a_layout_without_its_mig_device_is_refused_before_the_change(host, run_playbook):
@@ -170,7 +170,12 @@ def test_what_goes_wrong_is_named_and_made_right(host, run_playbook):
     assert "assign has no nobody.service, to which mig_assign_services gives a MIG device." in run.output
     assert host.run("systemctl is-active gpufleet-mig-mps@train").stdout == "active\n"
 
-    # Killed before the restart: the service still runs with what it had.
+    foretold = run_playbook(ROLE, [host], check=True, diff=True, extra_vars={"mig_assign_services": services[:2]}).ok()
+    assert "-CUDA_MPS_PIPE_DIRECTORY=/run/gpufleet-mig-mps/train" in foretold.output
+    assert host.run("systemctl is-active gpufleet-mig-mps@train").stdout == "active\n"
+    assert "CUDA_MPS_PIPE_DIRECTORY" in environment(host, "train")
+
+    # Somebody overrides what the role says.
     uuid = environment(host, "batch")["CUDA_VISIBLE_DEVICES"]
     host.run(
         "mkdir -p /run/systemd/system/batch.service.d; cat > /run/systemd/system/batch.service.d/z.conf",
