@@ -1,0 +1,53 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: cdi_problems
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.2.0
+short_description: What a host's CDI specifications lack, and what they name that is not there
+description:
+  - Takes the devices that P(gpufleet.mig.cdi_devices#filter) gives and compares them with what containers can name.
+positional: listed, specification
+options:
+  _input:
+    description: The devices that should be there.
+    type: list
+    elements: dict
+    required: true
+  listed:
+    description: The output of C(nvidia-ctk cdi list).
+    type: str
+    required: true
+  specification:
+    description: The data of the specification that the toolkit generated, empty where there is none.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Find a MIG device that is gone
+  ansible.builtin.assert:
+    that: >-
+      [] | gpufleet.mig.cdi_problems('nvidia.com/gpu=0:1', {}) == ['Named, but not there: nvidia.com/gpu=0:1.']
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence for each problem, none where the specification is right.
+  type: list
+  elements: str
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_problems
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"cdi_problems": cdi_problems}
