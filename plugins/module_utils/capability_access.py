@@ -19,10 +19,9 @@ import stat
 import struct
 from typing import NamedTuple, Tuple
 
-from .device_files import capability_file, capability_minors
+from .device_files import capability_file, capability_minors, capability_proc_file
 from .errors import MigError
 
-CAPABILITIES = "/proc/driver/nvidia/capabilities"
 NAME = "nvidia-caps"  # in /proc/devices
 KNOWN_FILE = capability_file(1)  # mig/config, which every driver with such files has
 MODE = 0o440  # where there is an ACL, the bits of the group are its mask
@@ -55,8 +54,7 @@ def accesses(owners):
                 " be kept apart. It takes an R450 driver or later with nv_cap_enable_devfs=1, the default since R470."
             )
         for name, minor in minors.items():
-            gpu, _slash, inside = name.partition("/")
-            known = found.setdefault(minor, (f"{CAPABILITIES}/{gpu}/mig/{inside}", set(), set()))
+            known = found.setdefault(minor, (capability_proc_file(name), set(), set()))
             known[1].update(users)
             known[2].update(groups)
     return [

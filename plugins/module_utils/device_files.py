@@ -22,13 +22,28 @@ def capability_minors(minor, gpu_instance, compute_instance=None, table=CAPABILI
     Who computes in a MIG device has both open. A driver without such a table has no such files.
     """
     try:
-        with open(table, encoding="utf-8") as lines:
-            minors = dict(line.split() for line in lines if len(line.split()) == 2)
+        with open(table, encoding="utf-8") as file:
+            minors = parse_minors(file.read())
     except OSError:
         return {}
-    inside = "" if compute_instance is None else f"/ci{compute_instance}"
-    names = {f"gpu{minor}/gi{gpu_instance}/access", f"gpu{minor}/gi{gpu_instance}{inside}/access"}
-    return {name: int(minors[name]) for name in names if name in minors}
+    return {name: minors[name] for name in capabilities(minor, gpu_instance, compute_instance) if name in minors}
+
+
+def capabilities(minor, gpu_instance, compute_instance=None):
+    """The capability of a GPU instance and, unless None, that of one compute instance in it, by the driver's names."""
+    instance = f"gpu{minor}/gi{gpu_instance}"
+    return [f"{instance}/access"] + ([] if compute_instance is None else [f"{instance}/ci{compute_instance}/access"])
+
+
+def parse_minors(text):
+    """{capability: minor number} of the text of /proc/driver/nvidia-caps/mig-minors. Pure."""
+    words = [line.split() for line in text.splitlines()]
+    return {line[0]: int(line[1]) for line in words if len(line) == 2}
+
+
+def capability_proc_file(capability):
+    """The file in /proc by which nvidia-modprobe makes the device file of a capability of an instance."""
+    return "/proc/driver/nvidia/capabilities/" + capability.replace("/", "/mig/", 1)
 
 
 def capability_file(minor):

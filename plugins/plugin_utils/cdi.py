@@ -9,6 +9,14 @@ Names and device files are those of the toolkit's pkg/nvcdi (namer.go, mig-devic
 
 from __future__ import annotations
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import (
+    capabilities,
+    capability_file,
+    capability_proc_file,
+    gpu_file,
+    parse_minors,
+)
+
 KIND = "nvidia.com/gpu"
 MERGED = "all"  # the device that is all the others together
 # How each naming strategy calls a GPU and a MIG device.
@@ -25,32 +33,28 @@ def cdi_devices(gpus, minors, strategies):
     ``gpus`` as in mig_facts, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors. A GPU with MIG is none itself.
     ``capabilities`` are files in /proc, each with the ``path`` of the device file that nvidia-modprobe makes from it.
     """
-    numbers = dict(line.split() for line in minors.splitlines())
+    numbers = parse_minors(minors)
     devices = []
     for gpu in gpus:
         if gpu["mig_mode"] != "enabled":
             devices.append(_device(f"GPU {gpu['index']}", gpu, None, strategies, []))
             continue
         for instance in gpu["instances"]:
-            inside = f"gpu{gpu['minor']}/gi{instance['id']}"
             for mig in instance["compute_instances"]:
-                capabilities = [
-                    {
-                        "capability": "/proc/driver/nvidia/capabilities/" + name.replace("/", "/mig/", 1),
-                        "path": f"/dev/nvidia-caps/nvidia-cap{numbers[name]}",
-                    }
-                    for name in (f"{inside}/access", f"{inside}/ci{mig['id']}/access")
+                files = [
+                    {"capability": capability_proc_file(name), "path": capability_file(numbers[name])}
+                    for name in capabilities(gpu["minor"], instance["id"], mig["id"])
                     if name in numbers
                 ]
                 what = f"the {mig['profile']} {mig['uuid']} on GPU {gpu['index']}"
-                devices.append(_device(what, gpu, mig, strategies, capabilities))
+                devices.append(_device(what, gpu, mig, strategies, files))
     return devices
 
 
-def _device(what, gpu, mig, strategies, capabilities):
+def _device(what, gpu, mig, strategies, capability_files):
     names = [NAMES[strategy][0 if mig is None else 1].format(gpu=gpu, mig=mig) for strategy in strategies]
-    files = [f"/dev/nvidia{gpu['minor']}", *(one["path"] for one in capabilities)]
-    return {"what": what, "names": names, "files": files, "capabilities": capabilities}
+    files = [gpu_file(gpu["minor"]), *(one["path"] for one in capability_files)]
+    return {"what": what, "names": names, "files": files, "capabilities": capability_files}
 
 
 def cdi_problems(devices, listed, specification):
