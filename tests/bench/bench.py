@@ -13,11 +13,9 @@ instances each.
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "helpers"))
@@ -87,16 +85,15 @@ def measure(directory, environment, hosts):
 
 def play(directory, environment, hosts, task):
     """(CPU seconds, wall seconds) of one run of one task on these hosts, in which nothing may change."""
-    started = time.monotonic()
     folder = Path(tempfile.mkdtemp(dir=directory)) / "run"
     plays = [{"hosts": "all", "gather_facts": False, "tasks": [TASKS[task]]}]
     run = Run(folder, environment, plays, hosts, forks=FORKS)
-    run.output = run.process.stdout.read()
-    _pid, status, usage = os.wait4(run.process.pid, 0)
-    wall = time.monotonic() - started
-    if status or any(one["status"] not in ("ok", "skipped") or one["result"].get("changed") for one in run.results()):
+    costs = run.measured()
+    if run.returncode or any(
+        one["status"] not in ("ok", "skipped") or one["result"].get("changed") for one in run.results()
+    ):
         raise SystemExit(run.output)
-    return usage.ru_utime + usage.ru_stime, wall
+    return costs
 
 
 if __name__ == "__main__":

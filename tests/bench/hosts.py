@@ -10,11 +10,9 @@ each other down as those of a fleet would not; the simulated hardware itself tak
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "helpers"))
@@ -119,14 +117,12 @@ def is_local(one):
 
 def run(folder, environment, hosts, task):
     """(Run, CPU seconds, wall seconds) of a play with this task."""
-    started = time.monotonic()
     directory = Path(tempfile.mkdtemp(dir=folder)) / "run"
     done = Run(directory, environment, [{"hosts": "all", "gather_facts": False, "tasks": [task]}], hosts, forks=HOSTS)
-    done.output = done.process.stdout.read()
-    _pid, status, usage = os.wait4(done.process.pid, 0)
-    if status:
+    costs = done.measured()
+    if done.returncode:
         raise SystemExit(done.output)
-    return done, usage.ru_utime + usage.ru_stime, time.monotonic() - started
+    return done, *costs
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "helpers"))
@@ -75,15 +74,12 @@ def one_change(folder, environment, way):
     prepared = Run(folder / "prepare", environment, play(ours(host, config, "before")), [host])
     prepared.ok()
     host.simulator("calls", "--reset")
-    started = time.monotonic()
     run = Run(folder / "run", environment, play(way(host, config, "after")), [host])
-    run.output = run.process.stdout.read()
-    _pid, status, usage = os.wait4(run.process.pid, 0)
-    wall = time.monotonic() - started
-    if status or {len(gpu["instances"]) for gpu in host.show()["gpus"]} != {7 if way is ping else 4}:
+    cpu, wall = run.measured()
+    if run.returncode or {len(gpu["instances"]) for gpu in host.show()["gpus"]} != {7 if way is ping else 4}:
         raise SystemExit(run.output)
     calls = json.loads(host.simulator("calls", "--json").stdout)["calls"]
-    return usage.ru_utime + usage.ru_stime, wall, calls.get("nvmlGpuInstanceDestroy", 0)
+    return cpu, wall, calls.get("nvmlGpuInstanceDestroy", 0)
 
 
 def play(tasks):

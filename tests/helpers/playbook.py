@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from paths import COLLECTIONS
@@ -34,6 +35,7 @@ class Run:
         extra_vars=None,
     ):
         """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py."""
+        self._started = time.monotonic()
         directory.mkdir(parents=True)
         self.results_file = directory / "results.jsonl"
         self.picture_file = directory / "picture.txt"
@@ -79,6 +81,13 @@ class Run:
         self.output = self.process.communicate()[0]
         self.returncode = self.process.returncode
         return self
+
+    def measured(self):
+        """Wait for the end of the run, whatever its outcome: (CPU seconds of it and its children, wall seconds)."""
+        self.output = self.process.stdout.read()
+        _pid, status, usage = os.wait4(self.process.pid, 0)
+        self.returncode = self.process.returncode = os.waitstatus_to_exitcode(status)
+        return usage.ru_utime + usage.ru_stime, time.monotonic() - self._started
 
     def ok(self):
         """Wait for the end of the run, which must be a success."""
