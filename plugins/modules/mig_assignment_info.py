@@ -24,16 +24,11 @@ seealso:
   - module: gpufleet.mig.mig_facts
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.reading
 attributes:
-  check_mode:
-    description: The module reads and changes nothing, in check mode as without.
-    support: full
   diff_mode:
     description: There is no difference to show.
     support: none
-  idempotent:
-    description: Reading changes nothing.
-    support: full
 options:
   services:
     description: The services and what each wants; it gets a MIG device that is all of that.
@@ -270,6 +265,7 @@ record:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.assigning import assignment
+from ansible_collections.gpufleet.mig.plugins.module_utils.assignment_record import PATH
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
 SERVICE = {
@@ -290,7 +286,7 @@ def main():
             "services": {"type": "list", "elements": "dict", "required": True, "options": SERVICE},
             "strategy": {"type": "str", "choices": ["packed", "spread"], "default": "packed"},
             "target": {"type": "list", "elements": "dict"},
-            "record": {"type": "path", "default": "/etc/gpufleet-mig/assignments.json"},
+            "record": {"type": "path", "default": PATH},
         },
         supports_check_mode=True,
     )

@@ -26,15 +26,10 @@ seealso:
   - module: gpufleet.mig.mig_instances
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.reading
 attributes:
-  check_mode:
-    description: The module reads and changes nothing, in check mode as without.
-    support: full
   diff_mode:
     description: With O(layout), shows each GPU's layout before and after the change that it rehearses.
-    support: full
-  idempotent:
-    description: Reading changes nothing.
     support: full
 options:
   layout:

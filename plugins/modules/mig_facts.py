@@ -25,18 +25,13 @@ seealso:
   - module: gpufleet.mig.mig_instances
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.reading
 attributes:
-  check_mode:
-    description: The module reads and changes nothing, in check mode as without.
-    support: full
   diff_mode:
     description: The module changes nothing, so there is no difference to show.
     support: full
   facts:
     description: Returns C(ansible_facts) and may be listed in C(facts_modules).
-    support: full
-  idempotent:
-    description: Reading changes nothing.
     support: full
 options:
   gpus:
