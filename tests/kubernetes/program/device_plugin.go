@@ -8,8 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -81,10 +79,7 @@ func resources(host simulatedHost) map[string]*devicePlugin {
 func (p *devicePlugin) serve(resource string) error {
 	endpoint := strings.ReplaceAll(resource, "/", "-") + ".sock"
 	socket := filepath.Join(plugin.DevicePluginPath, endpoint)
-	if err := os.RemoveAll(socket); err != nil {
-		return err
-	}
-	listener, err := net.Listen("unix", socket)
+	listener, err := listen(socket)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -42,6 +43,14 @@ func main() {
 		fmt.Fprintf(os.Stderr, "%s: none of the programs of a test cluster has this name\n", name)
 		os.Exit(2)
 	}
+}
+
+// listen opens a unix socket, also where one that ended has left its file.
+func listen(socket string) (net.Listener, error) {
+	if err := os.RemoveAll(socket); err != nil {
+		return nil, err
+	}
+	return net.Listen("unix", socket)
 }
 
 func exit(name string, err error) {

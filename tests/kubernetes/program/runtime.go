@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,10 +59,7 @@ func runContainerRuntime(socket string) error {
 		UsedBytes:  &cri.UInt64Value{},
 		InodesUsed: &cri.UInt64Value{},
 	}})
-	if err := os.RemoveAll(socket); err != nil {
-		return err
-	}
-	listener, err := net.Listen("unix", socket)
+	listener, err := listen(socket)
 	if err != nil {
 		return err
 	}
