@@ -126,7 +126,9 @@ def test_without_toolkit_nothing_is_touched(host, expose):
     before = files(host, "/etc/docker")
     host.run("mv /usr/bin/nvidia-ctk /root")
     try:
-        assert "There is no nvidia-ctk on PATH" in message(expose().failed())
+        assert "There is no nvidia-ctk on PATH. Install the package nvidia-container-toolkit from NVIDIA's" in message(
+            expose().failed()
+        )
         host.run("cat > /usr/bin/nvidia-ctk; chmod 755 /usr/bin/nvidia-ctk", text=OLD)
         said = message(expose(tasks_from="check").failed())
         assert "The NVIDIA Container Toolkit is 1.14.6; it takes 1.15.0 or later." in said
