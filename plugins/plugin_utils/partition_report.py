@@ -31,7 +31,7 @@ LOST = (
 
 
 def report(results, everyone, batch, present, check_mode):
-    """The report as plain data.
+    """The report as plain data. Who is in the play but takes no part in the change is not in it.
 
     :param results: {host: its mig_partition_result}, of the hosts that have one
     :param everyone: the hosts of the play in their order
@@ -48,9 +48,9 @@ def report(results, everyone, batch, present, check_mode):
             hosts[host] = result
         elif number > last and not result:
             hosts[host] = _unknown(NOT_REACHED, None, check_mode)
-        else:
+        elif result or host not in present:
             hosts[host] = _unknown(UNFINISHED, LOST, check_mode)
-    ends = last == len(everyone) - 1 or all(is_failure(hosts[host]) for host in batch)
+    ends = last == len(everyone) - 1 or all(host in hosts and is_failure(hosts[host]) for host in batch)
     counts = Counter(result["state"] for result in hosts.values())
     return {
         "version": VERSION,
@@ -82,7 +82,8 @@ def is_failure(result):
 
 
 def table(data, hosts):
-    """The lines of a report for a terminal: a row for each of these hosts, below it why it failed."""
+    """The lines of a report for a terminal: a row for each of these hosts in it, below it why it failed."""
+    hosts = [host for host in hosts if host in data["hosts"]]
     rows = [("HOST", "GPUS", "RESULT", "KEPT", "DISRUPTED", "DRAINED")]
     rows += [_row(host, data["hosts"][host]) for host in hosts]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]

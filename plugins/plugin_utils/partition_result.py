@@ -6,6 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
+
+# What kubernetes.core says where the API server refuses: the Python client's exception with the server's answer in it,
+# as JSON or, where it is bytes, with each backslash doubled.
+REFUSED = re.compile(r'"kind":"Status".*?"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
+
 NO_GPUS, UNCHANGED, CHANGED, WOULD_CHANGE = "no_gpus", "unchanged", "changed", "would_change"
 FAILED, UNREACHABLE, UNFINISHED, NOT_REACHED = "failed", "unreachable", "unfinished", "not_reached"
 
@@ -17,6 +25,10 @@ def failure_message(result):
     if messages:
         return " ".join(messages)
     message = str(result.get("msg") or "It gave no reason; see the output above.").strip()
+    refused = REFUSED.search(message.replace("\\\\", "\\"))
+    if refused:
+        with contextlib.suppress(ValueError):
+            return f"The Kubernetes API server says: {json.loads(refused[1])}"
     details = str(result.get("stderr") or result.get("module_stderr") or "").strip()
     return f"{message} {details.splitlines()[-1]}" if details and details not in message else message
 

@@ -101,6 +101,13 @@ def test_hosts_that_cannot_tell_are_told_of():
     assert told(results, ["a", "c"], present=["a"])["hosts"]["c"]["state"] == "unfinished"
 
 
+def test_who_takes_no_part_is_not_told_of():
+    data = told({"a": CHANGED}, ["a", "b", "c"], present=["a", "b"])
+    assert {host: one["state"] for host, one in data["hosts"].items()} == {"a": "changed", "c": "unfinished"}
+    assert [line.split()[0] for line in table(data, ["a", "b"])] == ["MIG:", "HOST", "a"]
+    assert not told({"a": FAILED}, ["a", "b", "c"], ["a", "b"], ["a", "b"])["complete"]
+
+
 def test_a_batch_that_fails_ends_the_play():
     data = told({"a": FAILED}, ["a", "b"], ["a"])
     assert data["complete"]
@@ -124,6 +131,10 @@ def test_the_table():
     ]
 
 
+REFUSAL = '{"kind":"Status","apiVersion":"v1","message":"pods \\"a\\" is forbidden: no","code":403}'
+REFUSED = 'The Kubernetes API server says: pods "a" is forbidden: no'
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -131,6 +142,9 @@ def test_the_table():
         ({"msg": "non-zero return code", "stderr": "first\nlast"}, "non-zero return code last"),
         ({"msg": "All", "results": [{"msg": "a", "failed": True}, {"msg": "b"}, {"msg": "a", "failed": True}]}, "a"),
         ({}, "It gave no reason; see the output above."),
+        ({"msg": f"Exception '403\nHTTP response body: {REFUSAL}\n\nOriginal traceback: ...'"}, REFUSED),
+        ({"msg": f"Failed to patch object: {REFUSAL.encode()}"}, REFUSED),
+        ({"msg": "b'" + REFUSAL.replace("pods", "\\'pods") + "'"}, "b'" + REFUSAL.replace("pods", "\\'pods") + "'"),
     ],
 )
 def test_failure_message(given, message):
