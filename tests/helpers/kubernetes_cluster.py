@@ -112,6 +112,7 @@ class KubernetesCluster:
             "kube-scheduler": [f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--secure-port=0"],
             "kwok": [
                 f"--kubeconfig={self.kubeconfig}",
+                f"--config={self._programs}/kwok.yaml",
                 "--node-port=0",  # no server for logs and commands
                 "--node-lease-duration-seconds=40",  # without one, heartbeats are too rare for nodes to stay ready
                 *(f"--manage-nodes-with-annotation-selector={key}={value}" for key, value in KWOK.items()),
