@@ -9,21 +9,14 @@ The tests share one host and go in their order: first it has Docker only, then c
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
+import container_toolkit
 import pynvml
 import pytest
 import yaml
-from go_programs import go
-from paths import BUILD
 
-PINNED = Path(__file__).parent / "toolkit"
 PRIVATE = "/usr/local/lib/gpufleet-mig/python"
 ROLE = "gpufleet.mig.mig_container_runtime"
 REFRESHED, WRITTEN = "/var/run/cdi/nvidia.yaml", "/etc/cdi/nvidia.yaml"
@@ -32,38 +25,11 @@ CONFIG, DROP_IN = "/etc/containerd/config.toml", "/etc/containerd/conf.d/99-nvid
 OLD = "#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.14.6\n"
 
 
-@pytest.fixture(scope="session")
-def nvidia_ctk():
-    """The program, built from the pinned release."""
-    pins = (PINNED / "go.mod").read_text(encoding="utf-8")
-    version = re.search(r"nvidia-container-toolkit v(\S+)", pins)[1]
-    folder = BUILD / "toolkit"
-    folder.mkdir(parents=True, exist_ok=True)
-    program = folder / f"nvidia-ctk-{version}"
-    package = "github.com/NVIDIA/nvidia-container-toolkit"
-    with open(folder / ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists():
-            if not shutil.which("cc"):
-                pytest.skip("nvidia-ctk needs cc")
-            command = [
-                go(), "build", f"-ldflags=-s -w -X {package}/internal/info.version={version}",
-                "-o", str(folder / "new"), f"{package}/cmd/nvidia-ctk",
-            ]  # fmt: skip
-            environment = {**os.environ, "CGO_ENABLED": "1", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-            subprocess.run(command, cwd=PINNED, env=environment, check=True)
-            (folder / "new").rename(program)
-    return program
-
-
 @pytest.fixture(scope="module")
-def host(systemd_hosts, nvidia_ctk):
+def host(systemd_hosts):
     """A host with two GPUs, the first of them partitioned, and Docker."""
     (started,) = systemd_hosts({"containers": [{"model": "A100-SXM4-40GB", "count": 2}]})
-    with open(nvidia_ctk, "rb") as program:
-        subprocess.run(started.ssh("sudo", "sh", "-c", "'cat > /usr/bin/nvidia-ctk'"), stdin=program, check=True)
-    started.run("chmod 755 /usr/bin/nvidia-ctk")
-    started.run("sh", text=(PINNED / "units.sh").read_text(encoding="utf-8"))
+    container_toolkit.install(started)
     started.run("mv /etc/systemd/system/containerd.service /root && systemctl daemon-reload && systemctl start docker")
     started.run(
         f"mkdir -p {PRIVATE} && cat > {PRIVATE}/pynvml.py", text=Path(pynvml.__file__).read_text(encoding="utf-8")

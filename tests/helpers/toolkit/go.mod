@@ -1,4 +1,4 @@
-module gpufleet.mig/tests/hosts/toolkit
+module gpufleet.mig/tests/toolkit
 
 go 1.26.0
 
