@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The kubelet's pod-resources service: which device it has given to which pod.
+"""The kubelet's pod-resources service: which device it has given to which pod, and which devices it has.
 
 It is gRPC on a unix socket, and no host has a gRPC library for Python. What one call with an empty request needs of it
 is little enough to be written out: a fixed request in HTTP/2 (RFC 9113), the frames that answer it, and of the answer
@@ -17,6 +17,7 @@ import struct
 import time
 
 METHOD = "/v1.PodResourcesLister/List"  # since Kubernetes 1.20
+ALLOCATABLE = "/v1.PodResourcesLister/GetAllocatableResources"  # since Kubernetes 1.23
 MOST_BYTES = 64 * 1024 * 1024
 WINDOW = 2**31 - 1  # the largest there is, so that nothing has to be granted later
 
@@ -40,6 +41,15 @@ def listed(path, seconds):
             for _devices, devices in fields(container, 2):
                 for _id, device in fields(devices, 2):
                     yield names.get(2), names.get(1), device.decode()
+
+
+def allocatable(path, seconds):
+    """{resource: [device id]} of the devices that may be given to pods, given already or not; raises as above."""
+    found = {}
+    for _number, devices in fields(answer(path, ALLOCATABLE, seconds), 1):
+        (name,) = (value.decode() for _number, value in fields(devices, 1))
+        found.setdefault(name, []).extend(value.decode() for _number, value in fields(devices, 2))
+    return {name: sorted(ids) for name, ids in sorted(found.items())}
 
 
 def answer(path, method, seconds):

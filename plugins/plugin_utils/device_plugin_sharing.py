@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from types import MappingProxyType
 from typing import Mapping, NamedTuple
@@ -117,5 +118,6 @@ def config(strategy, time_slicing=None, mps=None, flags=None):
         if sharing.fail_requests and sharing.strategy == "time-slicing":
             said["failRequestsGreaterThanOne"] = True
         data["sharing"] = {"timeSlicing" if sharing.strategy == "time-slicing" else "mps": said}
-    text = yaml.safe_dump(data, sort_keys=True, default_flow_style=False)
+    # What comes from Ansible is of types of its own, which YAML does not know.
+    text = yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=True, default_flow_style=False)
     return f"{CONFIG_PREFIX}{strategy}-{hashlib.sha256(text.encode()).hexdigest()[:8]}", text

@@ -19,7 +19,13 @@ from hypothesis.strategies import binary
 from ansible_collections.gpufleet.mig.plugins.module_utils import kubelet
 from ansible_collections.gpufleet.mig.plugins.module_utils.kubelet import allocations, checkpoint_entries
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Pod
-from ansible_collections.gpufleet.mig.plugins.module_utils.pod_resources import METHOD, fields, listed
+from ansible_collections.gpufleet.mig.plugins.module_utils.pod_resources import (
+    ALLOCATABLE,
+    METHOD,
+    allocatable,
+    fields,
+    listed,
+)
 
 HERE, GONE = "5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11", "2c48913c-b29f-11e7-9350-020968147796"
 MIG, OTHER = "MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07", "MIG-3865483f-9559-58f2-95b1-401a95d3bdd7"
@@ -189,6 +195,19 @@ def test_a_message_may_come_in_pieces(tmp_path, serve):
     pieces = [frame(0, 8, 1, b"\x02" + whole[:7] + b"\0\0"), frame(0, 0, 1, whole[7:20]), frame(0, 1, 1, whole[20:])]
     serve(tmp_path / "socket", SETTINGS + HEADERS + b"".join(pieces))
     assert list(listed(str(tmp_path / "socket"), 5)) == [("ml", "train-0", MIG)]
+
+
+def test_the_devices_that_pods_may_get_are_by_resource(tmp_path, serve):
+    small, large = b"nvidia.com/mig-1g.5gb", b"nvidia.com/mig-3g.20gb"
+    # The kubelet tells each device apart, with the NUMA nodes of it.
+    devices = [(small, OTHER), (large, "MIG-large"), (small, MIG)]
+    message = b"".join(field(1, field(1, name) + field(2, one.encode()) + field(3, b"")) for name, one in devices)
+    request = serve(tmp_path / "socket", SETTINGS + HEADERS + data(message) + TRAILERS)
+    assert allocatable(str(tmp_path / "socket"), 5) == {
+        "nvidia.com/mig-1g.5gb": [OTHER, MIG],
+        "nvidia.com/mig-3g.20gb": ["MIG-large"],
+    }
+    assert ALLOCATABLE.encode() in request[0]
 
 
 @pytest.mark.parametrize(

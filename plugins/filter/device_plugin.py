@@ -1,0 +1,73 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: device_plugin
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.3.0
+short_description: What NVIDIA's device plugin makes of a host's GPUs
+description:
+  - Takes the GPUs of M(gpufleet.mig.mig_facts) and says which resources and labels a Kubernetes node with them has, and
+    what the plugin's configuration file is, or why the plugin would refuse.
+positional: strategy, time_slicing, mps
+options:
+  _input:
+    description: The GPUs, with their profiles and instances.
+    type: list
+    elements: dict
+    required: true
+  strategy:
+    description: The MIG strategy, V(none), V(single) or V(mixed).
+    type: str
+    required: true
+  time_slicing:
+    description: What is shared by time slicing, as C(sharing.timeSlicing) of the plugin's configuration file.
+    type: dict
+  mps:
+    description: What is shared by MPS, as C(sharing.mps).
+    type: dict
+  flags:
+    description: Further C(flags) of the configuration file.
+    type: dict
+  target:
+    description: Complete layout entries, as RV(gpufleet.mig.mig_check#module:target); the answer is for these then.
+    type: list
+    elements: dict
+"""
+
+EXAMPLES = r"""
+- name: Read the GPUs
+  gpufleet.mig.mig_facts:
+- name: Show what a node with these GPUs advertises
+  ansible.builtin.debug:
+    msg: "{{ (ansible_facts.mig.gpus | gpufleet.mig.device_plugin('mixed')).labels }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(resources) has the ids of the devices by resource, V(null) for one that is still to come; C(labels) those of GPU
+      feature discovery. C(config_name) and C(config) are the configuration and its text. C(refusal) says why that
+      cannot be, V(null) where it can.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin import expected
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing import config
+
+
+def device_plugin(gpus, strategy, time_slicing=None, mps=None, flags=None, target=None):
+    """See above."""
+    name, text = config(strategy, time_slicing, mps, flags)
+    return {**expected(gpus, strategy, time_slicing, mps, target), "config_name": name, "config": text}
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"device_plugin": device_plugin}

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The difference between what a Kubernetes node advertises and what it should, in sentences. Pure."""
+
+from __future__ import annotations
+
+import re
+
+# The resources of the device plugin, and not those of other programs of NVIDIA, such as nvidia.com/rdma.
+RESOURCE = re.compile(r"nvidia\.com/(gpu|mig-.+)")
+LABEL = re.compile(r"nvidia\.com/(mig\.strategy|(gpu|mig-.+)\.(product|count|replicas|sharing-strategy))")
+
+
+def device_problems(resources, devices):
+    """What is wrong with the devices that the kubelet has, {resource: [device id]}: sentences."""
+    there = {name: ids for name, ids in devices.items() if RESOURCE.fullmatch(name)}
+    return [
+        f"{name} should be {_counted(resources.get(name, ()))}; the kubelet has {_counted(there.get(name, ()))}."
+        for name in sorted(resources.keys() | there.keys())
+        if sorted(resources.get(name, ())) != sorted(there.get(name, ()))
+    ]
+
+
+def allocatable_problems(resources, allocatable):
+    """What is wrong with ``status.allocatable`` of a node: sentences. There "0" means that there is none."""
+    there = {name: int(count) for name, count in (allocatable or {}).items() if RESOURCE.fullmatch(name)}
+    return [
+        f"{name} should be {len(resources.get(name, ()))} in status.allocatable; it is {there.get(name, 0)}."
+        for name in sorted(resources.keys() | there.keys())
+        if len(resources.get(name, ())) != there.get(name, 0)
+    ]
+
+
+def label_problems(labels, there):
+    """What is wrong with the labels of a node that feature discovery makes: sentences."""
+    there = {name: value for name, value in (there or {}).items() if LABEL.fullmatch(name)}
+    # Of GPUs of several products it is chance which one these are about.
+    uncertain = () if any(name.startswith("nvidia.com/gpu.") for name in labels) else ("nvidia.com/gpu.",)
+    return [
+        f"label {name} should be {labels.get(name, 'absent')}; it is {there.get(name, 'absent')}."
+        for name in sorted(labels.keys() | there.keys())
+        if labels.get(name) != there.get(name) and not name.startswith(tuple(uncertain))
+    ]
+
+
+def pod_problems(pods):
+    """Why the containers of these pods do not run, in sentences."""
+    found = []
+    for pod in pods:
+        status = pod.get("status", {})
+        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        states = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
+        for one in states:
+            last = (one.get("lastState") or {}).get("terminated") or {}
+            waiting = (one.get("state") or {}).get("waiting") or {}
+            ended = (one.get("state") or {}).get("terminated") or {}
+            reason = waiting.get("reason") if waiting else ended.get("reason") if ended.get("exitCode") else None
+            if reason and reason != "PodInitializing":
+                words = [
+                    reason,
+                    waiting.get("message") or ended.get("message") or "",
+                    (last.get("message") or "").strip(),
+                ]
+                found.append(f"Container {one['name']} of pod {name}: {': '.join(word for word in words if word)}.")
+        if not states and status.get("phase") == "Pending":
+            messages = [one.get("message") for one in status.get("conditions") or () if one.get("message")]
+            found.append(f"Pod {name} is pending{': ' + messages[0] if messages else ''}.")
+    return found
+
+
+def _counted(ids):
+    """4 (MIG-a, MIG-b, each 2 times) of device ids; one that is shared has an id for each replica."""
+    if not ids:
+        return "absent"
+    uuids = {}
+    for one in ids:
+        uuid = str(one).partition("::")[0]
+        uuids[uuid] = uuids.get(uuid, 0) + 1
+    times = {number for number in uuids.values() if number > 1}
+    return f"{len(ids)} ({', '.join(sorted(uuids))}{f', each {max(times)} times' if times else ''})"

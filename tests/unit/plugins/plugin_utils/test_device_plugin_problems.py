@@ -1,0 +1,67 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The sentences about a node that advertises something else than there is."""
+
+from __future__ import annotations
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_problems import (
+    allocatable_problems,
+    device_problems,
+    label_problems,
+    pod_problems,
+)
+
+SMALL, LARGE = "nvidia.com/mig-1g.5gb", "nvidia.com/mig-3g.20gb"
+
+
+def test_devices_are_compared_by_uuid():
+    assert device_problems({SMALL: ["MIG-b", "MIG-a"]}, {SMALL: ["MIG-a", "MIG-b"], "nvidia.com/rdma": ["x"]}) == []
+    (one,) = device_problems({SMALL: ["MIG-a"]}, {SMALL: ["MIG-dead"]})
+    assert one == f"{SMALL} should be 1 (MIG-a); the kubelet has 1 (MIG-dead)."
+    gone, more = device_problems({LARGE: ["MIG-a::0", "MIG-a::1"]}, {SMALL: ["MIG-a"]})
+    assert gone == f"{SMALL} should be absent; the kubelet has 1 (MIG-a)."
+    assert more == f"{LARGE} should be 2 (MIG-a, each 2 times); the kubelet has absent."
+
+
+def test_zero_and_absent_are_the_same_in_a_nodes_status():
+    assert allocatable_problems({LARGE: ["MIG-a"]}, {SMALL: "0", LARGE: "1", "cpu": "32"}) == []
+    assert allocatable_problems({}, None) == []
+    assert allocatable_problems({LARGE: ["MIG-a"]}, {SMALL: "2"}) == [
+        f"{SMALL} should be 0 in status.allocatable; it is 2.",
+        f"{LARGE} should be 1 in status.allocatable; it is 0.",
+    ]
+
+
+def test_labels_of_what_is_gone_are_a_difference_and_other_peoples_are_not():
+    wanted = {f"{SMALL}.count": "2", "nvidia.com/gpu.count": "1"}
+    there = {f"{SMALL}.count": "3", f"{LARGE}.count": "1", "nvidia.com/gpu.count": "1", "nvidia.com/mig.config": "a"}
+    assert label_problems(wanted, {**there, "nvidia.com/gpu.family": "ampere"}) == [
+        f"label {SMALL}.count should be 2; it is 3.",
+        f"label {LARGE}.count should be absent; it is 1.",
+    ]
+    assert label_problems({}, {"nvidia.com/gpu.product": "whichever"}) == []
+
+
+def test_what_keeps_a_container_from_running():
+    pod = {
+        "metadata": {"namespace": "gpu", "name": "plugin-1"},
+        "status": {
+            "initContainerStatuses": [
+                {"name": "init", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}}
+            ],
+            "containerStatuses": [
+                {"name": "main", "state": {"waiting": {"reason": "PodInitializing"}}},
+                {"name": "sidecar", "state": {"running": {}}},
+            ],
+        },
+    }
+    pending = {
+        "metadata": {"namespace": "gpu", "name": "plugin-2"},
+        "status": {"phase": "Pending", "conditions": [{"message": "no room"}]},
+    }
+    assert pod_problems([pod, pending]) == [
+        "Container init of pod gpu/plugin-1: CrashLoopBackOff: back-off 10s.",
+        "Pod gpu/plugin-2 is pending: no room.",
+    ]
