@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import random
 import secrets
 import socket
@@ -101,6 +102,7 @@ class KubernetesCluster:
                 f"--service-account-key-file={key}",
                 f"--service-account-signing-key-file={key}",
                 "--service-cluster-ip-range=10.96.0.0/24",
+                "--allow-privileged",  # as on every cluster with NVIDIA's programs
             ],
             "kube-controller-manager": [
                 f"--kubeconfig={self.kubeconfig}",
@@ -116,6 +118,11 @@ class KubernetesCluster:
                 "--node-port=0",  # no server for logs and commands
                 "--node-lease-duration-seconds=40",  # without one, heartbeats are too rare for nodes to stay ready
                 *(f"--manage-nodes-with-annotation-selector={key}={value}" for key, value in KWOK.items()),
+            ],
+            "nfd-master": [
+                f"--kubeconfig={self.kubeconfig}",
+                "--extra-label-ns=nvidia.com",  # as the GPU Operator and the plugin's Helm chart have it
+                "--port=0",
             ],
         }[program]
 
@@ -135,14 +142,15 @@ class KubernetesCluster:
     def __exit__(self, *_exception):
         self.close()
 
-    def start(self, program):
-        """Start this program of the cluster; the API server answers when this returns."""
+    def start(self, program, **variables):
+        """Start this program of the cluster, with these environment variables; the API server then answers."""
         log = self._folder / f"{program}.log"
         with open(log, "ab") as output:
             # It ends with this process, however that ends.
             self._running[program] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", self._programs / program, *self._arguments(program)],
                 cwd=self._folder,
+                env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -2,19 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A test host (systemd_hosts.py) as a node: a real kubelet, a device plugin, pods whose processes use GPUs."""
+"""A test host (systemd_hosts.py) as a node: a real kubelet, pods whose processes use GPUs, NVIDIA's programs."""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from go_programs import kubernetes_programs
 
-PROGRAM = "/usr/local/bin/kubernetes"
-NAMES = ("kubelet", "container-runtime", "nvidia-device-plugin")
-DEPLOY = "nvidia.com/gpu.deploy.device-plugin"
+NAMES = ("kubelet", "container-runtime")
+# NVIDIA's programs, and by which variable another one than that of the module takes its place.
+NVIDIA = {
+    "nvidia-device-plugin": "NVIDIA_DEVICE_PLUGIN",
+    "gpu-feature-discovery": "GPU_FEATURE_DISCOVERY",
+    "config-manager": "NVIDIA_CONFIG_MANAGER",
+}
 KUBELET = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
@@ -44,6 +51,7 @@ COPIES = "/var/lib/kubelet-sysctl"
 RUNTIME_UNIT = """
 [Service]
 Type=exec
+Environment=KUBERNETES_SERVICE_HOST={host} KUBERNETES_SERVICE_PORT={port}
 ExecStart=/usr/local/bin/container-runtime /run/container-runtime.sock
 """
 KUBELET_UNIT = """
@@ -55,66 +63,54 @@ After=container-runtime.service
 Type=exec
 RuntimeDirectory=kubelet
 WorkingDirectory=/run/kubelet
+# What it mounts for containers is to be seen outside: no namespace of mounts of its own.
+ExecStartPre=/bin/sh -ec 'cd {copies}; for name in {sysctls}; do mount --bind $name /proc/sys/$name; done'
 # It wants to read of the kernel's out-of-memory kills.
-BindPaths=/dev/null:/dev/kmsg
-BindPaths={sysctls}
+ExecStartPre=/bin/sh -ec '[ -e /dev/kmsg ] || touch /dev/kmsg; mount --bind /dev/null /dev/kmsg'
 ExecStart=/usr/local/bin/kubelet --config=/etc/kubernetes/kubelet.json --kubeconfig=/etc/kubernetes/kubeconfig \\
     --hostname-override={name} --node-ip={address}
 
 [Install]
 WantedBy=multi-user.target
 """
-# Where it is and what it is called in NVIDIA's operator, whose labels say where it runs.
-NAMESPACE = "gpu-operator"
-DEVICE_PLUGIN = {
-    "apiVersion": "apps/v1",
-    "kind": "DaemonSet",
-    "metadata": {"name": "nvidia-device-plugin-daemonset", "namespace": NAMESPACE},
-    "spec": {
-        "selector": {"matchLabels": {"app": "nvidia-device-plugin-daemonset"}},
-        "template": {
-            "metadata": {"labels": {"app": "nvidia-device-plugin-daemonset"}},
-            "spec": {
-                "nodeSelector": {DEPLOY: "true"},
-                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
-                "containers": [{"name": "main", "image": "none", "command": ["nvidia-device-plugin"]}],
-            },
-        },
-    },
-}
 
 
 def join(host, cluster):
-    """Make this host a node of the cluster, whose devices may be scheduled when this returns.
+    """Make this host a node of the cluster, without a device plugin (kubernetes_nvidia.py has those).
 
-    The container of a pod there is its command, a process of the host; one with a device is a client of it.
+    The container of a pod there is its command, a process of the host that sees its own mounts over the host's files;
+    one with a device is a client of it.
     """
     address = host.variables()["ansible_host"]
     # The host has an overlay of its own: what it needs is copied.
-    with open(kubernetes_programs() / "kubernetes", "rb") as program:
-        command = f"cat > {PROGRAM} && chmod +x {PROGRAM}"
-        subprocess.run(host.ssh("sudo", "sh", "-c", shlex.quote(command)), stdin=program, check=True)
+    for name, program in {"kubernetes": kubernetes_programs() / "kubernetes", **nvidia_programs()}.items():
+        with open(program, "rb") as content:
+            path = f"/usr/local/bin/{name}"
+            command = f"cat > {path} && chmod +x {path}"
+            subprocess.run(host.ssh("sudo", "sh", "-c", shlex.quote(command)), stdin=content, check=True)
     host.run(
         f"cd /usr/local/bin && for name in {' '.join(NAMES)}; do ln -s kubernetes $name; done"
         " && mkdir -p /etc/kubernetes/manifests"
         f" && cd /proc/sys && mkdir {COPIES} && cp --parents {' '.join(SYSCTLS)} {COPIES}"
     )
-    sysctls = " ".join(f"{COPIES}/{name}:/proc/sys/{name}" for name in SYSCTLS)
+    unit = KUBELET_UNIT.format(name=host.name, address=address, copies=COPIES, sysctls=" ".join(SYSCTLS))
+    server = urlsplit(cluster.url)
     files = {
         "/etc/kubernetes/kubeconfig": cluster.portable_kubeconfig(),
         "/etc/kubernetes/kubelet.json": json.dumps(KUBELET),
-        "/etc/systemd/system/container-runtime.service": RUNTIME_UNIT,
-        "/etc/systemd/system/kubelet.service": KUBELET_UNIT.format(name=host.name, address=address, sysctls=sysctls),
+        "/etc/systemd/system/container-runtime.service": RUNTIME_UNIT.format(host=server.hostname, port=server.port),
+        "/etc/systemd/system/kubelet.service": unit,
     }
     for path, text in files.items():
         host.run(f"cat > {path}", text=text)
     host.run("systemctl daemon-reload && systemctl enable --now kubelet.service")
     cluster.wait("create", f"node/{host.name}")
     cluster.wait("condition=Ready", f"node/{host.name}")
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, DEVICE_PLUGIN)
-    cluster.kubectl("label", "node", host.name, f"{DEPLOY}=true")
-    for resource, count in resources(host).items():
-        wait_for_devices(cluster, host.name, resource, count)
+
+
+def nvidia_programs():
+    """{name: path} of NVIDIA's programs."""
+    return {name: Path(os.environ.get(variable) or kubernetes_programs() / name) for name, variable in NVIDIA.items()}
 
 
 def resources(host):

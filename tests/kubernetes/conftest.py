@@ -8,15 +8,32 @@ from __future__ import annotations
 
 import pytest
 from kubernetes_cluster import KubernetesCluster
-from kubernetes_node import join
+from kubernetes_node import join, resources, wait_for_devices
+from kubernetes_nvidia import GpuOperator
 
 
 @pytest.fixture(scope="module")
-def gpu_node(systemd_hosts, tmp_path_factory):
-    """(host, cluster): the host has an A100 with a 3g.20gb, a 2g.10gb and two 1g.5gb, and is the cluster's one node."""
+def bare_gpu_node(systemd_hosts, tmp_path_factory):
+    """(host, cluster): the host has an A100 with a 3g.20gb, a 2g.10gb and two 1g.5gb, and is the cluster's one node.
+
+    No device plugin is there; GpuOperator and PluginChart of kubernetes_nvidia.py bring one, and take it away again.
+    """
     (host,) = systemd_hosts({"gpu-node": [{"model": "A100-SXM4-40GB", "count": 1}]})
     host.run("nvidia-smi -i 0 -mig 1 && nvidia-smi mig -cgi 3g.20gb,2g.10gb,1g.5gb,1g.5gb -C")
     folder = tmp_path_factory.mktemp("kubernetes") / "cluster"
     with KubernetesCluster(folder, host.controller_address()) as cluster:
         join(host, cluster)
         yield host, cluster
+
+
+@pytest.fixture(scope="module")
+def gpu_node(bare_gpu_node):
+    """(host, cluster) as of bare_gpu_node, with what NVIDIA's GPU Operator leaves there, strategy mixed.
+
+    Its MIG devices may be scheduled.
+    """
+    host, cluster = bare_gpu_node
+    GpuOperator(cluster).install(host.name)
+    for resource, count in resources(host).items():
+        wait_for_devices(cluster, host.name, resource, count)
+    return host, cluster

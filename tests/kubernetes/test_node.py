@@ -2,13 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A test host with a real kubelet: its pods get MIG devices, and the collection names them as their holders."""
+"""A real kubelet and NVIDIA's plugin on a test host: pods get MIG devices, and the collection names them as holders.
+
+The tests share the host and go in their order: the last takes the GPU Operator's form of the plugin away.
+"""
 
 from __future__ import annotations
 
 import pytest
 from kubernetes_cluster import pod
-from kubernetes_node import slice_of
+from kubernetes_node import resources, slice_of, wait_for_devices
+from kubernetes_nvidia import CONFIG_LABEL, GpuOperator, PluginChart
 
 FACTS = "gpufleet.mig.mig_facts"
 PLAY = [
@@ -80,6 +84,8 @@ def test_each_pod_holds_its_own_mig_device(host, cluster, devices):
         (process,) = device["processes"]
         assert process["pod"] == wanted
         assert process["name"] == "sleep"
+        environment = host.run(f"cat /proc/{process['pid']}/environ").stdout.split("\0")
+        assert f"NVIDIA_VISIBLE_DEVICES={device['uuid']}" in environment
         # The kubelet's socket gives what its checkpoint has.
         checkpoint = host.run("cat /var/lib/kubelet/device-plugins/kubelet_internal_checkpoint").stdout
         assert device["uuid"] in checkpoint
@@ -119,3 +125,33 @@ def test_a_container_that_is_killed_is_started_again(host, cluster, devices):
     (again,) = devices()["3g.20gb"]
     assert again["processes"][0]["pod"] == process["pod"]
     assert again["processes"][0]["pid"] != process["pid"]
+
+
+def wait_for_label(cluster, node, name, value):
+    cluster.wait(f"jsonpath={{.metadata.labels.{name.replace('.', chr(92) + '.')}}}={value}", f"node/{node}")
+
+
+def plugin_pods(cluster, form):
+    """[(UID, restarts of each container)] of the plugin and of feature discovery."""
+    pods = cluster.get("pods", namespace=form.namespace)["items"]
+    return [
+        (pod["metadata"]["uid"], [one["restartCount"] for one in pod["status"]["containerStatuses"]]) for pod in pods
+    ]
+
+
+@pytest.mark.parametrize("form", [GpuOperator, PluginChart])
+def test_a_label_gives_the_plugin_another_configuration(host, cluster, form):
+    if form is PluginChart:
+        GpuOperator(cluster).remove()
+        PluginChart(cluster).install(host.name)
+    for resource, count in resources(host).items():
+        wait_for_devices(cluster, host.name, resource, count)
+    wait_for_label(cluster, host.name, "nvidia.com/mig-1g.5gb.product", "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb")
+    before = plugin_pods(cluster, form)
+    cluster.kubectl("label", "node", host.name, f"{CONFIG_LABEL}=shared")
+    wait_for_devices(cluster, host.name, "nvidia.com/mig-1g.5gb", 4)
+    wait_for_label(cluster, host.name, "nvidia.com/mig-1g.5gb.product", "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb-SHARED")
+    cluster.kubectl("label", "node", host.name, f"{CONFIG_LABEL}-")
+    wait_for_devices(cluster, host.name, "nvidia.com/mig-1g.5gb", 2)
+    # They were told so by a signal.
+    assert plugin_pods(cluster, form) == before

@@ -37,8 +37,6 @@ func main() {
 		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
 	case "container-runtime":
 		exit(name, runContainerRuntime(os.Args[1]))
-	case "nvidia-device-plugin":
-		exit(name, runDevicePlugin())
 	default:
 		fmt.Fprintf(os.Stderr, "%s: none of the programs of a test cluster has this name\n", name)
 		os.Exit(2)
