@@ -48,7 +48,8 @@ options:
 EXAMPLES = r"""
 - name: A cluster without NVIDIA's device plugin
   ansible.builtin.assert:
-    that: ([] | gpufleet.mig.device_plugin_deployment([], {'metadata': {'name': 'a'}}, 'mixed')).kind == 'daemonset'
+    that: >-
+      ([] | gpufleet.mig.device_plugin_deployment([], {'metadata': {'name': 'a'}}, 'mixed')).kind == 'daemonset'
 """
 
 RETURN = r"""

@@ -35,7 +35,8 @@ options:
 EXAMPLES = r"""
 - name: A node that advertises nothing, as it should
   ansible.builtin.assert:
-    that: ({'resources': {}, 'labels': {}} | gpufleet.mig.device_plugin_problems({}, {'metadata': {}})).devices == []
+    that: >-
+      ({'resources': {}, 'labels': {}} | gpufleet.mig.device_plugin_problems({}, {'metadata': {}})).devices == []
 """
 
 RETURN = r"""
