@@ -28,11 +28,13 @@ GPU = re.compile(r"\b(?:gpu|mps|shard)\b")
 
 
 class Node(NamedTuple):
-    """A node: the words of its state, and the reason that was given for it."""
+    """A node: the words of its state, the reason that was given for it, its gres, and when its slurmd started."""
 
     name: str
     states: tuple
     reason: Optional[str]
+    gres: str = ""
+    slurmd_start: str = ""
 
     @property
     def in_service(self):
@@ -58,8 +60,18 @@ def parse_node(text):
         raise MigError(f"scontrol show node printed something else than a node: {text[:200]!r}")
     # Who gave it, and when, stands behind the reason.
     reason = re.search(r"^ +Reason=(.*?)(?: \[[^\[\]@]*@[^\[\]@]*\])?$", text, re.MULTILINE)
+    gres = re.search(r"^ +Gres=(\S+)", text, re.MULTILINE)
+    start = re.search(r"\bSlurmdStartTime=(\S+)", text)
     # Older releases put a sign behind a word: IDLE*+DRAIN.
-    return Node(name.group(1), tuple(re.findall("[A-Z_]+", state.group(1))), reason and reason.group(1))
+    states = tuple(re.findall("[A-Z_]+", state.group(1)))
+    return Node(
+        name.group(1),
+        states,
+        reason and reason.group(1),
+        # It prints (null) where there are none.
+        gres.group(1) if gres and gres.group(1) != "(null)" else "",
+        start.group(1) if start else "",
+    )
 
 
 def parse_jobs(text):

@@ -89,11 +89,19 @@ node:
     in_service:
       description: Whether Slurm starts any job there; not where it is drained, down, failing or in maintenance.
       type: bool
+    gres:
+      description: Its gres as slurmctld has them, each with the sockets it is near; empty where it has none.
+      type: str
+    slurmd_start:
+      description: When its slurmd started, or last took up its configuration; slurmctld hears of it from slurmd.
+      type: str
   sample:
     name: gpu-7
     states: [MIXED, DRAIN]
     reason: fan broken
     in_service: false
+    gres: gpu:a100_1g.5gb:7(S:0)
+    slurmd_start: "2026-11-21T15:59:35"
 jobs:
   description: The jobs that still count.
   returned: success

@@ -14,6 +14,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import nvidia_modprobe
 import pytest
 from go_programs import go
 from paths import BUILD
@@ -50,4 +51,5 @@ def install(host):
     with open(nvidia_ctk(), "rb") as program:
         subprocess.run(host.ssh("sudo", "sh", "-c", "'cat > /usr/bin/nvidia-ctk'"), stdin=program, check=True)
     host.run("chmod 755 /usr/bin/nvidia-ctk")
+    nvidia_modprobe.install(host)
     host.run("sh", text=(PINNED / "units.sh").read_text(encoding="utf-8"))

@@ -2,22 +2,10 @@
 # Copyright (c) 2026, gpufleet.mig contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# What a container host has beside nvidia-ctk: engines that count their starts, the driver's libcuda, nvidia-modprobe.
+# What a container host has beside nvidia-ctk: engines that count their starts, the driver's libcuda.
 set -eu
 cp /opt/mig-simulator/libnvidia-ml.so.1 "/usr/lib/$(uname -m)-linux-gnu/libcuda.so.$(cat /sys/module/nvidia/version)"
 ldconfig
-# As the real one it knows a capability by its file in /proc. The simulated driver has only the table of all of them.
-cat > /usr/bin/nvidia-modprobe <<'END'
-#!/bin/sh
-set -eu
-test "$1" = -f
-name=$(echo "${2#/proc/driver/nvidia/capabilities/}" | sed 's#/mig/#/#')
-minor=$(sed -n "s#^$name ##p" /proc/driver/nvidia-caps/mig-minors)
-test -n "$minor"
-rm -f "/dev/nvidia-caps/nvidia-cap$minor"
-mknod -m 444 "/dev/nvidia-caps/nvidia-cap$minor" c 236 "$minor"
-END
-chmod 755 /usr/bin/nvidia-modprobe
 cd /etc/systemd/system
 for name in docker containerd; do
     # With the file `refuses` an engine does not come up with NVIDIA's runtime.

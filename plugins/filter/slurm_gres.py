@@ -1,0 +1,63 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: slurm_gres
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.3.0
+short_description: The GPUs and MIG devices of a host as Slurm's gres
+description:
+  - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them. A GPU without MIG is a gres, and every MIG device is; a
+    GPU with MIG on and without MIG devices is none.
+  - The role gpufleet.mig.mig_slurm uses it.
+positional: minors, types, target
+options:
+  _input:
+    description: The GPUs.
+    type: list
+    elements: dict
+    required: true
+  minors:
+    description: The text of C(/proc/driver/nvidia-caps/mig-minors).
+    type: str
+    default: ""
+  types:
+    description:
+      - What Slurm's users call a product, by a glob of its name. Without it types are those that Slurm's own NVML
+        plugin gives since release 23.11.
+    type: dict
+  target:
+    description: The layout to come, complete entries for GPUs by their UUIDs. Others are as they are.
+    type: list
+    elements: dict
+"""
+
+EXAMPLES = r"""
+- name: See what a GPU without MIG is called
+  ansible.builtin.assert:
+    that: ([gpu] | gpufleet.mig.slurm_gres).gres == 'gpu:nvidia_a100-sxm4-40gb:1'
+  vars:
+    gpu: {index: 0, uuid: GPU-5f2cd73b, minor: 0, product: NVIDIA A100-SXM4-40GB, mig_mode: disabled, instances: []}
+"""
+
+RETURN = r"""
+_value:
+  description: >-
+    C(gres) as the node's line in slurm.conf lists it, C(lines) of gres.conf without AutoDetect and NodeName,
+    C(devices) with C(what), C(type), C(uuid), C(files) and C(capabilities), and in C(autodetect) reasons C(why)
+    AutoDetect=nvml cannot find them, some only C(before) a release.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_gres import slurm_gres
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"slurm_gres": slurm_gres}

@@ -1,0 +1,99 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: slurm_reconfigure
+short_description: Has slurmctld read a configuration that was written since it started
+version_added: 0.3.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Asks slurmctld when it started and compares that with the times of its configuration files. Where one of them is
+    newer, slurmctld reads them again; otherwise nothing is done. So a play over many nodes restarts it once.
+  - Since Slurm 23.11 that is C(scontrol reconfigure), which has every daemon start anew and take over from the earlier
+    one, or go on as it was where it does not come up. Before that, slurmctld does not take another number of GPUs by
+    it, and C(slurmctld.service) of this host is restarted. Jobs run on, either way.
+requirements:
+  - scontrol, as root, SlurmUser or a Slurm administrator; with Slurm before 23.11 root on the host of slurmctld
+options:
+  config:
+    description: The path of C(slurm.conf). What it includes, and C(gres.conf) beside it, count as well.
+    type: path
+    default: /etc/slurm/slurm.conf
+  force:
+    description:
+      - Have slurmctld read them though it has. It forgets then what else it knows of the gres of nodes, such as those
+        that a node had registered before.
+    type: bool
+    default: false
+  timeout:
+    description: How many seconds to wait at most until slurmctld answers again.
+    type: int
+    default: 60
+  directory:
+    description: The directory of C(scontrol), where it is not on the host's C(PATH).
+    type: path
+    default: ""
+attributes:
+  check_mode:
+    description: Says what it would do with the configuration as it is, and does nothing.
+    support: full
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+  platform:
+    description: Hosts on which the module runs.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Have slurmctld know the nodes that slurm.conf now has
+  gpufleet.mig.slurm_reconfigure:
+  delegate_to: slurm-controller
+"""
+
+RETURN = r"""
+command:
+  description: What was done, or would be in check mode; empty where nothing was.
+  returned: success
+  type: str
+  sample: scontrol reconfigure
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_controller import Controller
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_files import Configuration, lock
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "config": {"type": "path", "default": "/etc/slurm/slurm.conf"},
+            "force": {"type": "bool", "default": False},
+            "timeout": {"type": "int", "default": 60},
+            "directory": {"type": "path", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    controller = Controller(module.run_command, params["directory"])
+    try:
+        with lock(params["config"]):
+            found = Configuration(params["config"])
+            command = controller.command_for([*found.texts, found.gres_path], params["force"])
+            if command and not module.check_mode:
+                controller.apply(command, params["timeout"])
+    except (MigError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(command), command=" ".join(command))
+
+
+if __name__ == "__main__":
+    main()
