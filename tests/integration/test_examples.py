@@ -15,7 +15,10 @@ from paths import ROOT
 
 # Those need a host with systemd, a Kubernetes cluster or Slurm; what they do is tested in tests/hosts and
 # tests/kubernetes.
-ELSEWHERE = ("k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_persistence", "slurm_node_info")
+ELSEWHERE = (
+    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_persistence", "slurm_node_gres", "slurm_node_info",
+    "slurm_reconfigure",
+)  # fmt: skip
 PLUGINS = [
     (kind, path.stem)
     for kind in ("modules", "filter")
