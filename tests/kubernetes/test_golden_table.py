@@ -10,8 +10,7 @@ import re
 
 import pytest
 from go_programs import kubernetes_programs
-from golden_table import ROWS, bring
-from simulated_host import SimulatedHost
+from golden_table import ROWS
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing import config
 
@@ -19,25 +18,9 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing
 LABEL = re.compile(r"nvidia\.com/(mig\.strategy|(gpu|mig-.+)\.(product|count|replicas|sharing-strategy))")
 
 
-@pytest.fixture(scope="module")
-def hosts(simulator, tmp_path_factory):
-    """hosts(layout): a simulated host with that layout of the table."""
-    made = {}
-
-    def host(layout):
-        if layout not in made:
-            made[layout] = SimulatedHost("gpu-host", tmp_path_factory.mktemp("hosts") / "host")
-            bring(made[layout], layout)
-        return made[layout]
-
-    yield host
-    for one in made.values():
-        one.close()
-
-
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_feature_discovery_makes_the_labels_of_the_row(row, hosts, tmp_path):
-    host = hosts(row.layout)
+def test_feature_discovery_makes_the_labels_of_the_row(row, table_hosts, tmp_path):
+    host = table_hosts(row.layout)
     # A row may be refused for what it shares already; then there is nothing to be read.
     (tmp_path / "config.yaml").write_text(config(row.strategy, **row.shared)[1], encoding="utf-8")
     answer = host.run(

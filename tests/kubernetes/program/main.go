@@ -37,6 +37,8 @@ func main() {
 		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
 	case "container-runtime":
 		exit(name, runContainerRuntime(os.Args[1]))
+	case "device-plugins":
+		exit(name, showDevicePlugins())
 	default:
 		fmt.Fprintf(os.Stderr, "%s: none of the programs of a test cluster has this name\n", name)
 		os.Exit(2)
@@ -52,6 +54,9 @@ func listen(socket string) (net.Listener, error) {
 }
 
 func exit(name string, err error) {
+	if err == nil {
+		os.Exit(0)
+	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 	os.Exit(1)
 }
