@@ -11,7 +11,7 @@ version_added: 0.3.0
 short_description: Where a Kubernetes node does not advertise the devices that are there
 description:
   - Takes what P(gpufleet.mig.device_plugin#filter) gives and compares it with what the kubelet and the node have.
-positional: devices, node, pods
+positional: devices, node, pods, daemon_sets
 options:
   _input:
     description: What the node should advertise.
@@ -26,9 +26,14 @@ options:
     type: dict
     required: true
   pods:
-    description: The pods of the device plugin and feature discovery on the node.
+    description: Pods of the node, among them those of the device plugin and feature discovery.
     type: list
     elements: dict
+    default: []
+  daemon_sets:
+    description: The names of their DaemonSets.
+    type: list
+    elements: str
     default: []
 """
 
@@ -56,13 +61,13 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_problem
 )
 
 
-def device_plugin_problems(wanted, devices, node, pods=()):
+def device_plugin_problems(wanted, devices, node, pods=(), daemon_sets=()):
     """See above."""
     return {
         "devices": device_problems(wanted["resources"], devices),
         "allocatable": allocatable_problems(wanted["resources"], node.get("status", {}).get("allocatable")),
         "labels": label_problems(wanted["labels"], node["metadata"].get("labels")),
-        "pods": pod_problems(pods),
+        "pods": pod_problems(pods, daemon_sets),
     }
 
 

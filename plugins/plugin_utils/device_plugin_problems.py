@@ -45,29 +45,33 @@ def label_problems(labels, there):
     ]
 
 
-def pod_problems(pods):
-    """Why the containers of these pods do not run, in sentences."""
+def pod_problems(pods, daemon_sets=()):
+    """Why these DaemonSets do not do their work on a node with these pods, in sentences."""
     found = []
+    owners = {one["name"] for pod in pods for one in pod["metadata"].get("ownerReferences") or ()}
+    found += [f"DaemonSet {name} has no pod on the node." for name in sorted(set(daemon_sets) - owners)]
     for pod in pods:
         status = pod.get("status", {})
         name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         states = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
         for one in states:
-            last = (one.get("lastState") or {}).get("terminated") or {}
-            waiting = (one.get("state") or {}).get("waiting") or {}
-            ended = (one.get("state") or {}).get("terminated") or {}
-            reason = waiting.get("reason") if waiting else ended.get("reason") if ended.get("exitCode") else None
-            if reason and reason != "PodInitializing":
-                words = [
-                    reason,
-                    waiting.get("message") or ended.get("message") or "",
-                    (last.get("message") or "").strip(),
-                ]
-                found.append(f"Container {one['name']} of pod {name}: {': '.join(word for word in words if word)}.")
+            trouble = _trouble(one.get("state") or {}, (one.get("lastState") or {}).get("terminated") or {})
+            if trouble:
+                found.append(f"Container {one['name']} of pod {name}: {trouble}.")
         if not states and status.get("phase") == "Pending":
-            messages = [one.get("message") for one in status.get("conditions") or () if one.get("message")]
+            messages = [one["message"] for one in status.get("conditions") or () if one.get("message")]
             found.append(f"Pod {name} is pending{': ' + messages[0] if messages else ''}.")
     return found
+
+
+def _trouble(state, last):
+    """What is wrong with a container, by its state and how it ended before; "" where nothing is."""
+    waiting, ended = state.get("waiting") or {}, state.get("terminated") or last
+    # An init container that has done its work has ended, too.
+    status = f"exit status {ended['exitCode']}" if ended.get("exitCode") else ""
+    reason = "" if waiting.get("reason") == "PodInitializing" else waiting.get("reason", "")
+    message = waiting.get("message") or (ended.get("message") if status else "") or ""
+    return ", ".join(word.strip() for word in (reason, status, message) if word)
 
 
 def _counted(ids):

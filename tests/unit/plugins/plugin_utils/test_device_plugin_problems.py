@@ -53,7 +53,14 @@ def test_what_keeps_a_container_from_running():
             ],
             "containerStatuses": [
                 {"name": "main", "state": {"waiting": {"reason": "PodInitializing"}}},
-                {"name": "sidecar", "state": {"running": {}}},
+                {
+                    "name": "sidecar",
+                    "state": {"running": {}},
+                    "lastState": {"terminated": {"exitCode": 127, "message": "not found"}},
+                },
+                {"name": "ended", "state": {"terminated": {"exitCode": 1}}},
+                {"name": "well", "state": {"running": {}}},
+                {"name": "done", "state": {"terminated": {"exitCode": 0}}},
             ],
         },
     }
@@ -61,7 +68,11 @@ def test_what_keeps_a_container_from_running():
         "metadata": {"namespace": "gpu", "name": "plugin-2"},
         "status": {"phase": "Pending", "conditions": [{"message": "no room"}]},
     }
-    assert pod_problems([pod, pending]) == [
-        "Container init of pod gpu/plugin-1: CrashLoopBackOff: back-off 10s.",
+    pending["metadata"]["ownerReferences"] = [{"name": "plugin"}]
+    assert pod_problems([pod, pending], ["plugin", "discovery"]) == [
+        "DaemonSet discovery has no pod on the node.",
+        "Container init of pod gpu/plugin-1: CrashLoopBackOff, back-off 10s.",
+        "Container sidecar of pod gpu/plugin-1: exit status 127, not found.",
+        "Container ended of pod gpu/plugin-1: exit status 1.",
         "Pod gpu/plugin-2 is pending: no room.",
     ]
