@@ -246,6 +246,10 @@ def test_a_cluster_without_a_device_plugin_gets_one(place):
     admin = str(place.cluster.kubeconfig)
     host = place.host("own-1", mig_device_plugin_kubernetes_kubeconfig=admin, mig_device_plugin_namespace="own-plugin")
     assert "Node Feature Discovery" in reason(place.run(host).failed())
+    check = place.run(host, check=True, mig_device_plugin_feature_discovery=False).ok()
+    assert changed(check) == {"Namespace", "Node"}
+    assert "would be deployed into the new namespace own-plugin" in check.output
+    assert CONFIG not in place.labels(host.name)
     run = place.run(host, mig_device_plugin_feature_discovery=False).failed()
     assert "ClusterRoleBinding" in changed(run), run.output
     name = place.labels(host.name)[CONFIG]
