@@ -119,7 +119,8 @@ def main():
         return output.split()
 
     if not os.path.exists(params["config"]):
-        module.fail_json(msg=f"There is no {params['config']}.")
+        said = "A slurmd that gets its files from slurmctld (configless) has none of its own: name the controller then."
+        module.fail_json(msg=f"There is no {params['config']}. {said}")
     try:
         with lock(params["config"]):
             found = Configuration(params["config"])

@@ -115,6 +115,8 @@ class Node:
         pynvml_text = Path(pynvml.__file__).read_text(encoding="utf-8")
         self.host.run(f"mkdir -p {PRIVATE} && cat > {PRIVATE}/pynvml.py", text=pynvml_text)
         self.controller.run("systemctl start slurmctld")
+        self.host.run("systemctl start slurmd")
+        self.wait(f"scontrol show node {self.name} | grep -q Reason=gres/gpu.count.reported.lower")
 
 
 @pytest.fixture(scope="module")
