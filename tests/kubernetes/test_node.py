@@ -4,7 +4,7 @@
 
 """A real kubelet and NVIDIA's plugin on a test host: pods get MIG devices, and the collection names them as holders.
 
-The tests share the host and go in their order: the last takes the GPU Operator's form of the plugin away.
+The tests share the host and go in their order: the last ones have the plugin in other forms than the GPU Operator's.
 """
 
 from __future__ import annotations
@@ -60,6 +60,12 @@ def holder(manifest, cluster):
     return {"uid": found["uid"], "namespace": found["namespace"], "name": found["name"]}
 
 
+def environment_of(host, pid):
+    """The environment variables of a process there."""
+    lines = host.run(f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout.splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
 def lives(cluster, *names):
     """[(UID, how often its container was started again)] of pods that run."""
     pods = [cluster.get("pod", name) for name in names]
@@ -84,8 +90,7 @@ def test_each_pod_holds_its_own_mig_device(host, cluster, devices):
         (process,) = device["processes"]
         assert process["pod"] == wanted
         assert process["name"] == "sleep"
-        environment = host.run(f"cat /proc/{process['pid']}/environ").stdout.split("\0")
-        assert f"NVIDIA_VISIBLE_DEVICES={device['uuid']}" in environment
+        assert environment_of(host, process["pid"])["NVIDIA_VISIBLE_DEVICES"] == device["uuid"]
         # The kubelet's socket gives what its checkpoint has.
         checkpoint = host.run("cat /var/lib/kubelet/device-plugins/kubelet_internal_checkpoint").stdout
         assert device["uuid"] in checkpoint
@@ -155,3 +160,27 @@ def test_a_label_gives_the_plugin_another_configuration(host, cluster, form):
     wait_for_devices(cluster, host.name, "nvidia.com/mig-1g.5gb", 2)
     # They were told so by a signal.
     assert plugin_pods(cluster, form) == before
+
+
+def test_a_pod_gets_its_device_by_cdi(host, cluster):
+    """The plugin names the device to the kubelet, and the kubelet to the runtime."""
+    PluginChart(cluster).remove()
+    version = host.show()["driver_version"]
+    # A CDI specification has the driver's libraries, which are found by its version.
+    host.run(
+        "library=$(ldconfig -p | awk '/libnvidia-ml.so.1 / {print $NF; exit}') && cd /usr/lib/x86_64-linux-gnu"
+        f" && for name in libnvidia-ml libcuda; do cp $library $name.so.{version}; done && ldconfig"
+    )
+    variables = {"MIG_STRATEGY": "mixed", "DEVICE_LIST_STRATEGY": "cdi-cri", "DRIVER_ROOT_CTR_PATH": "/"}
+    options = " ".join(f"--setenv={name}={value}" for name, value in variables.items())
+    host.run(f"systemd-run --unit=nvidia-device-plugin {options} /usr/local/bin/nvidia-device-plugin")
+    wait_for_devices(cluster, host.name, "nvidia.com/mig-2g.10gb", 1)
+    cluster.apply(pod("by-cdi", container=slice_of("2g.10gb")))
+    cluster.wait("condition=Ready", "pod/by-cdi")
+    used = [
+        (device["profile"], environment_of(host, client["pid"]).get("NVIDIA_VISIBLE_DEVICES"))
+        for instance in host.show()["gpus"][0]["instances"]
+        for device in instance["compute_instances"]
+        for client in device["clients"]
+    ]
+    assert ("2g.10gb", None) in used
