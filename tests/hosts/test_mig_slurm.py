@@ -154,20 +154,19 @@ def bystander(nodes):
 
 @pytest.fixture
 def run(run_playbook, nodes, bystander):
-    """run(check=…, only=node, **variables): the role, or a playbook, on the nodes of both clusters."""
+    """run(check=…, **variables): the role, or a playbook, on the nodes of both clusters."""
     controllers = {node.name: node.controller.name for node in nodes}
 
-    def start(playbook=None, only=None, tasks_from="main", check=False, **variables):
+    def start(playbook=None, tasks_from="main", check=False, **variables):
         role = {"name": ROLE, "tasks_from": tasks_from}
         task = {"ansible.builtin.include_role": role}
         play = {"hosts": "all", "gather_facts": False, "tasks": [task]}
-        names = [node.name for node in nodes if only in (None, node)]
         hosts = dict.fromkeys(host for node in nodes for host in node.hosts)
         given = {
             "mig_drain_slurm_host": "{{ controllers[inventory_hostname] }}", "controllers": controllers, **variables
         }  # fmt: skip
         return run_playbook(
-            playbook or [play], list(hosts), check=check, diff=check, limit=",".join(names), extra_vars=given
+            playbook or [play], list(hosts), check=check, diff=check, limit=",".join(controllers), extra_vars=given
         )
 
     yield start
