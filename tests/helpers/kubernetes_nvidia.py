@@ -287,9 +287,9 @@ def _pod(name, program, variables, config_map, volume, manager):
         },
     }[program]
     volumes = [
-        {"name": one, "hostPath": {"path": path, "type": "DirectoryOrCreate"}} for one, (path, _) in paths.items()
+        {"name": one, "hostPath": {"path": host, "type": "DirectoryOrCreate"}} for one, (host, _inside) in paths.items()
     ]
-    container["volumeMounts"] += [{"name": one, "mountPath": path} for one, (_, path) in paths.items()]
+    container["volumeMounts"] += [{"name": one, "mountPath": inside} for one, (_host, inside) in paths.items()]
     spec = {"containers": [container], "volumes": volumes, "tolerations": TOLERATIONS}
     spec["priorityClassName"] = "system-node-critical"
     if not config_map:
