@@ -61,7 +61,7 @@ class SlurmCluster:
         for host, daemon in ((self.controller, "slurmctld"), (self.node, "slurmd")):
             host.run("cat > /etc/slurm/slurm.conf && echo AutoDetect=nvml > /etc/slurm/gres.conf", text=text)
             host.run(f"systemctl start munge {daemon}")
-        self._wait_until_idle()
+        self.wait_until_idle()
 
     def end_all(self):
         """Cancel all jobs and resume the node; it is idle then."""
@@ -69,9 +69,10 @@ class SlurmCluster:
         self.wait('test -z "$(squeue --noheader)"')
         if "DRAIN" in self.node_state()[0]:
             self.update_node("State=RESUME")
-        self._wait_until_idle()
+        self.wait_until_idle()
 
-    def _wait_until_idle(self):
+    def wait_until_idle(self):
+        """Wait until jobs may start on the node; after a restart slurmctld may think it silent till its next ping."""
         self.wait(f"{self._show_node()} | grep -q ' State=IDLE '")
 
     def _show_node(self):

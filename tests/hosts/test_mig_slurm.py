@@ -83,7 +83,11 @@ class Node:
 
     def wait(self, command):
         """Wait until this command succeeds on the controller."""
-        self.controller.run(f"timeout 100 sh -c 'until {command}; do sleep 0.1; done'")
+        self.controller.run(f"timeout 300 sh -c 'until {command}; do sleep 0.1; done'")
+
+    def wait_until_idle(self):
+        """Wait until jobs may start on the node; after a restart slurmctld may think it silent till its next ping."""
+        self.wait(f'scontrol show node {self.name} | grep -q "State=IDLE "')
 
     def run_job(self, gres, *options):
         """Submit a job of the user ops and wait until it runs: its id. It prints which devices it has."""
@@ -205,7 +209,7 @@ def test_the_first_run_finds_what_is_there_and_the_second_changes_nothing(nodes,
     run().ok()
     for node in nodes:
         assert node.gres() == slices(**{"1g.5gb": 7})
-        assert node.shown()["State"] == "IDLE"
+        node.wait_until_idle()
         for host in node.hosts:
             old, new = earlier[node], host.run(f"cat {NODES}").stdout
             assert new == old.replace(
@@ -278,7 +282,7 @@ def test_the_whole_change_of_a_host(nodes, run):
     assert (new.files(), new.invocations()) == before
     for node in nodes:
         assert node.gres() == slices(**{"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2})
-        assert node.shown()["State"] == "IDLE"
+        node.wait_until_idle()
         lines = [line for line in node.host.run(f"cat {GRES}").stdout.splitlines() if "MultipleFiles" in line]
         assert len(lines) == 4
         for line in lines:
@@ -314,7 +318,7 @@ def test_a_slurm_that_does_not_get_there_is_told(nodes, run):
     for node in nodes:
         assert {**node.gres(), WHOLE: 1} == slices(**{"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2})
         assert WHOLE not in node.gres()
-        assert node.shown()["State"] == "IDLE"
+        node.wait_until_idle()
 
 
 def test_files_of_somebody_else_are_compared_only(nodes, run):

@@ -110,7 +110,7 @@ class Worlds:
         assert self.pods_get() == counts
         assert self.labels() == counts
         assert self.jobs_get() == counts
-        assert self.slurm.node_state()[0] == "IDLE"
+        self.slurm.wait_until_idle()
         assert self.containers_can_name() == set(there)
         uuids = self.services_have().values()
         assert [there[uuid] for uuid in uuids] == ["1g.5gb"] * 2
