@@ -148,12 +148,12 @@ def worlds(systemd_hosts, tmp_path_factory):
 
 @pytest.fixture
 def partition(worlds, run_playbook):
-    """Start the run on the host alone: partition(profiles, …)."""
+    """Start the run on the host alone, by default for AFTER: partition(profiles, …)."""
     rights = worlds.cluster.service_account("mig-drain", "gpufleet-mig")
 
-    def start(profiles=AFTER, **options):
+    def start(profiles=None, **options):
         variables = {
-            "mig_partition_layout": [{"instances": profiles}],
+            "mig_partition_layout": [{"instances": profiles or AFTER}],
             "mig_partition_drain": ["kubernetes", "slurm", "systemd"],
             "mig_partition_expose": ["device_plugin", "container_runtime", "slurm", "assign"],
             "mig_drain_deadline": 60,
@@ -229,7 +229,7 @@ def plugin_that_does_not_start(worlds):
 @contextlib.contextmanager
 def toolkit_that_lies(worlds):
     """nvidia-ctk generates a specification with a device that is not there."""
-    uuid = next(iter(worlds.there()))
+    uuid, *_others = worlds.there()
     worlds.host.run(
         "mv /usr/bin/nvidia-ctk /usr/bin/nvidia-ctk.real; cat > /usr/bin/nvidia-ctk; chmod 755 /usr/bin/nvidia-ctk",
         text=f"""#!/bin/sh
@@ -256,7 +256,7 @@ def gres_of_somebody_else(worlds):
 def service_with_its_own_mind(worlds):
     """A drop-in of the administrator has another device than the service's."""
     path = "/etc/systemd/system/web.service.d/99-mine.conf"
-    other = next(uuid for uuid, profile in worlds.there().items() if profile == "3g.20gb")
+    (other,) = (uuid for uuid, profile in worlds.there().items() if profile == "3g.20gb")
     worlds.host.run("cat > /root/mine", text=f"CUDA_VISIBLE_DEVICES={other}\n")
     worlds.host.run(f"cat > {path}", text="[Service]\nEnvironmentFile=/root/mine\n")
     worlds.host.run("systemctl daemon-reload; systemctl restart web")
