@@ -13,10 +13,6 @@ requirements:
   - nvidia-ml-py >= 12.550.52 on the GPU host, where it has an NVIDIA driver
   - NVIDIA driver R450 or later; R460 or later to change GPU instances
 attributes:
-  platform:
-    description: Hosts on which the module runs.
-    support: full
-    platforms: linux
   action_group:
     description: Use C(group/gpufleet.mig.all) in C(module_defaults) to give all modules of the collection the same
       options.

@@ -23,15 +23,12 @@ options:
     type: path
     default: /var/lib/kubelet
 extends_documentation_fragment:
+  - gpufleet.mig.linux
   - gpufleet.mig.reading
 attributes:
   diff_mode:
     description: There is no difference to show.
     support: none
-  platform:
-    description: Hosts on which the module runs.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

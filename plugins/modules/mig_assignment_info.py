@@ -24,6 +24,7 @@ seealso:
   - module: gpufleet.mig.mig_facts
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.linux
   - gpufleet.mig.reading
 attributes:
   diff_mode:

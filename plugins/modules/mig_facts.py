@@ -25,6 +25,7 @@ seealso:
   - module: gpufleet.mig.mig_instances
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.linux
   - gpufleet.mig.reading
 attributes:
   diff_mode:

@@ -25,6 +25,7 @@ notes:
   - The UUID of a MIG device that was created again may differ from the old one. Read it again after a change.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.linux
   - gpufleet.mig.changing
 options:
   layout:

@@ -25,6 +25,7 @@ notes:
     task succeeds and RV(reboot_required) is true.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.linux
   - gpufleet.mig.changing
 options:
   state:

@@ -27,6 +27,7 @@ notes:
   - The lock and the journal in O(state_dir) stay with O(state=absent); they belong to all changes of the host.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.linux
 options:
   state:
     description:

@@ -48,6 +48,8 @@ options:
     description: The directory of C(scontrol), where it is not on the host's C(PATH).
     type: path
     default: ""
+extends_documentation_fragment:
+  - gpufleet.mig.linux
 attributes:
   check_mode:
     description: Says what it would change, and changes nothing.
@@ -55,10 +57,6 @@ attributes:
   diff_mode:
     description: Shows each file before and after.
     support: full
-  platform:
-    description: Hosts on which the module runs.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

@@ -45,17 +45,13 @@ options:
     description: The directory of C(scontrol) and C(squeue), where they are not on the host's C(PATH).
     type: path
     default: ""
+extends_documentation_fragment:
+  - gpufleet.mig.linux
+  - gpufleet.mig.reading
 attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
   diff_mode:
     description: There is no difference to show.
     support: none
-  platform:
-    description: Hosts on which the module runs.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

@@ -38,6 +38,8 @@ options:
     description: The directory of C(scontrol), where it is not on the host's C(PATH).
     type: path
     default: ""
+extends_documentation_fragment:
+  - gpufleet.mig.linux
 attributes:
   check_mode:
     description: Says what it would do with the configuration as it is, and does nothing.
@@ -45,10 +47,6 @@ attributes:
   diff_mode:
     description: There is no difference to show.
     support: none
-  platform:
-    description: Hosts on which the module runs.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""
