@@ -36,6 +36,9 @@ def deployment(daemon_sets, cluster_policies, node, strategy, wanted=None, confi
     With ``config_maps``, the ConfigMap where there is one, it also says why ``config_name`` may not be put into it.
     """
     try:
+        refusal = mig_manager_refusal(daemon_sets, node)
+        if refusal:
+            raise Refused(refusal)
         found = _deployment(daemon_sets, cluster_policies, node, strategy, wanted)
         for one in config_maps:
             _check_config_map(found, one.get("data") or {}, config_name)
@@ -44,20 +47,21 @@ def deployment(daemon_sets, cluster_policies, node, strategy, wanted=None, confi
         return {"kind": None, "refusal": str(error)}
 
 
+def mig_manager_refusal(daemon_sets, node):
+    """Why no layout of ours can stay on a node, by the DaemonSets of its cluster: None, or a sentence."""
+    name = node["metadata"]["name"]
+    if not any(part == "mig_manager" and _selects(found, node) for part, found in _parts(daemon_sets)):
+        return None
+    return (
+        f"NVIDIA's MIG Manager runs on node {name} and would undo what this role's layouts bring. Keep it off the"
+        f" node: kubectl label node {name} nvidia.com/gpu.deploy.mig-manager=false --overwrite"
+    )
+
+
 def _deployment(daemon_sets, cluster_policies, node, strategy, wanted):
     name = node["metadata"]["name"]
-    parts = [
-        (CONTAINERS[one["name"]], found)
-        for found in daemon_sets
-        for one in _containers(found)
-        if one["name"] in CONTAINERS
-    ]
+    parts = _parts(daemon_sets)
     here = [(part, found) for part, found in parts if _selects(found, node)]
-    if any(part == "mig_manager" for part, _found in here):
-        raise Refused(
-            f"NVIDIA's MIG Manager runs on node {name} and would undo what this role's layouts bring. Keep it off the"
-            f" node: kubectl label node {name} nvidia.com/gpu.deploy.mig-manager=false --overwrite"
-        )
     policies = [one for one in cluster_policies if one["spec"].get("devicePlugin", {}).get("enabled", True)]
     others = [found for part, found in parts if part == "plugin" and _labels(found).get(MANAGED_BY) != OURS]
     kind = "gpu_operator" if policies else "helm" if others else "daemonset"
@@ -188,6 +192,16 @@ def _chosen(names, default, fallbacks):
         if fallback == "empty":
             return ""
     return ""
+
+
+def _parts(daemon_sets):
+    """[(what it is, DaemonSet)] of those that are NVIDIA's."""
+    return [
+        (CONTAINERS[one["name"]], found)
+        for found in daemon_sets
+        for one in _containers(found)
+        if one["name"] in CONTAINERS
+    ]
 
 
 def _selects(daemon_set, node):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pytest
+from device_plugin_manifests import daemon_set
 from drain_hooks import tasks_file
 from layouts import profiles
 from paths import ROOT
@@ -92,7 +93,7 @@ def nodes(kubernetes_cluster, rights, simulated_host):
 
 
 def test_each_node_gets_what_its_label_names(nodes, run_playbook, tmp_path):
-    nodes.ask(0, "all-balanced")
+    nodes.ask(0, "all-balanced", **{MANAGER: "true"})  # the GPU Operator labels it so, with a MIG Manager or without
     nodes.ask(1, "all-1g.10gb", **{STATE: "success"})  # of a time before its reboot
     run_playbook(RECONCILE, nodes.hosts, check=True).ok()
     assert [profiles(host) for host in nodes.hosts] == [[None]] * 3
@@ -127,6 +128,8 @@ def test_each_node_gets_what_its_label_names(nodes, run_playbook, tmp_path):
 
 
 def test_what_cannot_be_is_said_by_the_label_too(nodes, run_playbook):
+    manager = "nvidia-mig-manager"
+    nodes.cluster.apply(daemon_set(manager, "gpu-operator", manager, {MANAGER: "true"}))
     nodes.ask(0, "all-balance")
     nodes.ask(1, "of-another-gpu")
     nodes.ask(2, "all-balanced", **{MANAGER: "true", STATE: "success"})
