@@ -11,7 +11,7 @@ version_added: 0.3.0
 short_description: Where a Kubernetes node does not advertise the devices that are there
 description:
   - Takes what P(gpufleet.mig.device_plugin#filter) gives and compares it with what the kubelet and the node have.
-positional: devices, node, pods, daemon_sets
+positional: devices, node, pods, deployment
 options:
   _input:
     description: What the node should advertise.
@@ -26,15 +26,13 @@ options:
     type: dict
     required: true
   pods:
-    description: Pods of the node, among them those of the device plugin and feature discovery.
+    description: The pods of the node, among them those of the device plugin and feature discovery.
     type: list
     elements: dict
     default: []
-  daemon_sets:
-    description: The names of their DaemonSets.
-    type: list
-    elements: str
-    default: []
+  deployment:
+    description: What P(gpufleet.mig.device_plugin_deployment#filter) gives. Without it nothing is said of the pods.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -48,26 +46,36 @@ RETURN = r"""
 _value:
   description:
     - Lists of sentences, empty where there is no difference. C(devices) is about those that the kubelet has,
-      C(allocatable) about their counts in the node's status, C(labels) about its
-      labels, C(pods) about containers that do not run.
+      C(allocatable) about their counts in the node's status, C(labels) about its labels, C(plugin) about a device
+      plugin that is not ready.
+    - C(reasons) has why that may be, containers that do not run, and a kubelet that keeps what is gone.
   type: dict
 """
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_problems import (
     allocatable_problems,
     device_problems,
+    forgotten_problems,
     label_problems,
+    plugin_problems,
     pod_problems,
 )
 
 
-def device_plugin_problems(wanted, devices, node, pods=(), daemon_sets=()):
+def device_plugin_problems(wanted, devices, node, pods=(), deployment=None):
     """See above."""
+    resources, plugin, reasons = wanted["resources"], [], []
+    if deployment:
+        parts = deployment["parts"]
+        pods = [pod for pod in pods if pod["metadata"]["namespace"] == deployment["namespace"]]
+        plugin = plugin_problems(pods, parts["plugin"])
+        reasons = pod_problems(pods, parts.values()) + (forgotten_problems(resources, devices) if not plugin else [])
     return {
-        "devices": device_problems(wanted["resources"], devices),
-        "allocatable": allocatable_problems(wanted["resources"], node.get("status", {}).get("allocatable")),
+        "devices": device_problems(resources, devices),
+        "allocatable": allocatable_problems(resources, node.get("status", {}).get("allocatable")),
         "labels": label_problems(wanted["labels"], node["metadata"].get("labels")),
-        "pods": pod_problems(pods, daemon_sets),
+        "plugin": plugin,
+        "reasons": reasons,
     }
 
 

@@ -45,10 +45,34 @@ def label_problems(labels, there):
     ]
 
 
+def plugin_problems(pods, daemon_set):
+    """Why a pod that is given a device could not start, as far as the plugin's DaemonSet is the cause: sentences.
+
+    A kubelet keeps the devices of a plugin whose end it has missed (kubernetes/kubernetes#121994).
+    """
+    ready = {"type": "Ready", "status": "True"}
+    for pod in pods:
+        conditions = pod.get("status", {}).get("conditions") or ()
+        if daemon_set in _owners(pod) and any(ready.items() <= one.items() for one in conditions):
+            return []
+    return [f"No pod of DaemonSet {daemon_set} is ready on the node; without it no pod gets a device."]
+
+
+def forgotten_problems(resources, devices):
+    """What to do about resources that the kubelet has although the plugin that runs does not offer them: sentences."""
+    gone = sorted(name for name in devices.keys() - resources.keys() if RESOURCE.fullmatch(name))
+    if not gone:
+        return []
+    return [
+        f"No plugin offers {', '.join(gone)} any more. A kubelet that has missed the end of a plugin keeps its devices"
+        " until it starts anew: systemctl restart kubelet on the node."
+    ]
+
+
 def pod_problems(pods, daemon_sets=()):
     """Why these DaemonSets do not do their work on a node with these pods, in sentences."""
     found = []
-    owners = {one["name"] for pod in pods for one in pod["metadata"].get("ownerReferences") or ()}
+    owners = {name for pod in pods for name in _owners(pod)}
     found += [f"DaemonSet {name} has no pod on the node." for name in sorted(set(daemon_sets) - owners)]
     for pod in pods:
         status = pod.get("status", {})
@@ -62,6 +86,10 @@ def pod_problems(pods, daemon_sets=()):
             messages = [one["message"] for one in status.get("conditions") or () if one.get("message")]
             found.append(f"Pod {name} is pending{': ' + messages[0] if messages else ''}.")
     return found
+
+
+def _owners(pod):
+    return {one["name"] for one in pod["metadata"].get("ownerReferences") or ()}
 
 
 def _trouble(state, last):

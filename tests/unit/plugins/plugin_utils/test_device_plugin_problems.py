@@ -9,7 +9,9 @@ from __future__ import annotations
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_problems import (
     allocatable_problems,
     device_problems,
+    forgotten_problems,
     label_problems,
+    plugin_problems,
     pod_problems,
 )
 
@@ -42,6 +44,24 @@ def test_labels_of_what_is_gone_are_a_difference_and_other_peoples_are_not():
         f"label {LARGE}.count should be absent; it is 1.",
     ]
     assert label_problems({}, {"nvidia.com/gpu.product": "whichever"}) == []
+
+
+def test_a_plugin_whose_devices_a_kubelet_keeps_has_to_be_ready():
+    def pod(owner, ready):
+        conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready, "reason": "any"}]
+        return {"metadata": {"ownerReferences": [{"name": owner}]}, "status": {"conditions": conditions}}
+
+    away = ["No pod of DaemonSet plugin is ready on the node; without it no pod gets a device."]
+    assert plugin_problems([], "plugin") == away
+    assert plugin_problems([pod("plugin", "False"), pod("discovery", "True"), {"metadata": {}}], "plugin") == away
+    assert plugin_problems([pod("plugin", "False"), pod("plugin", "True")], "plugin") == []
+
+
+def test_what_a_kubelet_has_not_forgotten_takes_its_restart():
+    assert forgotten_problems({SMALL: ["MIG-a"]}, {SMALL: ["MIG-dead"], "nvidia.com/rdma": ["x"]}) == []
+    (one,) = forgotten_problems({SMALL: ["MIG-a"]}, {SMALL: ["MIG-a"], LARGE: ["MIG-dead"]})
+    assert one.startswith(f"No plugin offers {LARGE} any more.")
+    assert "systemctl restart kubelet" in one
 
 
 def test_what_keeps_a_container_from_running():
