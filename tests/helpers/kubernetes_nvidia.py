@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 
+from device_plugin_manifests import CLUSTER_POLICY, DEFINITION
 from go_programs import kubernetes_programs
 
 IMAGE = "nvidia/k8s-device-plugin:v0.19.0"  # its programs are the host's, whatever it is called
@@ -36,7 +37,41 @@ WRITE_FEATURES = [
 ]
 
 
-class GpuOperator:
+class _Deployed:
+    """The programs as one of the two leaves them: its namespace, DaemonSets, and labels by which these choose nodes."""
+
+    namespace = plugin = discovery = ""
+    labels = {}  # noqa: RUF012
+
+    def __init__(self, cluster, configs, default, strategy):
+        self._cluster = cluster
+        self._configs = configs
+        self._default = default
+        self._strategy = strategy
+
+    def install(self, *nodes):
+        """Leave it on the cluster, and have its pods on these nodes: they are ready when this returns."""
+        discover_features(self._cluster)
+        self._cluster.apply(*self.manifests())
+        for node in nodes:
+            _label(self._cluster, node, self.labels)
+        if nodes:
+            self.wait(len(nodes))
+
+    def wait(self, count):
+        """Wait until so many pods of each DaemonSet are ready."""
+        daemonsets = (f"daemonset/{name}" for name in (self.plugin, self.discovery))
+        self._cluster.wait(f"jsonpath={{.status.numberReady}}={count}", *daemonsets, namespace=self.namespace)
+
+    def remove(self):
+        """Take it away again, and its labels; the pods have ended when this returns."""
+        where = [f"--namespace={self.namespace}", "--cascade=foreground"]
+        self._cluster.kubectl("delete", *where, "daemonset", self.plugin, self.discovery)
+        self._cluster.kubectl("delete", "namespace", self.namespace)
+        self._cluster.kubectl("label", "nodes", "--all", *(f"{name}-" for name in self.labels))
+
+
+class GpuOperator(_Deployed):
     """What NVIDIA's GPU Operator has made of its ClusterPolicy, in the namespace gpu-operator.
 
     ``configs`` are the plugin's configurations by name, in the ConfigMap device-plugin-config that the policy names;
@@ -56,31 +91,18 @@ class GpuOperator:
     }
 
     def __init__(self, cluster, *, configs=CONFIGS, default="mixed", strategy=""):
-        self._cluster = cluster
-        self._configs = configs
-        self._default = default if configs else ""
-        self._strategy = strategy
+        super().__init__(cluster, configs, default if configs else "", strategy)
 
     def install(self, *nodes):
-        """Leave it on the cluster, and have its pods on these nodes: they are ready when this returns."""
-        discover_features(self._cluster)
-        crd = {"metadata": {"name": "clusterpolicies.nvidia.com"}, "spec": _cluster_policies()}
-        self._cluster.apply({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", **crd})
-        self._cluster.wait("condition=Established", "crd/clusterpolicies.nvidia.com")
-        self._cluster.apply(*self.manifests())
-        for node in nodes:
-            _label(self._cluster, node, self.labels)
-        if nodes:
-            self.wait(len(nodes))
-
-    def wait(self, count):
-        """Wait until so many pods of each DaemonSet are ready."""
-        _wait_for_pods(self._cluster, self.namespace, count, self.plugin, self.discovery)
+        """As any other, with the definition of its policies."""
+        self._cluster.apply(DEFINITION)
+        self._cluster.wait("condition=Established", f"crd/{CLUSTER_POLICY}")
+        super().install(*nodes)
 
     def remove(self):
-        """Take it away again."""
-        _remove(self._cluster, self.namespace, [self.plugin, self.discovery], self.labels)
-        self._cluster.kubectl("delete", "crd", "clusterpolicies.nvidia.com")
+        """As any other, with the definition of its policies."""
+        super().remove()
+        self._cluster.kubectl("delete", "crd", CLUSTER_POLICY)
 
     def manifests(self):
         """All there is of it."""
@@ -136,7 +158,7 @@ class GpuOperator:
         return _daemonset(name, self.namespace, {"app": name}, {"app": name}, {**spec, "serviceAccountName": account})
 
 
-class PluginChart:
+class PluginChart(_Deployed):
     """What ``helm upgrade --install nvdp nvidia-device-plugin`` leaves, with gfd.enabled, in the chart's namespace.
 
     ``configs`` are the plugin's configurations by name, which are the chart's own ConfigMap; ``default`` is the one for
@@ -155,33 +177,13 @@ class PluginChart:
     labels = {"feature.node.kubernetes.io/pci-10de.present": "true"}  # noqa: RUF012
 
     def __init__(self, cluster, *, configs=CONFIGS, default="mixed", strategy=""):
-        self._cluster = cluster
-        self._configs = configs
-        self._default = default
-        self._strategy = strategy
+        super().__init__(cluster, configs, default, strategy)
         self._labels = {
             "helm.sh/chart": "nvidia-device-plugin-0.19.0",
             **self.selector,
             "app.kubernetes.io/version": "0.19.0",
             "app.kubernetes.io/managed-by": "Helm",
         }
-
-    def install(self, *nodes):
-        """Leave it on the cluster, and have its pods on these nodes: they are ready when this returns."""
-        discover_features(self._cluster)
-        self._cluster.apply(*self.manifests())
-        for node in nodes:
-            _label(self._cluster, node, self.labels)
-        if nodes:
-            self.wait(len(nodes))
-
-    def wait(self, count):
-        """Wait until so many pods of each DaemonSet are ready."""
-        _wait_for_pods(self._cluster, self.namespace, count, self.plugin, self.discovery)
-
-    def remove(self):
-        """Take it away again."""
-        _remove(self._cluster, self.namespace, [self.plugin, self.discovery], self.labels)
 
     def manifests(self):
         """All there is of it."""
@@ -228,15 +230,6 @@ def discover_features(cluster):
         cluster.wait("condition=Established", "crd/nodefeatures.nfd.k8s-sigs.io")
         # It writes to the node that it runs on: any.
         cluster.start("nfd-master", NODE_NAME=cluster.get("nodes")["items"][0]["metadata"]["name"])
-
-
-def _cluster_policies():
-    """The definition of the operator's policies, without their fields."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"type": "object", "properties": {"spec": anything, "status": anything}}
-    names = {"kind": "ClusterPolicy", "plural": "clusterpolicies", "singular": "clusterpolicy"}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    return {"group": "nvidia.com", "scope": "Cluster", "names": names, "versions": [version]}
 
 
 def _config_map(name, namespace, labels, configs):
@@ -346,17 +339,3 @@ def _daemonset(name, namespace, labels, selector, spec):
 
 def _label(cluster, node, labels):
     cluster.kubectl("label", "--overwrite", "node", node, *(f"{name}={value}" for name, value in labels.items()))
-
-
-def _wait_for_pods(cluster, namespace, count, *daemonsets):
-    cluster.wait(
-        f"jsonpath={{.status.numberReady}}={count}", *(f"daemonset/{name}" for name in daemonsets), namespace=namespace
-    )
-
-
-def _remove(cluster, namespace, daemonsets, labels):
-    """Take away what lies in the namespace, and the labels of nodes; the pods have ended when this returns."""
-    command = ["delete", f"--namespace={namespace}", "--cascade=foreground", "daemonset", *daemonsets]
-    cluster.kubectl(*command)
-    cluster.kubectl("delete", "namespace", namespace)
-    cluster.kubectl("label", "nodes", "--all", *(f"{name}-" for name in labels))
