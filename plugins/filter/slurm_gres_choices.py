@@ -1,0 +1,71 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: slurm_gres_choices
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.3.0
+short_description: How a Slurm node can have the GPUs of its host, or why it cannot
+description:
+  - Takes what P(gpufleet.mig.slurm_gres#filter) gives and what was seen of Slurm on the host, and says which lines of
+    gres.conf are to be tried.
+  - The role gpufleet.mig.mig_slurm uses it.
+positional: node, autodetect, seen
+options:
+  _input:
+    description: What Slurm should have.
+    type: dict
+    required: true
+  node:
+    description: The C(NodeName).
+    type: str
+    required: true
+  autodetect:
+    description: V(nvml), V(off), or V(auto) for what fits.
+    type: str
+    required: true
+  seen:
+    description:
+      - C(host) and whether it has the unit C(slurmd); C(controller) and whether it has the unit C(slurmctld).
+      - The C(release) of Slurm; whether C(cgroup.conf) C(constrains) jobs to their devices; what C(slurmd -G)
+        C(detected), if it was asked; whether the C(device_files) of all devices are there.
+      - The results of M(gpufleet.mig.slurm_node_gres) as C(files), by C(item), the host, and whether the files are
+        C(ours) to write.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: The lines to try where slurmd may find the GPUs by itself
+  ansible.builtin.assert:
+    that: >-
+      ({'gres': '', 'lines': [], 'autodetect': []} | gpufleet.mig.slurm_gres_choices('gpu-7', 'nvml', seen)).lines
+      == [[], ['NodeName=gpu-7 AutoDetect=nvml']]
+  vars:
+    seen:
+      {host: gpu-7, slurmd: true, controller: gpu-7, slurmctld: true, release: '24.11', constrains: false,
+       detected: '', files: [], ours: true, device_files: true}
+"""
+
+RETURN = r"""
+_value:
+  description: >-
+    C(lines) are the blocks to try, the best first, an empty one for gres.conf as it is; C(undetected) has reasons why
+    slurmd cannot find by NVML what is there; C(names_devices) says whether gres.conf may name them,
+    C(restarts_controller) whether a change takes a restart of slurmctld. C(refusal) says why that cannot be, V(null)
+    where it can.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_choices import slurm_gres_choices
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"slurm_gres_choices": slurm_gres_choices}

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which lines of gres.conf are tried for a node, and what is refused with which way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_choices import slurm_gres_choices
+
+WANTED = {"gres": "gpu:a100_1g.5gb:1", "lines": ["Name=gpu Type=a100_1g.5gb MultipleFiles=a,b"], "autodetect": []}
+NVML, NAMED = ["NodeName=gpu-7 AutoDetect=nvml"], ["NodeName=gpu-7 Name=gpu Type=a100_1g.5gb MultipleFiles=a,b"]
+HOLE = {"why": "slurmd stops at a hole"}
+OLD = {"before": "23.11", "why": "Slurm before 23.11 does not know 1g.5gb+me"}
+SEEN = {
+    "host": "gpu-7.example.com",
+    "slurmd": True,
+    "controller": "control",
+    "slurmctld": True,
+    "release": "24.11",
+    "constrains": False,
+    "detected": "",
+    "files": [{"item": "control", "files": []}, {"item": "gpu-7.example.com", "files": [{"path": "slurm.conf"}]}],
+    "ours": True,
+    "device_files": True,
+}
+
+
+def choices(autodetect="auto", reasons=(), **seen):
+    return slurm_gres_choices({**WANTED, "autodetect": list(reasons)}, "gpu-7", autodetect, {**SEEN, **seen})
+
+
+@pytest.mark.parametrize(
+    ("autodetect", "seen", "lines"),
+    [
+        ("auto", {}, [[], NVML]),
+        ("auto", {"constrains": True}, [[], NVML, NAMED]),
+        ("nvml", {"constrains": True}, [[], NVML]),
+        ("off", {}, [NAMED]),
+        # In check mode slurmd cannot be asked about files that are still to be made.
+        ("auto", {"constrains": True, "device_files": False}, [[], NVML]),
+        # What somebody else writes is only looked at.
+        ("auto", {"ours": False, "constrains": True}, [[]]),
+        ("off", {"ours": False}, [[]]),
+    ],
+)
+def test_lines_are_tried_from_the_least_change_on(autodetect, seen, lines):
+    assert choices(autodetect, **seen)["lines"] == lines
+
+
+@pytest.mark.parametrize(("release", "restarts"), [("22.05", True), ("23.02", True), ("23.11", False), ("0", True)])
+def test_an_older_slurmctld_has_to_restart(release, restarts):
+    assert choices(release=release)["restarts_controller"] is restarts
+
+
+def test_what_slurmd_does_not_find_depends_on_its_release():
+    assert choices(reasons=[HOLE, OLD], release="23.11", constrains=True)["undetected"] == [HOLE["why"]]
+    assert choices(reasons=[HOLE, OLD], release="23.02", constrains=True)["undetected"] == [HOLE["why"], OLD["why"]]
+    said = "slurmd: error: Failed to find libnvidia-ml.so.1\nslurmd: error: other\n"
+    assert choices(detected=2 * said, constrains=True)["undetected"] == ["Failed to find libnvidia-ml.so.1"]
+
+
+@pytest.mark.parametrize(
+    ("autodetect", "reasons", "seen", "words"),
+    [
+        ("auto", [], {"slurmd": False}, ["no slurmd.service on gpu-7.example.com", "slurm in mig_partition_expose"]),
+        ("auto", [], {"files": [{"item": "control", "msg": "no NodeName"}]}, ["On control: no NodeName"]),
+        ("auto", [], {"ours": False}, ["mig_slurm_config_hosts: []", "It takes Gres=gpu:a100_1g.5gb:1."]),
+        ("auto", [], {"release": "22.05", "slurmctld": False}, ["Slurm 22.05", "control has no", "Set mig_slurm_host"]),
+        ("nvml", [HOLE], {"constrains": True}, ["With mig_slurm_autodetect: nvml", HOLE["why"], "Choose another"]),
+        ("auto", [HOLE], {}, ["AutoDetect=nvml does not find", HOLE["why"], "ConstrainDevices=yes in cgroup.conf"]),
+    ],
+)
+def test_what_is_refused_says_the_way_out(autodetect, reasons, seen, words):
+    refusal = choices(autodetect, reasons, **seen)["refusal"]
+    assert [one for one in words if one not in refusal] == [], refusal
+
+
+@pytest.mark.parametrize(
+    ("autodetect", "reasons", "seen"),
+    [
+        ("auto", [], {}),
+        ("auto", [HOLE], {"constrains": True}),
+        ("off", [HOLE], {}),
+        ("auto", [OLD], {"release": "24.11"}),
+        ("auto", [], {"release": "24.11", "slurmctld": False}),
+        ("auto", [], {"ours": False, "files": [{"item": "gpu-7", "files": []}]}),
+    ],
+)
+def test_what_can_be_is_not_refused(autodetect, reasons, seen):
+    assert choices(autodetect, reasons, **seen)["refusal"] is None
