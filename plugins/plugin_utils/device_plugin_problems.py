@@ -50,17 +50,16 @@ def plugin_problems(pods, daemon_set):
 
     A kubelet keeps the devices of a plugin whose end it has missed (kubernetes/kubernetes#121994).
     """
-    ready = {"type": "Ready", "status": "True"}
     for pod in pods:
-        conditions = pod.get("status", {}).get("conditions") or ()
-        if daemon_set in _owners(pod) and any(ready.items() <= one.items() for one in conditions):
+        conditions = {one["type"]: one["status"] for one in pod.get("status", {}).get("conditions") or ()}
+        if daemon_set in _owners(pod) and conditions.get("Ready") == "True":
             return []
     return [f"No pod of DaemonSet {daemon_set} is ready on the node; without it no pod gets a device."]
 
 
 def forgotten_problems(resources, devices):
     """What to do about resources that the kubelet has although the plugin that runs does not offer them: sentences."""
-    gone = sorted(name for name in devices.keys() - resources.keys() if RESOURCE.fullmatch(name))
+    gone = sorted(name for name in devices if name not in resources and RESOURCE.fullmatch(name))
     if not gone:
         return []
     return [
