@@ -27,7 +27,8 @@ options:
 EXAMPLES = r"""
 - name: A node without NVIDIA's MIG Manager
   ansible.builtin.assert:
-    that: ([] | gpufleet.mig.mig_manager_refusal({'metadata': {'name': 'a'}})) is none
+    that: >-
+      ([] | gpufleet.mig.mig_manager_refusal({'metadata': {'name': 'a'}})) is none
 """
 
 RETURN = r"""
