@@ -103,7 +103,7 @@ class Worlds:
         selector = f"--selector=app={GpuOperator.plugin}"
         self.cluster.kubectl("delete", "pod", f"--namespace={GpuOperator.namespace}", selector)
 
-    def agree(self):
+    def assert_agreement(self):
         """Assert that all of them have what is there."""
         there = self.there()
         counts = collections.Counter(there.values())
@@ -177,7 +177,7 @@ def partition(worlds, run_playbook):
 
 def test_four_worlds_follow_the_gpu(worlds, partition):
     partition(BEFORE).ok()
-    worlds.agree()
+    worlds.assert_agreement()
     had = worlds.services_have()
     before = worlds.started()[0][2:]
     template = pod("train", labels={"app": "train"}, container=slice_of("1g.5gb"))
@@ -194,12 +194,12 @@ def test_four_worlds_follow_the_gpu(worlds, partition):
     worlds.cluster.wait("jsonpath={.status.readyReplicas}=1", "replicaset/train")
 
     partition(check=True, diff=True).ok()
-    worlds.agree()
+    worlds.assert_agreement()
     assert collections.Counter(worlds.there().values()) == BEFORE
 
     assert partition().ok().outcome(worlds.host)["state"] == "changed"
     assert collections.Counter(worlds.there().values()) == AFTER
-    worlds.agree()
+    worlds.assert_agreement()
     # The services could keep what they have, and run on; the pod was evicted, and another one is there.
     assert worlds.services_have() == had
     assert worlds.started()[0][2:] == before
@@ -212,7 +212,7 @@ def test_a_second_run_changes_and_restarts_nothing(worlds, partition):
     assert again.outcome(worlds.host)["state"] == "unchanged"
     assert not [one for one in again.results() if one["result"].get("changed")], again.output
     assert worlds.started() == before
-    worlds.agree()
+    worlds.assert_agreement()
 
 
 @contextlib.contextmanager
@@ -314,4 +314,4 @@ def test_a_broken_world_is_named(worlds, partition, broken, says):
 
 def test_mended_they_agree_again(worlds, partition):
     partition().ok()
-    worlds.agree()
+    worlds.assert_agreement()
