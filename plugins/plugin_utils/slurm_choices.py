@@ -35,23 +35,23 @@ def slurm_gres_choices(wanted, node, autodetect, seen):
     undetected += dict.fromkeys(PLUGIN.findall(seen["detected"]))
     names_devices = autodetect == "off" or (autodetect == "auto" and seen["constrains"])
     restarts = release < RECONFIGURES_SINCE
-    lines = [] if autodetect == "off" and seen["ours"] else [[]]
-    if autodetect != "off" and seen["ours"]:
-        lines.append([f"NodeName={node} AutoDetect=nvml"])
-    if names_devices and seen["ours"] and seen["device_files"]:
-        lines.append([f"NodeName={node} {line}" for line in wanted["lines"]])
     return {
-        "lines": lines,
+        "lines": _lines(wanted, node, autodetect, names_devices and seen["device_files"]) if seen["ours"] else [[]],
         "undetected": undetected,
         "names_devices": names_devices,
         "restarts_controller": restarts,
         "refusal": _refused_by_host(wanted, node, seen, restarts)
-        or (None if names_devices or not undetected else _refused_by_detection(autodetect, undetected)),
+        or _refused_by_detection(autodetect, undetected, names_devices),
     }
 
 
 def _release(text):
     return tuple(map(int, str(text).split(".")))
+
+
+def _lines(wanted, node, autodetect, named):
+    lines = [] if autodetect == "off" else [[], [f"NodeName={node} AutoDetect=nvml"]]
+    return lines + ([[f"NodeName={node} {line}" for line in wanted["lines"]]] if named else [])
 
 
 def _refused_by_host(wanted, node, seen, restarts):
@@ -76,7 +76,9 @@ def _refused_by_host(wanted, node, seen, restarts):
     return None
 
 
-def _refused_by_detection(autodetect, undetected):
+def _refused_by_detection(autodetect, undetected, names_devices):
+    if names_devices or not undetected:
+        return None
     why = "; ".join(undetected)
     if autodetect == "nvml":
         return (

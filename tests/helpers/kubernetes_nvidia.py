@@ -40,8 +40,10 @@ WRITE_FEATURES = [
 class _Deployed:
     """The programs as one of the two leaves them: its namespace, DaemonSets, and labels by which these choose nodes."""
 
-    namespace = plugin = discovery = ""
-    labels = {}  # noqa: RUF012
+    namespace: str
+    plugin: str
+    discovery: str
+    labels: dict
 
     def __init__(self, cluster, configs, default, strategy):
         self._cluster = cluster
