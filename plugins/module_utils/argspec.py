@@ -12,8 +12,25 @@ CHANGING = {
     "lock_timeout": {"type": "float", "default": 300},
     "journal": {"type": "bool", "default": True},
     "change_id": {"type": "str"},
+    "claimed": {"type": "bool", "default": False},
     "atomic": {"type": "bool", "default": False},
     "rehearse": {"type": "bool", "default": False},
+}
+
+# mig_claim; what its documentation does not name is the controller's word, which its action plugin adds.
+CLAIM = {
+    "state": {"type": "str", "choices": ["taken", "renewed", "released"], "default": "taken"},
+    "change_id": {"type": "str"},
+    "stage": {"type": "str", "default": "check"},
+    "silence": {"type": "float", "default": 3600},
+    "timeout": {"type": "float", "default": 0},
+    "force": {"type": "bool", "default": False},
+    "gpus": {"type": "list", "elements": "dict"},
+    "state_dir": {"type": "path"},
+    "lock_timeout": {"type": "float", "default": 300},
+    "user": {"type": "str", "default": "unknown"},
+    "controller": {"type": "dict", "default": {}},
+    "over": {"type": "list", "elements": "str"},
 }
 
 # One entry of the option layout; layout.py checks what stands in it and says more than a type could.

@@ -48,7 +48,7 @@ class HostState:
     def lock(self, timeout):
         """Hold the host's lock; another run is waited for ``timeout`` seconds, then MigError says who holds it."""
         path = os.path.join(self.path, "lock")
-        with self._writable():
+        with self.writable():
             os.makedirs(self.path, mode=0o755, exist_ok=True)
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -61,7 +61,7 @@ class HostState:
                         f"not end within {timeout:g} seconds. Nothing was changed. Wait for it, or raise lock_timeout."
                     )
                 time.sleep(0.05)
-            with self._writable():
+            with self.writable():
                 os.ftruncate(lock, 0)
                 os.pwrite(lock, str(os.getpid()).encode(), 0)
             yield
@@ -79,7 +79,7 @@ class HostState:
     def _write(self, record, consequence):
         """Append a record to the journal and see it on disk."""
         line = json.dumps(record, sort_keys=True) + "\n"
-        with self._writable(consequence):
+        with self.writable(consequence):
             journal = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
                 _end_line(journal, self.journal)
@@ -101,7 +101,7 @@ class HostState:
         return last if isinstance(last, dict) and last.get("event") == "begin" else None
 
     @contextlib.contextmanager
-    def _writable(self, consequence=NOTHING_CHANGED):
+    def writable(self, consequence=NOTHING_CHANGED):
         try:
             yield
         except OSError as error:

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's part of a claim on a host: who claims it, and whether the process that has it still lives."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+import uuid
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.claimant import claimant, is_gone, is_this_run
+
+# A connection that is silent for long may be cut, and a controller that holds a host may end meanwhile.
+WAIT_SECONDS = 20
+
+
+class ActionModule(ActionBase):
+    """Runs the module of the same name, which plugins/modules/mig_claim.py documents."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        state = arguments.get("state", "taken")
+        change = arguments["change_id"] = arguments.get("change_id") or str(uuid.uuid4())
+        result.update(changed=False, change_id=change, claimed=False, taken=False)
+        if self._task.check_mode:
+            return result
+        try:
+            if state == "taken":
+                result.update(self._take(arguments, task_vars))
+            else:
+                result.update(self._ask(arguments, task_vars))
+        except AnsibleConnectionFailure as error:
+            # A failure like any other for the role, which has to tell of it; it reaches for the host once more then.
+            result.update(failed=True, unreachable_host=True, msg=str(error))
+        return result
+
+    def _take(self, arguments, task_vars):
+        """Take the host, now or within the time that there is for it."""
+        host = task_vars["inventory_hostname"]
+        arguments.update(user=getpass.getuser(), controller=claimant(os.getppid(), host))
+        end = time.monotonic() + float(arguments.get("timeout") or 0)
+        arguments["timeout"] = 0
+        while True:
+            answer = self._ask(arguments, task_vars)
+            held = answer.get("held")
+            if answer.get("failed") or not held:
+                return dict(answer, taken=bool(answer.get("claimed")))
+            if is_this_run(held["controller"], arguments["controller"]):
+                return {"change_id": held["id"], "claimed": True, "taken": False}
+            if is_gone(held["controller"]) and held["id"] not in arguments.get("over", ()):
+                arguments["over"] = [held["id"]]
+                continue
+            left = end - time.monotonic()
+            if left <= 0:
+                return dict(answer, failed=True, msg=_refusal(host, answer["held_by"]))
+            arguments["timeout"] = min(WAIT_SECONDS, left)
+
+    def _ask(self, arguments, task_vars):
+        return self._execute_module("gpufleet.mig.mig_claim", module_args=arguments, task_vars=task_vars)
+
+
+def _refusal(host, held_by):
+    return (
+        f"{host} is claimed by {held_by}. Nothing was read or changed. Wait for that run, or let this one wait with "
+        f"mig_partition_claim_timeout. If that run is gone for good: ansible-playbook gpufleet.mig.restore -l {host} "
+        "takes the host from it once its time has passed, and with -e mig_restore_claim=take at once."
+    )
