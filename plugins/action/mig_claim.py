@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import time
 import uuid
 
@@ -18,6 +19,8 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.claimant import claim
 
 # A connection that is silent for long may be cut, and a controller that holds a host may end meanwhile.
 WAIT_SECONDS = 20
+# The id of a claim comes from the host.
+CHANGE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class ActionModule(ActionBase):
@@ -54,9 +57,10 @@ class ActionModule(ActionBase):
             held = answer.get("held")
             if answer.get("failed") or not held:
                 return dict(answer, taken=bool(answer.get("claimed")))
-            if is_this_run(held["controller"], arguments["controller"]):
+            there = held.get("controller")
+            if is_this_run(there, arguments["controller"]) and CHANGE_ID.fullmatch(str(held.get("id"))):
                 return {"change_id": held["id"], "claimed": True, "taken": False}
-            if is_gone(held["controller"]) and held["id"] not in arguments.get("over", ()):
+            if is_gone(there) and held.get("id") not in arguments.get("over", ()):
                 arguments["over"] = [held["id"]]
                 continue
             left = end - time.monotonic()

@@ -6,13 +6,18 @@
 
 from __future__ import annotations
 
-# Options of the modules that change something: doc fragment gpufleet.mig.changing.
-CHANGING = {
+# What belongs to a change of a host, of GPUs or of anything else: doc fragment gpufleet.mig.change.
+CHANGE = {
     "state_dir": {"type": "path"},
     "lock_timeout": {"type": "float", "default": 300},
-    "journal": {"type": "bool", "default": True},
     "change_id": {"type": "str"},
     "claimed": {"type": "bool", "default": False},
+}
+
+# Options of the modules that change GPUs: doc fragment gpufleet.mig.changing.
+CHANGING = {
+    **CHANGE,
+    "journal": {"type": "bool", "default": True},
     "atomic": {"type": "bool", "default": False},
     "rehearse": {"type": "bool", "default": False},
 }

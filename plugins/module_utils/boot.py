@@ -17,6 +17,7 @@ import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from .changing import journal_of
+from .claims import modes_to_leave, note_restored, now, read_claim
 from .errors import DriverMissing, LibraryMissing, MigError
 from .host_planner import decide_instances, decide_modes
 from .host_state import HostState
@@ -49,11 +50,13 @@ def main(arguments=None):
         entries = read(options.layout)
         host_state = HostState(options.state_dir)
         with host_state.lock(LOCK_SECONDS), _driver(options.driver_timeout) as port:
+            entries, left_alone = without_modes_of_a_reboot(entries, host_state)
             restored = restore(port, entries, host_state)
+            _note_in_claim(host_state)
     except MigError as error:
         _say(str(error))
         return 1
-    _print(*restored.warnings)
+    _print(*left_alone, *restored.warnings)
     summary = (
         f"{len(entries) - len(restored.problems)} of {len(entries)} GPUs have the saved layout "
         f"({len(restored.changed)} brought back, {len(restored.right)} left as they were)."
@@ -85,6 +88,31 @@ def _driver(seconds):
                     raise MigError(f"{error} It did not come up within {seconds:g} seconds.") from None
             time.sleep(POLL_SECONDS)
         yield session
+
+
+def without_modes_of_a_reboot(entries, host_state):
+    """(the saved entries that this boot may bring back, sentences about the others).
+
+    A run that has just had the host reboot for the MIG mode of a GPU goes on after this boot. It loses nothing by
+    instances that fit the mode which it has set, and all by another mode.
+    """
+    try:
+        modes = modes_to_leave(read_claim(host_state), now())
+    except MigError:
+        modes = {}
+    left = [uuid for uuid, entry in entries.items() if uuid in modes and modes[uuid] != entry.layout.mig_enabled]
+    return {uuid: entry for uuid, entry in entries.items() if uuid not in left}, [
+        f"{entries[uuid].gpus[0].text} is left as it is: a run has just set its MIG mode and goes on after this reboot."
+        for uuid in left
+    ]
+
+
+def _note_in_claim(host_state):
+    """A run that still has the host learns there that this boot has brought the saved layout back."""
+    try:
+        note_restored(host_state, now())
+    except MigError as error:
+        _print(f"The claim of a run on this host could not be brought up to date: {error}")
 
 
 def restore(port, entries, host_state):

@@ -12,6 +12,7 @@ import time
 import uuid
 from functools import partial
 
+from .claims import heeding_claims
 from .host_state import HostState
 from .model import CREATE_COMPUTE_INSTANCE, CREATE_GPU_INSTANCE, Refusal
 from .nvml import Session
@@ -32,7 +33,7 @@ def run(module, decide, leave_pending=False, gather=GATHER):
         return with_names(rehearse(partial(Session, gather=gather), decide), module.run_command)
     options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
     session = partial(Session, module.run_command, gather)
-    state = HostState(params["state_dir"])
+    state = HostState(params["state_dir"], heeding_claims(module))
     done = change(session, decide, state, params["lock_timeout"], options, journal_of(params))
     return with_names(done, module.run_command)
 

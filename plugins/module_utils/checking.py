@@ -10,6 +10,7 @@ import os
 import re
 import sys
 
+from .claims import known_claim
 from .data import gpu_data, layout_entry, layout_of
 from .driver_checks import ERROR, PASSED_ON, WARNING, Finding, check_host, check_without_nvml, finding_data
 from .driver_releases import model_of
@@ -79,6 +80,9 @@ def check(params, run_command, root="/"):
     interrupted = state.interrupted()
     if interrupted:
         findings.append(_interrupted(interrupted))
+    claim, unreadable = known_claim(state)
+    if unreadable:
+        findings.append(Finding("claim", WARNING, None, unreadable, "Until then", "no run can claim this host."))
     errors = [finding for finding in findings if finding.severity == ERROR]
     return {
         "ok": not errors,
@@ -87,6 +91,7 @@ def check(params, run_command, root="/"):
         "findings": [finding_data(finding) for finding in findings],
         "evidence": _evidence_data(evidence, snapshot, states, has_gpus, mig_capable),
         "interrupted": interrupted,
+        "claim": claim,
         "drained": os.path.exists(os.path.join(state.path, DRAINED)),
         "mig": facts_of(snapshot, ("instances", "processes")),
         "before": [entry for entry in map(layout_of, snapshot.gpus) if entry],

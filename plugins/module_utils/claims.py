@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import time
 from typing import Dict, NamedTuple, Optional
 
@@ -117,6 +116,14 @@ def claim_data(claim, clock):
         "lapsed": has_lapsed(claim, clock),
         "restored_at_boot": claim.restored is not None,
     }
+
+
+def known_claim(host_state):
+    """(the claim on this host as data, None where there is none; None or why it cannot be read)."""
+    try:
+        return claim_data(read_claim(host_state), now()), None
+    except MigError as error:
+        return None, str(error)
 
 
 def path_of(host_state):
@@ -228,6 +235,17 @@ def heed_claim(host_state, change, claimed):
     return f"The host was claimed by {who}; that claim had lapsed, so it is taken away."
 
 
+def heeding_claims(module):
+    """What a HostState of this module heeds: other runs' claims on the host."""
+
+    def heed(state):
+        taken_away = heed_claim(state, module.params["change_id"], module.params["claimed"])
+        if taken_away:
+            module.warn(taken_away)
+
+    return heed
+
+
 def note_restored(host_state, clock):
     """Note in a claim of an earlier boot that the saved layout has come back in this one. The caller holds the lock."""
     there = read_claim(host_state)
@@ -258,6 +276,8 @@ def _own(host_state, change, clock):
 
 def _write(host_state, claim):
     """Put the claim in place of what is there, whole or not at all, after a power cut too."""
+    import tempfile  # only where a claim is written
+
     text = json.dumps(dict(claim._asdict(), version=VERSION), indent=2, sort_keys=True) + "\n"
     with host_state.writable():
         descriptor, temporary = tempfile.mkstemp(prefix=".claim-", dir=host_state.path)

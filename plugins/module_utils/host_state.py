@@ -40,8 +40,10 @@ class HostState:
     Everything here raises MigError naming the path when it does not exist and cannot be made, or cannot be written.
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, heed=None):
+        """``heed`` is a function of this HostState, called as soon as the lock is held; it may raise MigError."""
         self.path = path or default_state_dir()
+        self._heed = heed
         self.journal = os.path.join(self.path, "journal.jsonl")
 
     @contextlib.contextmanager
@@ -64,6 +66,8 @@ class HostState:
             with self.writable():
                 os.ftruncate(lock, 0)
                 os.pwrite(lock, str(os.getpid()).encode(), 0)
+            if self._heed:
+                self._heed(self)
             yield
         finally:
             os.close(lock)

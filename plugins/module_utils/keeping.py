@@ -9,9 +9,12 @@ from __future__ import annotations
 import sys
 
 from . import host_files, persistence, saved_layout
+from .claims import heeding_claims
 from .errors import MigError
 from .host_state import HostState
 from .units import systemctl, units
+
+RUN = ("restart", persistence.UNIT)
 
 
 def keep(module, result):
@@ -25,7 +28,21 @@ def keep(module, result):
     files = _wanted_files(module, known[persistence.MIG_MANAGER])
     files = [file for file in files if host_files.differs(file.path, file.content)]
     keeping = module.params["state"] == "present" and module.params["backend"] == "builtin"
-    for step in persistence.steps(files, unit, keeping, module.params["start"]):
+    steps = persistence.steps(files, unit, keeping, module.params["start"])
+    # The unit takes the lock itself when it runs.
+    runs = [step for step in steps if step == RUN]
+    if steps and not module.check_mode:
+        state = HostState(module.params["state_dir"], heeding_claims(module))
+        with state.lock(module.params["lock_timeout"]):
+            _do(module, result, [step for step in steps if step not in runs])
+        _do(module, result, runs)
+    else:
+        _do(module, result, steps)
+
+
+def _do(module, result, steps):
+    """Do the steps, or in check mode say that they would be done."""
+    for step in steps:
         if isinstance(step, persistence.File):
             result["diff"].append(step.diff(host_files.read(step.path)))
         if not module.check_mode:

@@ -33,7 +33,7 @@ MIG_MANAGER_LABEL = "gpufleet-mig"
 
 # The rooms that boot.py needs, all of them with the modules; a test holds this list against their imports.
 _ROOMS = """
-boot cgroups changing comparison compensation data device_files errors execution geometry holders host_evidence
+boot cgroups changing claims comparison compensation data device_files errors execution geometry holders host_evidence
 host_planner host_state kubelet layout model nvml nvml_read nvml_state planner pod_resources processes refusals reset
 reset_groups reset_peers results saved_layout search selectors slurm transaction
 """

@@ -124,7 +124,7 @@ findings:
         - Which check it was. V(nvml_version), V(nvml), V(driver), V(nvidia_ml_py), V(driver_minimum), V(driver_model),
           V(driver_profile), V(driver_age), V(cuda), V(container_toolkit), V(nouveau), V(permission), V(mig),
           V(fabric_manager), V(fabric), V(capability_devices), V(persistence), V(pass-through), V(vgpu), V(ecc),
-          V(pending_mode), V(lost), V(reset_required), V(unreadable) or V(interrupted).
+          V(pending_mode), V(lost), V(reset_required), V(unreadable), V(interrupted) or V(claim).
       returned: success
       type: str
       sample: driver_profile
@@ -254,6 +254,14 @@ evidence:
           fabric: null
 interrupted:
   description: The last change of this host if it was cut short, as in M(gpufleet.mig.mig_facts).
+  returned: success
+  type: dict
+  sample: null
+claim:
+  description:
+    - Whose run has claimed this host (M(gpufleet.mig.mig_claim)): C(id) of its change, C(who), C(where) from, the C(stage)
+      and C(since) when; whether it has C(lapsed), and whether the saved layout came back at a boot meanwhile
+      (C(restored_at_boot)). V(null) where none has.
   returned: success
   type: dict
   sample: null

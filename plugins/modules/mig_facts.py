@@ -127,6 +127,13 @@ ansible_facts:
           returned: always
           type: dict
           sample: null
+        claim:
+          description:
+            - Whose run has claimed this host (M(gpufleet.mig.mig_claim)), as RV(gpufleet.mig.mig_check#module:claim). V(null)
+              where none has, or where the file cannot be read, which the module warns about.
+          returned: always
+          type: dict
+          sample: null
         gpus:
           description: The GPUs in index order.
           returned: always
@@ -353,6 +360,7 @@ ansible_facts:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.assignment_record import owners
+from ansible_collections.gpufleet.mig.plugins.module_utils.claims import known_claim
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
@@ -413,7 +421,11 @@ def main():
     except MigError as error:
         module.fail_json(msg=str(error))
     facts = facts_of(snapshot, gather, owners())
-    facts["interrupted"] = HostState(module.params["state_dir"]).interrupted()
+    state = HostState(module.params["state_dir"])
+    facts["interrupted"] = state.interrupted()
+    facts["claim"], unreadable = known_claim(state)
+    if unreadable:
+        module.warn(unreadable)
     module.exit_json(ansible_facts={"mig": facts})
 
 

@@ -26,6 +26,7 @@ notes:
 extends_documentation_fragment:
   - gpufleet.mig.attributes
   - gpufleet.mig.linux
+  - gpufleet.mig.change
   - gpufleet.mig.changing
 options:
   layout:

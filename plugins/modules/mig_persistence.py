@@ -27,6 +27,7 @@ notes:
   - The lock and the journal in O(state_dir) stay with O(state=absent); they belong to all changes of the host.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
+  - gpufleet.mig.change
   - gpufleet.mig.linux
 options:
   state:
@@ -52,11 +53,6 @@ options:
     type: str
     choices: [builtin, nvidia-mig-manager]
     default: builtin
-  state_dir:
-    description:
-      - Where the unit finds the lock and the journal, the same directory that the changing modules use.
-      - The default is C(/var/lib/gpufleet-mig).
-    type: path
   start:
     description:
       - Whether to start the unit at once where something changed, or where its last run failed.
@@ -123,6 +119,7 @@ unit:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGE
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.keeping import keep
 
@@ -133,7 +130,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "layout": {"type": "list", "elements": "dict"},
             "backend": {"type": "str", "choices": ["builtin", "nvidia-mig-manager"], "default": "builtin"},
-            "state_dir": {"type": "path"},
+            **CHANGE,
             "start": {"type": "bool", "default": True},
             "driver_timeout": {"type": "float", "default": 120},
         },

@@ -35,6 +35,8 @@ def is_this_run(other, own):
 
 def is_gone(other):
     """Whether a claim's process was one of this machine and is no more."""
+    if not isinstance(other, dict):
+        return False
     pid, started = other.get("pid"), other.get("started")
     if not isinstance(pid, int) or not isinstance(started, str) or not started:
         return False

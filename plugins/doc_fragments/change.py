@@ -1,0 +1,37 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options that say which change of a host a task belongs to."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  state_dir:
+    description:
+      - Where the lock, the journal of changes and a run's claim are kept on the GPU host.
+      - The default is C(/var/lib/gpufleet-mig) for root, and C($XDG_STATE_HOME/gpufleet-mig)
+        (C(~/.local/state/gpufleet-mig)) for other users.
+      - A directory that exists and cannot be written is an error.
+    type: path
+  lock_timeout:
+    description: How many seconds to wait while another task changes the same host.
+    type: float
+    default: 300
+  change_id:
+    description:
+      - The id that the journal gives to this change. Tasks with the same id are one change, and going back
+        (gpufleet.mig.rollback) goes back to before the first of them.
+      - The default is an id of its own for each task.
+    type: str
+  claimed:
+    description:
+      - Whether the task belongs to a run that has claimed the host (M(gpufleet.mig.mig_claim)) with this O(change_id).
+        It is refused then where the host is that run's no longer.
+      - With V(false) it is refused while another run has the host.
+    type: bool
+    default: false
+"""
