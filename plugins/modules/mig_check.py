@@ -259,8 +259,8 @@ interrupted:
   sample: null
 claim:
   description:
-    - Whose run has claimed this host (M(gpufleet.mig.mig_claim)): C(id) of its change, C(who), C(where) from, the C(stage)
-      and C(since) when; whether it has C(lapsed), and whether the saved layout came back at a boot meanwhile
+    - Whose run has claimed this host (M(gpufleet.mig.mig_claim)): C(id) of its change, C(who), C(where) from, the
+      C(stage) and C(since) when; whether it has C(lapsed), and whether the saved layout came back at a boot meanwhile
       (C(restored_at_boot)). V(null) where none has.
   returned: success
   type: dict

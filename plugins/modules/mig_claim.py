@@ -20,15 +20,16 @@ description:
     lapsed, and another run may take the host. As long as none did, the run goes on.
   - A run on the same controller sees whether the process that has the claim still lives, and takes the host from one
     that does not at once.
-  - What changes a host as part of such a run has O(change_id) and the option C(claimed), and is refused once the host is
-    another run's. Without them it is refused as long as a run has the host.
+  - What changes a host as part of such a run has O(change_id) and the option C(claimed), and is refused once the host
+    is another run's. Without them it is refused as long as a run has the host.
   - A host without NVIDIA GPUs and without NVIDIA's driver is not claimed.
 extends_documentation_fragment:
   - gpufleet.mig.linux
 options:
   state:
     description:
-      - V(taken) claims the host. Within a run that has claimed it already, that claim counts, and RV(taken) is V(false).
+      - V(taken) claims the host. Within a run that has claimed it already, that claim counts, and RV(taken) is
+        V(false).
       - V(renewed) begins the next stage, and fails where the host is another run's by now.
       - V(released) gives the host up, where it is this run's.
     type: str

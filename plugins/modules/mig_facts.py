@@ -129,8 +129,8 @@ ansible_facts:
           sample: null
         claim:
           description:
-            - Whose run has claimed this host (M(gpufleet.mig.mig_claim)), as RV(gpufleet.mig.mig_check#module:claim). V(null)
-              where none has, or where the file cannot be read, which the module warns about.
+            - Whose run has claimed this host (M(gpufleet.mig.mig_claim)), as RV(gpufleet.mig.mig_check#module:claim).
+              V(null) where none has, or where the file cannot be read, which the module warns about.
           returned: always
           type: dict
           sample: null

@@ -4,8 +4,8 @@
 
 """Who claims a host: this controller and its ansible-playbook, and whether another such process still lives.
 
-Process ids mean something only on one boot and in one PID namespace of a controller, and come again; with its start a
-process is told from a later one of the same id. A controller without /proc cannot tell, and nobody there counts as gone.
+Process ids mean something only on one boot and in one PID namespace of a controller, and come again; by its start a
+process is told from a later one of the same id. A controller without /proc cannot tell: nobody there counts as gone.
 """
 
 from __future__ import annotations
