@@ -36,7 +36,7 @@ class Claim(NamedTuple):
 
     ``change`` is the id of the run's change, ``user`` its user on the controller. ``controller`` tells of that: its
     ``name``, the ``host`` that its inventory calls this one and, where it knows, ``boot_id``, ``pid_namespace``,
-    ``pid`` and ``started`` of its ansible-playbook. ``since`` is for people: when the host was taken, by its wall clock.
+    ``pid`` and ``started`` of its ansible-playbook. ``since`` is the host's wall clock when it was taken.
 
     ``renewed`` is the CLOCK_BOOTTIME of the boot ``boot_id``, ``silence`` how many seconds the run may be silent from
     then on. ``modes`` is {GPU UUID: MIG mode} of those that the run's own reboot activates; ``restored`` the boot in
