@@ -27,7 +27,7 @@ def keep(module, result):
     keeping = module.params["state"] == "present" and module.params["backend"] == "builtin"
     for step in persistence.steps(files, unit, keeping, module.params["start"]):
         if isinstance(step, persistence.File):
-            result["diff"].append(step.diff(host_files.read(step.path)))
+            result["diff"].append(step.diff(host_files.found(step.path)))
         if not module.check_mode:
             _execute(module, step)
         result["changed"] = True
