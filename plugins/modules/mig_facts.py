@@ -356,6 +356,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.assignment_record imp
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.journal import UNKNOWN, WAY_OUT
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot, processes_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import GATHER, Session
 
@@ -412,8 +413,15 @@ def main():
         snapshot = read(module.params["gpus"], gather)
     except MigError as error:
         module.fail_json(msg=str(error))
-    facts = facts_of(snapshot, gather, owners())
-    facts["interrupted"] = HostState(module.params["state_dir"]).interrupted()
+    try:
+        assigned = owners()
+    except MigError as error:
+        assigned = {}
+        module.warn(f"Which service has which MIG device is not known: {error}")
+    facts = facts_of(snapshot, gather, assigned)
+    facts["interrupted"], problem = HostState(module.params["state_dir"]).look_back()
+    if problem:
+        module.warn(f"{problem} {UNKNOWN} {WAY_OUT}")
     module.exit_json(ansible_facts={"mig": facts})
 
 
