@@ -171,6 +171,8 @@ def found(path):
         return None
     except OSError as error:
         raise MigError(f"{path} cannot be read: {error.strerror}.") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise MigError(f"{path} is a directory. Remove it and run again.")
     return read(path) if stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES else b""
 
 

@@ -206,16 +206,15 @@ def history(path):
     except OSError as error:
         raise MigError(f"{path} cannot be read: {error.strerror}. {WAY_OUT}") from None
     problem = None
-    layout = told.layout
     try:
-        validate_layout(layout, prefix="before[{}].")
+        validate_layout(told.layout, prefix="before[{}].")
     except LayoutError as error:
-        layout, problem = [], f"{path} is damaged: what was there before the last change is no layout: {error}."
+        problem = f"{path} is damaged: what was there before the last change is no layout ({error})."
     if told.damaged:
         lines = "1 line" if told.damaged == 1 else f"{told.damaged} lines"
         problem = f"{path} is damaged: {lines} of the last change, or after it, cannot be read."
     return {
-        "layout": layout,
+        "layout": [] if problem else told.layout,
         "last": told.last and {key: told.last.get(key) for key in WHO},
         "gpus": {uuid: {key: record.get(key) for key in WHO} for uuid, record in told.gpus.items()},
         "problem": problem,
