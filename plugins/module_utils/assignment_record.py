@@ -6,38 +6,37 @@
 
 from __future__ import annotations
 
-import json
-
 from .errors import MigError
+from .host_files import read_json
 
 PATH = "/etc/gpufleet-mig/assignments.json"
+WAY_OUT = "The file says what was assigned last; remove it to have all services assigned anew."
 
 
 def read_record(path):
     """{"services": {name: {uuid, mps}}, "device_files": [{path, capability}]} as assigned last. Raises MigError."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file)
-        return {
-            "services": {
-                name: {"uuid": str(one["uuid"]), "mps": bool(one["mps"])} for name, one in record["services"].items()
-            },
-            "device_files": [
-                {"path": str(one["path"]), "capability": str(one["capability"])} for one in record["device_files"]
-            ],
-        }
-    except FileNotFoundError:
+    record = read_json(path, what_to_do=WAY_OUT)
+    if record is None:
         return {"services": {}, "device_files": []}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MigError(
-            f"{path}, which says what was assigned last, cannot be read ({error}). Remove it to have all services"
-            " assigned anew."
-        ) from None
+    services, files = record.get("services"), record.get("device_files")
+    if not isinstance(services, dict) or not all(map(_is_service, services.values())):
+        raise MigError(f"{path} is damaged: services has no uuid or mps of each. {WAY_OUT}")
+    if not isinstance(files, list) or not all(map(_is_file, files)):
+        raise MigError(f"{path} is damaged: device_files has no path or capability of each. {WAY_OUT}")
+    return {
+        "services": {name: {"uuid": one["uuid"], "mps": one["mps"]} for name, one in services.items()},
+        "device_files": [{"path": one["path"], "capability": one["capability"]} for one in files],
+    }
 
 
-def owners(path=PATH):
-    """{UUID of a MIG device: the service that has it}; {} where that cannot be read."""
-    try:
-        return {one["uuid"]: name for name, one in read_record(path)["services"].items()}
-    except MigError:
-        return {}
+def _is_service(one):
+    return isinstance(one, dict) and isinstance(one.get("uuid"), str) and isinstance(one.get("mps"), bool)
+
+
+def _is_file(one):
+    return isinstance(one, dict) and isinstance(one.get("path"), str) and isinstance(one.get("capability"), str)
+
+
+def owners(path=None):
+    """{UUID of a MIG device: the service that has it}. Raises MigError."""
+    return {one["uuid"]: name for name, one in read_record(path or PATH)["services"].items()}

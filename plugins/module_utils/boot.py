@@ -48,15 +48,15 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         entries = read(options.layout)
-        host_state = HostState(options.state_dir)
-        with host_state.lock(LOCK_SECONDS), _driver(options.driver_timeout) as port:
+        host_state, warnings = HostState(options.state_dir), []
+        with host_state.lock(LOCK_SECONDS, warnings.append), _driver(options.driver_timeout) as port:
             entries, left_alone = without_modes_of_a_reboot(entries, host_state)
-            restored = restore(port, entries, host_state)
-            _note_in_claim(host_state)
+            restored = restore(port, entries, _Notes(host_state, warnings))
+            _note_in_claim(host_state, warnings)
     except MigError as error:
         _say(str(error))
         return 1
-    _print(*left_alone, *restored.warnings)
+    _print(*dict.fromkeys([*left_alone, *warnings, *restored.warnings]))
     summary = (
         f"{len(entries) - len(restored.problems)} of {len(entries)} GPUs have the saved layout "
         f"({len(restored.changed)} brought back, {len(restored.right)} left as they were)."
@@ -64,6 +64,29 @@ def main(arguments=None):
     wrong = said_once(restored.problems.values())
     _say(wrong, summary)
     return 1 if wrong else 0
+
+
+class _Notes:
+    """The journal of a HostState, as far as it can be written: what keeps it from that goes into ``warnings``.
+
+    The layout comes back all the same, and nothing is read: whatever is there, the GPUs are as a boot leaves them.
+    """
+
+    def __init__(self, host_state, warnings):
+        self._host_state = host_state
+        self._warnings = warnings
+
+    def begin(self, record):
+        self._try(self._host_state.begin, record)
+
+    def end(self, record):
+        self._try(self._host_state.end, record)
+
+    def _try(self, write, record):
+        try:
+            write(record, "The saved layout is brought back all the same.")
+        except MigError as error:
+            self._warnings.append(str(error))
 
 
 def _parser():
@@ -107,19 +130,19 @@ def without_modes_of_a_reboot(entries, host_state):
     ]
 
 
-def _note_in_claim(host_state):
+def _note_in_claim(host_state, warnings):
     """A run that still has the host learns there that this boot has brought the saved layout back."""
     try:
         note_restored(host_state, now())
     except MigError as error:
-        _print(f"The claim of a run on this host could not be brought up to date: {error}")
+        warnings.append(str(error))
 
 
 def restore(port, entries, host_state):
     """Bring each GPU to its saved layout, the mode first, then the instances.
 
-    ``port`` is an open Session, ``entries`` what saved_layout.read returns; the caller holds the lock. Returns
-    Restored. Raises MigError where nothing can be read or written at all.
+    ``port`` is an open Session, ``entries`` what saved_layout.read returns; the caller holds the lock, and
+    ``host_state`` takes the records. Returns Restored. Raises MigError where nothing can be read at all.
     """
     problems, warnings, changed = {}, [], set()
     for decide in (decide_modes, decide_instances):

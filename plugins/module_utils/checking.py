@@ -18,6 +18,7 @@ from .errors import MigError
 from .facts import facts_of
 from .host_evidence import library_version, read_evidence
 from .host_state import HostState
+from .journal import UNKNOWN, WAY_OUT
 from .model import RESET_GPU, GpuState, Snapshot
 from .nvml import Session, binding_of
 from .nvml_read import GATHER, GATHER_FOR_RESET
@@ -77,12 +78,14 @@ def check(params, run_command, root="/"):
         mig_capable = any(gpu.mig_capable or model_of(gpu.pci_device_id) for gpu in snapshot.gpus)
         findings, rehearsed, warnings = _check_and_rehearse(evidence, snapshot, states, entries, params, run_command)
     state = HostState(params["state_dir"])
-    interrupted = state.interrupted()
+    interrupted, unknown = state.look_back()
     if interrupted:
         findings.append(_interrupted(interrupted))
     claim, unreadable = known_claim(state)
     if unreadable:
         findings.append(Finding("claim", WARNING, None, unreadable, "Until then", "no run can claim this host."))
+    if unknown:
+        findings.append(Finding("journal", WARNING, None, unknown, UNKNOWN, WAY_OUT))
     errors = [finding for finding in findings if finding.severity == ERROR]
     return {
         "ok": not errors,
@@ -92,7 +95,7 @@ def check(params, run_command, root="/"):
         "evidence": _evidence_data(evidence, snapshot, states, has_gpus, mig_capable),
         "interrupted": interrupted,
         "claim": claim,
-        "drained": os.path.exists(os.path.join(state.path, DRAINED)),
+        "drained": os.path.lexists(os.path.join(state.path, DRAINED)),
         "mig": facts_of(snapshot, ("instances", "processes")),
         "before": [entry for entry in map(layout_of, snapshot.gpus) if entry],
         **rehearsed,
@@ -167,7 +170,7 @@ def _interrupted(record):
         "interrupted",
         WARNING,
         None,
-        f"The last change of this host, by {who} at {record.get('time', 'an unknown time')}, was cut short.",
+        f"The last change of this host, by {who} at {record.get('time') or 'an unknown time'}, was cut short.",
         "Instances may be half-made.",
         "Running a change again finishes it; the journal in the state directory has the layout before.",
     )

@@ -14,17 +14,18 @@ clocks are shown and decide nothing.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
 from typing import Dict, NamedTuple, Optional
 
+from . import host_files
 from .errors import MigError
 
 FILE = "claim.json"
 VERSION = 1
 MOST_BYTES = 64 * 1024
+WAY_OUT = "It tells whose run has this host. If no run is under way, remove it."
 # Written just before the role itself reboots the host: the run goes on after this boot.
 REBOOT = "reboot"
 WORDS = {"change": str, "user": str, "since": str, "stage": str, "boot_id": str, "controller": dict, "modes": dict}
@@ -134,34 +135,15 @@ def path_of(host_state):
 def read_claim(host_state):
     """The Claim on this host, None where there is none. Raises MigError where the file cannot be read as one."""
     path = path_of(host_state)
-    try:
-        # A link or a FIFO that somebody has put there is no claim, and must not lead or hold anybody up.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            return parse(file.read(MOST_BYTES + 1))
-    except FileNotFoundError:
+    data = host_files.read_json(path, MOST_BYTES, WAY_OUT)
+    if data is None:
         return None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise MigError(
-            f"{path}, which tells whose run has this host, cannot be read: {why}. If no run is under way, remove it."
-        ) from None
-
-
-def parse(content):
-    """The Claim that these bytes are. Raises ValueError, saying what is wrong. Pure."""
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"it is longer than {MOST_BYTES} bytes")
-    try:
-        data = json.loads(content.decode())
-    except (ValueError, RecursionError):
-        raise ValueError("it is damaged") from None
-    if not isinstance(data, dict) or data.get("version") != VERSION:
-        raise ValueError(f"it is not of version {VERSION}, another release of gpufleet.mig wrote it")
-    fits = all(isinstance(data.get(key), kind) for key, kind in WORDS.items())
+    known = isinstance(data, dict) and data.get("version") == VERSION
+    fits = known and all(isinstance(data.get(key), kind) for key, kind in WORDS.items())
     fits = fits and all(type(data.get(key)) in (int, float) for key in NUMBERS)
     if not fits or not isinstance(data.get("restored"), (str, type(None))):
-        raise ValueError("it is damaged")
+        why = "is damaged" if known else f"is not of version {VERSION}: another release of gpufleet.mig wrote it"
+        raise MigError(f"{path} {why}. {WAY_OUT}")
     return Claim(*(data.get(field) for field in Claim._fields))
 
 
@@ -206,7 +188,7 @@ def release(host_state, change):
     except MigError:
         return
     if there and there.change == change:
-        _remove(host_state)
+        host_files.remove(path_of(host_state))
 
 
 def heed_claim(host_state, change, claimed):
@@ -231,7 +213,7 @@ def heed_claim(host_state, change, claimed):
             f"This host is claimed by {who}. Nothing was changed. Wait for that run; if it is gone for good, "
             "gpufleet.mig.restore takes the host from it and restores what it had drained."
         )
-    _remove(host_state)
+    host_files.remove(path_of(host_state))
     return f"The host was claimed by {who}; that claim had lapsed, so it is taken away."
 
 
@@ -276,34 +258,5 @@ def _own(host_state, change, clock):
 
 def _write(host_state, claim):
     """Put the claim in place of what is there, whole or not at all, after a power cut too."""
-    import tempfile  # only where a claim is written
-
     text = json.dumps(dict(claim._asdict(), version=VERSION), indent=2, sort_keys=True) + "\n"
-    with host_state.writable():
-        descriptor, temporary = tempfile.mkstemp(prefix=".claim-", dir=host_state.path)
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(descriptor, 0o644)
-                os.fsync(descriptor)
-            os.replace(temporary, path_of(host_state))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _sync(host_state.path)
-
-
-def _remove(host_state):
-    with host_state.writable(), contextlib.suppress(FileNotFoundError):
-        os.unlink(path_of(host_state))
-        _sync(host_state.path)
-
-
-def _sync(directory):
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    host_files.write(path_of(host_state), text.encode(), os.replace)

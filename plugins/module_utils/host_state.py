@@ -15,15 +15,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import time
 
 from .errors import MigError
+from .host_files import open_regular
+from .journal import last_record
 
-# Far more than one record takes: the journal's end is all that tells whether the last change ended.
-TAIL_BYTES = 1 << 20
 NOTHING_CHANGED = "Nothing was changed."
+DONE_WITHOUT = "Its lock is done without."
+# Root's second lock: at boot the state directory may be full, read-only or not there.
+RUN = "/run/gpufleet-mig"
 
 
 def default_state_dir():
@@ -47,46 +51,70 @@ class HostState:
         self.journal = os.path.join(self.path, "journal.jsonl")
 
     @contextlib.contextmanager
-    def lock(self, timeout):
-        """Hold the host's lock; another run is waited for ``timeout`` seconds, then MigError says who holds it."""
-        path = os.path.join(self.path, "lock")
-        with self.writable():
-            os.makedirs(self.path, mode=0o755, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            deadline = time.monotonic() + timeout
-            while not _try_lock(lock):
-                if time.monotonic() >= deadline:
-                    holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-                    raise MigError(
-                        f"Another change of this host's GPUs is running (process {holder} holds {path}) and did "
-                        f"not end within {timeout:g} seconds. Nothing was changed. Wait for it, or raise lock_timeout."
-                    )
-                time.sleep(0.05)
-            with self.writable():
-                os.ftruncate(lock, 0)
-                os.pwrite(lock, str(os.getpid()).encode(), 0)
+    def lock(self, timeout, warn=None):
+        """Hold the host's lock; another run is waited for ``timeout`` seconds, then MigError says who holds it.
+
+        Root's is two locks, one in the state directory and then one in /run. With ``warn``, a function, one of them
+        that cannot be had at all is told, and done without.
+        """
+        deadline = time.monotonic() + timeout
+        with contextlib.ExitStack() as held:
+            for path in self._locks():
+                try:
+                    with self._writable(DONE_WITHOUT if warn else NOTHING_CHANGED, path.startswith(RUN)):
+                        lock = _open_lock(path)
+                except MigError as error:
+                    if not warn:
+                        raise
+                    warn(str(error))
+                    continue
+                held.callback(os.close, lock)
+                while not _try_lock(lock):
+                    if time.monotonic() >= deadline:
+                        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+                        raise MigError(
+                            f"Another change of this host's GPUs is running (process {holder} holds {path}) and did "
+                            f"not end within {timeout:g} seconds. Nothing was changed. Wait for it, or raise "
+                            "lock_timeout."
+                        )
+                    time.sleep(0.05)
+                # For those who wait; on a full disk they are not told.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(lock, 0)
+                    os.pwrite(lock, str(os.getpid()).encode(), 0)
             if self._heed:
                 self._heed(self)
             yield
-        finally:
-            os.close(lock)
 
-    def begin(self, record):
-        """Tell the journal what a change is about to do; ``record`` is a dict of plain values."""
-        self._write(dict(record, event="begin"), NOTHING_CHANGED)
+    def _locks(self):
+        """The lock files, in the order in which everybody takes them."""
+        yield os.path.join(self.path, "lock")
+        if os.geteuid() == 0:
+            # However the directory is written, and whatever other state directories this machine has.
+            name = hashlib.sha256(os.path.realpath(self.path).encode(errors="surrogateescape")).hexdigest()[:16]
+            yield os.path.join(RUN, f"{name}.lock")
 
-    def end(self, record):
+    def begin(self, record, consequence=NOTHING_CHANGED):
+        """Tell the journal what a change is about to do; ``record`` is a dict of plain values.
+
+        ``consequence`` is what a MigError says of the change.
+        """
+        self._write(dict(record, event="begin"), consequence)
+
+    def end(self, record, consequence="The change itself is done; only its end is missing in the journal."):
         """Tell the journal how a change ended."""
-        self._write(dict(record, event="end"), "The change itself is done; only its end is missing in the journal.")
+        self._write(dict(record, event="end"), consequence)
 
     def _write(self, record, consequence):
         """Append a record to the journal and see it on disk."""
         line = json.dumps(record, sort_keys=True) + "\n"
-        with self.writable(consequence):
-            journal = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        with self._writable(consequence):
             try:
-                _end_line(journal, self.journal)
+                journal = open_regular(self.journal, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise OSError(error.errno, f"journal.jsonl: {error.strerror}") from None
+            try:
+                _end_line(journal)
                 if os.write(journal, line.encode()) != len(line.encode()):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(journal)
@@ -95,24 +123,33 @@ class HostState:
 
     def interrupted(self):
         """The ``begin`` record of the last change if that never ended, else None; also where no journal can be read."""
-        last = None
-        with contextlib.suppress(OSError), open(self.journal, "rb") as journal:
-            journal.seek(max(0, os.fstat(journal.fileno()).st_size - TAIL_BYTES))
-            for line in journal:
-                # A line that a crash, or the beginning of the tail, cut short is no record.
-                with contextlib.suppress(ValueError):
-                    last = json.loads(line)
-        return last if isinstance(last, dict) and last.get("event") == "begin" else None
+        return self.look_back()[0]
+
+    def look_back(self):
+        """(What interrupted() returns, None or what keeps that from being known: a sentence)."""
+        last, problem = last_record(self.journal)
+        return (last if last and last["event"] == "begin" else None), problem
 
     @contextlib.contextmanager
-    def writable(self, consequence=NOTHING_CHANGED):
+    def _writable(self, consequence=NOTHING_CHANGED, run=False):
+        """Turn an OSError into a MigError that says what could not be written, and the ``consequence``."""
         try:
             yield
         except OSError as error:
+            what = f"{RUN}, where root's second lock is," if run else f"The state directory {self.path}"
+            way_out = "or make room." if run else "make room, or name another with state_dir."
             raise MigError(
-                f"The state directory {self.path} cannot be written: {error.strerror}. {consequence} "
-                "Give this user write access to it, make room, or name another with state_dir."
+                f"{what} cannot be written: {error.strerror}. {consequence} "
+                f"Give this user write access to it, {way_out}"
             ) from error
+
+
+def _open_lock(path):
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    try:
+        return open_regular(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OSError(error.errno, f"{os.path.basename(path)}: {error.strerror}") from None
 
 
 def _try_lock(lock):
@@ -125,10 +162,8 @@ def _try_lock(lock):
     return True
 
 
-def _end_line(journal, path):
+def _end_line(journal):
     """Close a line that a crash cut short, so that the next record starts on a line of its own."""
-    if os.fstat(journal).st_size:
-        with open(path, "rb") as written:
-            written.seek(-1, os.SEEK_END)
-            if written.read(1) != b"\n":
-                os.write(journal, b"\n")
+    size = os.fstat(journal).st_size
+    if size and os.pread(journal, 1, size - 1) != b"\n":
+        os.write(journal, b"\n")

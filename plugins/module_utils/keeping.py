@@ -44,7 +44,7 @@ def _do(module, result, steps):
     """Do the steps, or in check mode say that they would be done."""
     for step in steps:
         if isinstance(step, persistence.File):
-            result["diff"].append(step.diff(host_files.read(step.path)))
+            result["diff"].append(step.diff(host_files.found(step.path)))
         if not module.check_mode:
             _execute(module, step)
         result["changed"] = True

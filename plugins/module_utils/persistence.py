@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
@@ -34,8 +35,8 @@ MIG_MANAGER_LABEL = "gpufleet-mig"
 # The rooms that boot.py needs, all of them with the modules; a test holds this list against their imports.
 _ROOMS = """
 boot cgroups changing claims comparison compensation data device_files errors execution geometry holders host_evidence
-host_planner host_state kubelet layout model nvml nvml_read nvml_state planner pod_resources processes refusals reset
-reset_groups reset_peers results saved_layout search selectors slurm transaction
+host_files host_planner host_state journal kubelet layout model nvml nvml_read nvml_state planner pod_resources
+processes refusals reset reset_groups reset_peers results saved_layout search selectors slurm transaction
 """
 ROOMS = _ROOMS.split()
 MAIN = "import sys\n\nfrom gpufleet_mig.boot import main\n\nsys.exit(main())\n"
@@ -206,7 +207,9 @@ Before=nvidia-gpu-reset.target nvidia-cdi-refresh.service nvidia-dcgm.service nv
 Before=dcgm.service dcgm-exporter.service nvsm.service display-manager.service
 Before=docker.service containerd.service crio.service podman.service
 Before=kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service slurmd.service
-RequiresMountsFor={_quoted(state_dir)} {PROGRAM_PATH} {saved_layout.PATH}
+RequiresMountsFor={PROGRAM_PATH} {saved_layout.PATH}
+# Where the journal is; a layout comes back without it, too.
+After={" ".join(_mounts(state_dir))}
 
 [Service]
 Type=oneshot
@@ -232,6 +235,17 @@ SystemCallArchitectures=native
 [Install]
 WantedBy=multi-user.target nvidia-gpu-reset.target
 """
+
+
+def _mounts(path):
+    """The units of the mounts below which a path may be, named as by systemd-escape --path."""
+    parts = [part for part in path.split("/") if part]
+    for number in range(1, len(parts) + 1):
+        name = "-".join(
+            re.sub(rb"[^A-Za-z0-9:_.]", lambda found: b"\\x%02x" % ord(found.group()), os.fsencode(part)).decode()
+            for part in parts[:number]
+        )
+        yield f"{name}.mount" if name[0] != "." else f"\\x2e{name[1:]}.mount"
 
 
 def _quoted(word):

@@ -165,9 +165,11 @@ def mode_data(change):
 def journal_record(change):
     """What the journal keeps of a Change: the layout before, the actions, and, once there are outcomes, their results.
 
-    ``before`` is in the words of the layout option, so that it can be applied again.
+    ``before`` is in the words of the layout option, so that it can be applied again; ``touched`` are the UUIDs of the
+    GPUs that have steps.
     """
     record = {
+        "touched": [plan.gpu.uuid for plan in change.plans if plan.steps],
         "before": [layout_entry(plan.gpu, plan.gpu.placed if plan.gpu.mig_mode else None) for plan in change.plans],
         "actions": [sentence(step) for step in steps_in_order(change.plans)],
     }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 
 from .errors import MigError
+from .host_files import read_json
 from .layout import validate_layout
 from .selectors import LayoutError, shown
 
@@ -87,15 +88,11 @@ def _place(wanted):
 
 def read(path):
     """The {UUID: Entry} of a file. Raises MigError that says what is wrong with it and what to do."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
-    except OSError as error:
-        raise MigError(f"{path} cannot be read: {error.strerror}. {WRITE_AGAIN}") from None
-    except ValueError as error:
-        raise MigError(f"{path} is damaged: {error}. {WRITE_AGAIN}") from None
-    version = data.get("version") if isinstance(data, dict) else None
-    if version != VERSION:
+    data = read_json(path, what_to_do=WRITE_AGAIN)
+    if data is None:
+        raise MigError(f"{path} cannot be read: It is not there. {WRITE_AGAIN}")
+    version = data.get("version")
+    if version != VERSION or version is True:
         raise MigError(
             f"{path} has the version {shown(version)} and this program reads version {VERSION}: another release of "
             f"gpufleet.mig wrote it. {WRITE_AGAIN}"

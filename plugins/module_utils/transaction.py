@@ -102,14 +102,15 @@ def change(open_port, decide, host_state, lock_timeout, options, journal=None):
     when the lock or the state directory cannot be had, NvmlError when the host cannot be read.
     """
     with host_state.lock(lock_timeout), open_port() as port:
-        return change_under_lock(port, decide, host_state, options, journal)
+        warnings = _interruption(host_state)
+        done = change_under_lock(port, decide, host_state, options, journal)
+        return done._replace(warnings=(*warnings, *done.warnings))
 
 
 def change_under_lock(port, decide, host_state, options, journal=None):
-    """What change() does once it holds the lock, through a port that is open."""
-    warnings = _interruption(host_state)
-    decisions, more = decide_when_free(port, decide, options.busy_timeout)
-    result = Change(tuple(decisions), warnings=(*warnings, *more))
+    """What change() does once it holds the lock, through a port that is open. Reads no journal."""
+    decisions, warnings = decide_when_free(port, decide, options.busy_timeout)
+    result = Change(tuple(decisions), warnings=tuple(warnings))
     plans = [plan for plan in result.plans if plan.steps]
     if result.refusals or not plans:
         return result
@@ -130,8 +131,8 @@ def _interruption(host_state):
     if not begun:
         return ()
     return (
-        f"The change that {begun['user']} began at {begun['time']} (process {begun['pid']}) was cut short; "
-        "this run goes on from what is there.",
+        f"The change that {begun.get('user') or 'somebody'} began at {begun.get('time') or 'an unknown time'} (process "
+        f"{begun.get('pid', 'unknown')}) was cut short; this run goes on from what is there.",
     )
 
 

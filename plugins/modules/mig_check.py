@@ -124,7 +124,7 @@ findings:
         - Which check it was. V(nvml_version), V(nvml), V(driver), V(nvidia_ml_py), V(driver_minimum), V(driver_model),
           V(driver_profile), V(driver_age), V(cuda), V(container_toolkit), V(nouveau), V(permission), V(mig),
           V(fabric_manager), V(fabric), V(capability_devices), V(persistence), V(pass-through), V(vgpu), V(ecc),
-          V(pending_mode), V(lost), V(reset_required), V(unreadable), V(interrupted) or V(claim).
+          V(pending_mode), V(lost), V(reset_required), V(unreadable), V(interrupted), V(journal) or V(claim).
       returned: success
       type: str
       sample: driver_profile

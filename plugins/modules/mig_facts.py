@@ -364,6 +364,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.claims import known_c
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.journal import UNKNOWN, WAY_OUT
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot, processes_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import GATHER, Session
 
@@ -420,9 +421,16 @@ def main():
         snapshot = read(module.params["gpus"], gather)
     except MigError as error:
         module.fail_json(msg=str(error))
-    facts = facts_of(snapshot, gather, owners())
+    try:
+        assigned = owners()
+    except MigError as error:
+        assigned = {}
+        module.warn(f"Which service has which MIG device is not known: {error}")
+    facts = facts_of(snapshot, gather, assigned)
     state = HostState(module.params["state_dir"])
-    facts["interrupted"] = state.interrupted()
+    facts["interrupted"], problem = state.look_back()
+    if problem:
+        module.warn(f"{problem} {UNKNOWN} {WAY_OUT}")
     facts["claim"], unreadable = known_claim(state)
     if unreadable:
         module.warn(unreadable)

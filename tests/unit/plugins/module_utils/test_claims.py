@@ -23,7 +23,6 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.claims import (
     known_claim,
     modes_to_leave,
     note_restored,
-    parse,
     read_claim,
     release,
     renew,
@@ -176,9 +175,7 @@ def test_a_damaged_claim_is_one_sentence_with_the_way_out(state, clock, content)
     with open(path, "wb") as file:
         file.write(content)
     for act in (lambda: take(state, OURS, CLOCK), lambda: heed_claim(state, None, False)):
-        with pytest.raises(
-            MigError, match=r"claim\.json, which tells whose run has this host, cannot be read: .*remove"
-        ):
+        with pytest.raises(MigError, match=r"claim\.json .*If no run is under way, remove it"):
             act()
     data, problem = known_claim(state)
     assert data is None
@@ -198,11 +195,5 @@ def test_what_is_no_file_is_no_claim_and_holds_nobody_up(state, tmp_path, clock,
     else:
         (tmp_path / "elsewhere").write_text(json.dumps(dict(OURS._asdict(), version=1)), encoding="utf-8")
         os.symlink(tmp_path / "elsewhere", path)
-    with pytest.raises(MigError, match="cannot be read"):
+    with pytest.raises(MigError, match="If no run is under way, remove it"):
         read_claim(state)
-
-
-@given(st.binary(max_size=200))
-def test_anything_else_is_a_value_error(content):
-    with pytest.raises(ValueError):
-        parse(content)

@@ -51,14 +51,17 @@ def test_the_same_sources_make_the_same_program():
 @pytest.mark.parametrize(
     ("state_dir", "command", "mounts"),
     [
-        ("/var/lib/gpufleet-mig", "/var/lib/gpufleet-mig", "/var/lib/gpufleet-mig"),
-        ("/srv/a b", '"/srv/a b"', '"/srv/a b"'),
-        ("/srv/100%", '"/srv/100%%"', '"/srv/100%%"'),
-        ('/srv/"$x"', '"/srv/\\"$$x\\""', '"/srv/\\"$x\\""'),
+        # The mounts as systemd-escape --path --suffix=mount names them.
+        ("/var/lib/gpufleet-mig", "/var/lib/gpufleet-mig", r"var.mount var-lib.mount var-lib-gpufleet\x2dmig.mount"),
+        ("/srv/a b", '"/srv/a b"', r"srv.mount srv-a\x20b.mount"),
+        ("/srv/100%", '"/srv/100%%"', r"srv.mount srv-100\x25.mount"),
+        ('/srv/"$x"', '"/srv/\\"$$x\\""', r"srv.mount srv-\x22\x24x\x22.mount"),
+        ("/.x/é", "/.x/é", r"\x2ex.mount \x2ex-\xc3\xa9.mount"),
     ],
 )
 def test_any_path_is_written_as_systemd_reads_it(state_dir, command, mounts):
     unit = persistence.unit_text("/usr/bin/python3", state_dir, 90.5)
     assert f" --state-dir {command} --driver-timeout 90.5\n" in unit
-    assert f"\nRequiresMountsFor={mounts} " in unit
+    assert f"\nAfter={mounts}\n" in unit
+    assert f"\nRequiresMountsFor={persistence.PROGRAM_PATH} /etc/gpufleet-mig/layout.json\n" in unit
     assert "\nTimeoutStartSec=690.5\n" in unit

@@ -146,7 +146,9 @@ def test_a_service_is_named_once(host):
 @pytest.mark.parametrize("text", ["", "[]", '{"services": {"a": 1}}', '{"services": {}}'])
 def test_a_record_that_cannot_be_read_is_named(host, text):
     (host.directory / "assignments.json").write_text(text, encoding="utf-8")
-    assert "assignments.json, which says what was assigned last, cannot be read" in ask(host, []).failed()["msg"]
+    said = ask(host, []).failed()["msg"]
+    assert "assignments.json is damaged: " in said
+    assert said.endswith("remove it to have all services assigned anew.")
 
 
 def test_users_need_capability_files(host):

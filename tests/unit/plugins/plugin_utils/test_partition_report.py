@@ -12,7 +12,6 @@ import jsonschema
 import pytest
 from paths import ROOT
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.journal import journal_before
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_report import report, table
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_result import failure_message, partition_result
 
@@ -149,22 +148,3 @@ REFUSED = 'The Kubernetes API server says: pods "a" is forbidden: no'
 )
 def test_failure_message(given, message):
     assert failure_message(given) == message
-
-
-def test_the_journal_goes_back_to_before_the_first_of_one_change():
-    def begin(change, entries, **more):
-        return json.dumps({"event": "begin", "change": change, "before": entries, **more})
-
-    off, on = {"gpus": ["GPU-0"], "mig_enabled": False}, {"gpus": ["GPU-0"], "mig_enabled": True, "instances": []}
-    other = {"gpus": ["GPU-1"], "mig_enabled": False}
-    lines = [
-        begin("1", [other]),
-        begin("2", [off]),
-        json.dumps({"event": "end", "change": "2"}),
-        begin("2", [on, other]),
-        begin("3", [on], cause="boot"),
-        '{"event": "begin", "chan',
-        "[]",
-    ]
-    assert journal_before("\n".join(lines)) == [off, other]
-    assert journal_before("") == []

@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mig_journal_info
+short_description: What the journal of a host tells of its changes
+version_added: 0.3.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Reads the journal that M(gpufleet.mig.mig_mode) and M(gpufleet.mig.mig_instances) keep, from its end. Says which
+    layout the GPUs had before the last change, and who changed which GPU last.
+  - Records of one change (O(gpufleet.mig.mig_instances#module:change_id)) count together. What came back after a boot
+    is nobody's change, however many boots there were.
+  - A host without a journal has had no change. A journal that is no regular file, or that this user may not read, is an
+    error.
+  - It changes nothing, needs no driver, and takes little memory, however long the journal is.
+seealso:
+  - module: gpufleet.mig.mig_facts
+  - module: gpufleet.mig.mig_instances
+extends_documentation_fragment:
+  - gpufleet.mig.attributes
+  - gpufleet.mig.linux
+  - gpufleet.mig.reading
+attributes:
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+options:
+  state_dir:
+    description: Where the changing modules keep their journal on this host, if they were told another directory.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Read the journal
+  gpufleet.mig.mig_journal_info:
+  register: journal
+
+- name: Say who changed what last
+  ansible.builtin.debug:
+    msg: "{{ journal.gpus }}"
+
+- name: Go back to before the last change
+  gpufleet.mig.mig_instances:
+    layout: "{{ journal.layout | selectattr('mig_enabled') }}"
+    rehearse: true
+  when: journal.layout | length > 0
+"""
+
+RETURN = r"""
+layout:
+  description:
+    - An entry for each GPU that the last change was about, as that GPU was before it, for the
+      O(gpufleet.mig.mig_instances#module:layout) option of the modules. Empty where there was no change, and with
+      RV(problem).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - gpus: [GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4]
+      mig_enabled: false
+last:
+  description: The last change that was no boot's, V(null) where there was none.
+  returned: success
+  type: dict
+  sample: null
+  contains:
+    change:
+      description: Its id.
+      returned: success
+      type: str
+      sample: 4e1cf7a2-1c5d-4d0e-9a55-6f7f5a1c2b3d
+    cause:
+      description: V(ansible), or V(boot) where a saved layout came back.
+      returned: success
+      type: str
+      sample: ansible
+    user:
+      description: The user as whom it ran.
+      returned: success
+      type: str
+      sample: root
+    sudo_user:
+      description: Who became that user with sudo, else V(null).
+      returned: success
+      type: str
+      sample: alice
+    time:
+      description: When it began.
+      returned: success
+      type: str
+      sample: "2026-11-21T15:59:35Z"
+gpus:
+  description: By UUID, the last change that touched the GPU, a boot's too, in the shape of RV(last).
+  returned: success
+  type: dict
+  sample:
+    GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4:
+      change: 4e1cf7a2-1c5d-4d0e-9a55-6f7f5a1c2b3d
+      cause: ansible
+      user: root
+      sudo_user: alice
+      time: "2026-11-21T15:59:35Z"
+problem:
+  description:
+    - Why it is not known what was there before the last change, V(null) where it is. Then lines that are no records
+      stand where those of that change, or of a later one, would; and RV(last) may be of an earlier one.
+  returned: success
+  type: str
+  sample: null
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.journal import history
+
+
+def main():
+    module = AnsibleModule(argument_spec={"state_dir": {"type": "path"}}, supports_check_mode=True)
+    try:
+        told = history(HostState(module.params["state_dir"]).journal)
+    except MigError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**told)
+
+
+if __name__ == "__main__":
+    main()
