@@ -91,13 +91,13 @@ def test_however_many_boots_lie_between(told):
     assert found["gpus"]["GPU-0"]["cause"] == "boot"
 
 
-def test_a_journal_of_a_quarter_of_a_gigabyte_takes_little_memory_and_time(tmp_path):
+def test_a_journal_of_200_mib_takes_little_memory_and_time(tmp_path):
     path = tmp_path / "journal.jsonl"
     many = [{**SEVEN, "gpus": [f"GPU-{number}"]} for number in range(8)]
     boots = b"\n".join(changed("b", many, cause="boot")) + b"\n"
     with open(path, "wb") as file:
         file.write(b"\n".join(changed("1", [OFF])) + b"\n")
-        for _some in range((256 << 20) // (len(boots) * 100)):
+        for _some in range((128 << 20) // (len(boots) * 100)):
             file.write(boots * 100)
         file.truncate(file.tell() + (64 << 20))
         file.seek(0, 2)
@@ -108,7 +108,7 @@ def test_a_journal_of_a_quarter_of_a_gigabyte_takes_little_memory_and_time(tmp_p
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert used < 16 << 20
-    assert time.process_time() - began < 60
+    assert time.process_time() - began < 30
     assert found["last"]["change"] == "1"
     assert "damaged: 1 line of the last change, or after it, cannot be read" in found["problem"]
     assert len(found["gpus"]) == 8
