@@ -58,17 +58,41 @@ class HostState:
         that cannot be had at all is told, and done without.
         """
         deadline = time.monotonic() + timeout
+        run = self._run_lock()
         with contextlib.ExitStack() as held:
-            for path in self._locks():
+            # In the order in which everybody takes them.
+            for path in filter(None, (os.path.join(self.path, "lock"), run)):
                 try:
-                    with self._writable(DONE_WITHOUT if warn else NOTHING_CHANGED, path.startswith(RUN)):
-                        lock = _open_lock(path)
-                except MigError as error:
+                    lock = self._wait_for(path, deadline, timeout)
+                except OSError as error:
+                    text = self._cannot_be_written(error, DONE_WITHOUT if warn else NOTHING_CHANGED, path == run)
                     if not warn:
-                        raise
-                    warn(str(error))
+                        raise MigError(text) from error
+                    warn(text)
                     continue
                 held.callback(os.close, lock)
+                if path == run:
+                    held.callback(_remove, path)
+            if self._heed:
+                self._heed(self)
+            yield
+
+    def _run_lock(self):
+        """Root's second lock, however the directory is written; this machine may have several state directories."""
+        if os.geteuid() != 0:
+            return None
+        name = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
+        return os.path.join(RUN, f"{name}.lock")
+
+    def _wait_for(self, path, deadline, timeout):
+        """The descriptor of a lock that is held. Raises OSError, and MigError once it is too late."""
+        while True:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            try:
+                lock = open_regular(path, os.O_RDWR | os.O_CREAT, 0o600)
+            except OSError as error:
+                raise OSError(error.errno, f"{os.path.basename(path)}: {error.strerror}") from None
+            try:
                 while not _try_lock(lock):
                     if time.monotonic() >= deadline:
                         holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
@@ -78,21 +102,16 @@ class HostState:
                             "lock_timeout."
                         )
                     time.sleep(0.05)
-                # For those who wait; on a full disk they are not told.
-                with contextlib.suppress(OSError):
-                    os.ftruncate(lock, 0)
-                    os.pwrite(lock, str(os.getpid()).encode(), 0)
-            if self._heed:
-                self._heed(self)
-            yield
-
-    def _locks(self):
-        """The lock files, in the order in which everybody takes them."""
-        yield os.path.join(self.path, "lock")
-        if os.geteuid() == 0:
-            # However the directory is written, and whatever other state directories this machine has.
-            name = hashlib.sha256(os.path.realpath(self.path).encode(errors="surrogateescape")).hexdigest()[:16]
-            yield os.path.join(RUN, f"{name}.lock")
+                if os.fstat(lock).st_nlink:
+                    # For those who wait; on a full disk they are not told.
+                    with contextlib.suppress(OSError):
+                        os.ftruncate(lock, 0)
+                        os.pwrite(lock, str(os.getpid()).encode(), 0)
+                    return lock
+            except (OSError, MigError):
+                os.close(lock)
+                raise
+            os.close(lock)  # it was removed before it was free
 
     def begin(self, record, consequence=NOTHING_CHANGED):
         """Tell the journal what a change is about to do; ``record`` is a dict of plain values.
@@ -131,25 +150,23 @@ class HostState:
         return (last if last and last["event"] == "begin" else None), problem
 
     @contextlib.contextmanager
-    def _writable(self, consequence=NOTHING_CHANGED, run=False):
+    def writable(self, consequence=NOTHING_CHANGED):
         """Turn an OSError into a MigError that says what could not be written, and the ``consequence``."""
         try:
             yield
         except OSError as error:
-            what = f"{RUN}, where root's second lock is," if run else f"The state directory {self.path}"
-            way_out = "or make room." if run else "make room, or name another with state_dir."
-            raise MigError(
-                f"{what} cannot be written: {error.strerror}. {consequence} "
-                f"Give this user write access to it, {way_out}"
-            ) from error
+            raise MigError(self._cannot_be_written(error, consequence)) from error
+
+    def _cannot_be_written(self, error, consequence, run=False):
+        what = f"{RUN}, where root's second lock is," if run else f"The state directory {self.path}"
+        way_out = "or make room." if run else "make room, or name another with state_dir."
+        return f"{what} cannot be written: {error.strerror}. {consequence} Give this user write access to it, {way_out}"
 
 
-def _open_lock(path):
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    try:
-        return open_regular(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise OSError(error.errno, f"{os.path.basename(path)}: {error.strerror}") from None
+def _remove(path):
+    """While it is held; who waits for it sees that it has no name any more."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _try_lock(lock):

@@ -90,12 +90,12 @@ def read(path):
     """The {UUID: Entry} of a file. Raises MigError that says what is wrong with it and what to do."""
     data = read_json(path, what_to_do=WRITE_AGAIN)
     if data is None:
-        raise MigError(f"{path} cannot be read: It is not there. {WRITE_AGAIN}")
+        raise MigError(f"{path} cannot be read: No such file or directory. {WRITE_AGAIN}")
     version = data.get("version")
     if version != VERSION or version is True:
         raise MigError(
-            f"{path} has the version {shown(version)} and this program reads version {VERSION}: another release of "
-            f"gpufleet.mig wrote it. {WRITE_AGAIN}"
+            f"{path} has {'no version' if version is None else f'the version {shown(version)}'} and this program reads "
+            f"version {VERSION}: another release of gpufleet.mig wrote it. {WRITE_AGAIN}"
         )
     try:
         return exact_entries(data.get("layout"))

@@ -21,6 +21,8 @@ from paths import COLLECTIONS, SIMULATOR
 
 MODULES = "ansible_collections.gpufleet.mig.plugins.modules."
 WITHOUT_STATE_DIR = ("mig_assignment_info", "mig_facts")
+SERVED = ("mig_assignment_info", "mig_check", "mig_facts", "mig_instances", "mig_journal_info", "mig_mode")
+SERVED += ("slurm_device_record",)
 
 
 class ModuleRun(NamedTuple):
@@ -90,12 +92,12 @@ def parsed(status, stdout, stderr):
 
 
 SERVER = """
-import gc, json, os, sys
+import gc, importlib, json, os, sys
 import pynvml
-from ansible_collections.gpufleet.mig.plugins.modules import mig_check, mig_facts, mig_instances, mig_mode
 from ansible_collections.gpufleet.mig.plugins.module_utils import execution
 execution.BUSY_AFTER_DESTROY_SECONDS = 1
-modules = {"mig_check": mig_check, "mig_facts": mig_facts, "mig_instances": mig_instances, "mig_mode": mig_mode}
+prefix, *names = sys.argv.pop().split()
+modules = {name: importlib.import_module(prefix + name) for name in names}
 directory = sys.argv.pop()
 gc.freeze()  # a process that collects what it was forked with copies all its memory
 for request in sys.stdin:
@@ -128,7 +130,7 @@ class ModuleServer:
     def __enter__(self):
         self._directory = tempfile.TemporaryDirectory(prefix="gpufleet-mig-")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, self._directory.name],
+            [sys.executable, "-c", SERVER, self._directory.name, f"{MODULES} {' '.join(SERVED)}"],
             env={
                 **os.environ,
                 "PYTHONPATH": str(COLLECTIONS),

@@ -285,7 +285,8 @@ def test_a_damaged_layout_is_said_and_nothing_is_touched(kept):
     for text, said in [
         ("", "is damaged"),
         ('{"version": 1, "layout": [{"gpus"', "is damaged"),
-        ("[]", "has the version None"),
+        ("[]", "is damaged: It is no JSON object"),
+        ("{}", "has no version and this program reads version 1"),
         ('{"version": 2, "layout": []}', "has the version 2 and this program reads version 1"),
         *((json.dumps({"version": 1, "layout": layout}), said) for layout, said in INEXACT),
         (None, "cannot be read: No such file"),
