@@ -1,0 +1,53 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mig_role_options
+short_description: Take the variables of a role of this collection once, and none from a host
+version_added: 0.2.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - A host's answer to any module may hold facts, and facts outrank inventory and role defaults. So whoever is root on a
+    host could set the variables of this collection, among them task files, paths and hosts that the controller uses.
+    This refuses a host among whose facts (C(ansible_facts)) is the name of a variable of this collection, C(mig_*) but
+    not C(mig). It contacts no host.
+  - In a role of this collection it also returns the variables of an entry point, each evaluated once and of the type
+    that the role's argument spec gives it.
+  - It is the first task of each of the roles, and of little use elsewhere.
+options:
+  entry_point:
+    description:
+      - The entry point of the role that the task belongs to, as C(meta/argument_specs.yml) names it. Without one it
+        returns no variables.
+    type: str
+attributes:
+  check_mode:
+    description: It changes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to compare.
+    support: none
+  action:
+    description: Runs on the controller.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Refuse a host whose facts are named like variables of gpufleet.mig
+  gpufleet.mig.mig_role_options:
+"""
+
+RETURN = r"""
+options:
+  description: The variables of the entry point that have a value, by their names.
+  returned: success
+  type: dict
+  sample:
+    mig_driver_minimum: 535.161.07
+    mig_driver_container_runtime: false
+"""

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The variables with which a role begins, and the facts of a host that may not be among them. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+# Every variable of the collection, the roles' private ones included. The fact ``mig`` is what mig_facts returns.
+OURS = re.compile(r"_*mig_")
+# How many names a message lists, and how much of each.
+NAMES, LENGTH = 8, 60
+
+
+def planted(facts):
+    """Those of a host's facts (``ansible_facts``) that have the name of a variable of the collection, sorted."""
+    return sorted(str(name) for name in facts if OURS.match(str(name)))
+
+
+def planted_refusal(host, names):
+    """What is said of a host that has such facts. The names are its words: only what a name may hold is shown."""
+    shown = [re.sub(r"\W", "?", name[:LENGTH], flags=re.ASCII) for name in names[:NAMES]]
+    if len(names) > NAMES:
+        shown.append(f"and {len(names) - NAMES} more")
+    return (
+        f"{host} has facts with names of variables of gpufleet.mig: {', '.join(shown)}. Facts outrank inventory and"
+        " role defaults, so whoever is root on a host could choose which commands run on the controller and on other"
+        " hosts. So nothing more is done with it. They came with an answer of that host, or from a fact cache of an"
+        " earlier run. If nobody of yours has set them (set_fact with cacheable: true, a fact module, a file in"
+        " /etc/ansible/facts.d), treat the host as compromised. If they are yours, put them into the inventory instead,"
+        " and run again with --flush-cache."
+    )
+
+
+def converted(options, values):
+    """The values of a role's options as the types of its argument spec: ({option: value}, [what is wrong with them]).
+
+    :param options: ``options`` of an entry point in meta/argument_specs.yml
+    :param values: {option: its value}, without those that have none
+    """
+    checked = ArgumentSpecValidator(_spec(options)).validate(values)
+    return {name: _given(checked.validated_parameters[name], options[name]) for name in values}, checked.error_messages
+
+
+def _spec(options):
+    """The part of these options that says what a value may be.
+
+    A path stays as it is written: the host that it belongs to knows what ``~`` is. Defaults are the role's own matter.
+    """
+    spec = {}
+    for name, option in options.items():
+        spec[name] = {key: option[key] for key in ("choices", "required") if key in option}
+        for key in ("type", "elements"):
+            if key in option:
+                spec[name][key] = "str" if option[key] == "path" else option[key]
+        if "options" in option:
+            spec[name]["options"] = _spec(option["options"])
+    return spec
+
+
+def _given(value, option):
+    """The value without what the validator has added to it: a None for each option within it that was not given."""
+    if "options" not in option:
+        return value
+    if isinstance(value, dict):
+        within = option["options"]
+        return {name: _given(one, within[name]) for name, one in value.items() if one is not None and name in within}
+    return [_given(one, option) for one in value] if isinstance(value, list) else value
