@@ -42,6 +42,13 @@ class HostState:
 
     def __init__(self, path=None):
         self.path = path or default_state_dir()
+        # It becomes paths of files that root writes, words of commands and a line of a unit.
+        control = any(ord(character) < 32 or ord(character) == 127 for character in self.path)
+        if not os.path.isabs(self.path) or ".." in self.path.split("/") or control:
+            raise MigError(
+                f"state_dir: got {self.path[:200]!r}; expected the absolute path of a directory, without '..' and"
+                f" control characters, such as {default_state_dir()}. {NOTHING_CHANGED}"
+            )
         self.journal = os.path.join(self.path, "journal.jsonl")
 
     @contextlib.contextmanager

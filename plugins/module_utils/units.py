@@ -47,6 +47,13 @@ def unit_name(where, text, kinds=KINDS):
     return name
 
 
+def unit_names(where, names):
+    """The full names of a list of units, as unit_name has them. Raises MigError."""
+    if not isinstance(names, (list, tuple)):
+        raise MigError(f"{where}: got {shown(names)}; expected a list of systemd units")
+    return [unit_name(f"{where}[{number}]", name) for number, name in enumerate(names)]
+
+
 def units(run_command, *names):
     """{name: Unit}; ``run_command`` is AnsibleModule's. Raises MigError."""
     properties = "Id,LoadState,UnitFileState,ActiveState,NeedDaemonReload,StatusText"

@@ -409,11 +409,12 @@ def main():
     if "handles" in gather:
         gather = [*gather, "processes"]
     try:
+        state = HostState(module.params["state_dir"])
         snapshot = read(module.params["gpus"], gather)
     except MigError as error:
         module.fail_json(msg=str(error))
     facts = facts_of(snapshot, gather, owners())
-    facts["interrupted"] = HostState(module.params["state_dir"]).interrupted()
+    facts["interrupted"] = state.interrupted()
     module.exit_json(ansible_facts={"mig": facts})
 
 

@@ -73,7 +73,5 @@ def test_a_record_with_what_is_owed_and_one_from_before_that(tmp_path):
 
 @pytest.mark.parametrize("name", ["a\\x2db", "a" * 201, "-x", "..", "a/b", "a\nb", "a%i", "worker@", ""])
 def test_names_that_no_file_can_be_made_of(name):
-    with pytest.raises(
-        MigError, match="^services\\[0\\].name: got .*; expected a systemd service such as train.service$"
-    ):
+    with pytest.raises(MigError, match=r"expected a systemd service such as train\.service$"):
         service_name("services[0].name", name)
