@@ -23,7 +23,7 @@ options:
     required: true
   wanted:
     description:
-      - Names of units, in the order in which they are to be stopped.
+      - Names of units, in the order in which they are to be stopped; C(.service) may be left out.
     type: list
     elements: str
     required: true
@@ -55,7 +55,17 @@ _value:
   type: dict
 """
 
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.systemd_units import units_to_stop
+
+
+def _filter(text, wanted):
+    try:
+        return units_to_stop(text, wanted)
+    except MigError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:
@@ -63,4 +73,4 @@ class FilterModule:
 
     def filters(self):
         """The filter by its name."""
-        return {"units_to_stop": units_to_stop}
+        return {"units_to_stop": _filter}

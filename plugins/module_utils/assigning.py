@@ -6,43 +6,42 @@
 
 from __future__ import annotations
 
-import re
-
+from . import assignment_state as state
+from . import host_files
 from .assignment import AssignmentError, Wish, assign, devices_of, devices_to_come, mps_clients
-from .assignment_record import read_record
-from .capability_access import accesses, check_names, is_given, major_number
+from .assignment_record import NOTHING_OWED, read_record, service_name
+from .capability_access import accesses, check_names, is_given, major_number, rules_giving, rules_revoking
 from .data import gpu_data
 from .errors import MigError
 from .nvml import Session
-from .selectors import select_gpus, shown
-
-# As systemd.unit(5), without the backslash, which other files would read as an escape; a template is no service.
-SERVICE = re.compile(r"[A-Za-z0-9:_.@-]{1,200}(?<!@)\.service")
-PROPERTIES = "LoadState,ActiveState,MainPID"
+from .selectors import select_gpus
+from .units import properties
 
 
 def assignment(params, run_command):
     """The result of mig_assignment_info; ``params`` are its options. Raises MigError."""
     services = _checked(params["services"])
     before = read_record(params["record"])
-    current = {name: one["uuid"] for name, one in before["services"].items()}
-    names = [service["name"] for service in services]
     result = {
         "assignments": [],
+        "undecided": None,
+        "reload": False,
+        "restart": [],
         "device_files": [],
         "device_major": None,
-        "undecided": None,
-        "removed": sorted(name for name in before["services"] if name not in names),
+        "access_rules": "",
+        **_no_longer_wanted(services, before),
     }
     given = []
+    to_come = params["target"] is not None
     if services:
+        current = {name: one["uuid"] for name, one in before["services"].items()}
         with Session() as session:
             snapshot = session.read(("profiles", "instances"))
-        to_come = params["target"] is not None
         devices, result["undecided"] = _decide(services, snapshot, params, current)
-        units = [None] * len(services) if to_come else _units(names, run_command)
-        for service, device, unit in zip(services, devices, units):
-            result["assignments"].append(_data(service, device, unit, current, snapshot.cuda_version))
+        result["assignments"] = [
+            _data(service, device, current, snapshot.cuda_version) for service, device in zip(services, devices)
+        ]
         owners = [
             (device, service["users"], service["groups"])
             for service, device in zip(services, devices)
@@ -51,22 +50,88 @@ def assignment(params, run_command):
         if owners and not to_come:
             given = accesses(owners)
             result["device_major"] = major_number()
+            result["access_rules"] = rules_giving(given, result["device_major"])
             result["device_files"] = [
                 dict(access._asdict(), given=is_given(access, result["device_major"])) for access in given
             ]
+    if not to_come:
+        _compare(result, before["owed"]["restart"], run_command)
+    paths = {access.path for access in given}
+    revoked = {one["path"]: one for one in before["device_files"] + before["owed"]["revoked"]}
+    result["revoked"] = [one for path, one in sorted(revoked.items()) if path not in paths]
+    result["revoking_rules"] = rules_revoking(result["revoked"])
     result["record"] = {
         "version": 1,
         "services": {one["service"]: {"uuid": one["uuid"], "mps": one["mps"]} for one in result["assignments"]},
         "device_files": [{"path": access.path, "capability": access.capability} for access in given],
     }
-    paths = {access.path for access in given}
-    result["revoked"] = [one for one in before["device_files"] if one["path"] not in paths]
-    result["mps_removed"] = sorted(
-        name
-        for name, one in before["services"].items()
-        if one["mps"] and name not in [service["name"] for service in services if service["mps"]]
-    )
+    owed = {kind: result[kind] for kind in NOTHING_OWED}
+    result["record_before"] = dict(result["record"], owed=owed) if any(owed.values()) else result["record"]
     return result
+
+
+def _no_longer_wanted(services, before):
+    """The services that had a MIG device, or an MPS control daemon, and are to have none."""
+    names = {service["name"] for service in services}
+    with_mps = {service["name"] for service in services if service["mps"]}
+    had_mps = {name for name, one in before["services"].items() if one["mps"]}
+    return {
+        "removed": sorted({*before["services"], *before["owed"]["removed"]} - names),
+        "mps_removed": sorted({*had_mps, *before["owed"]["mps_removed"]} - with_mps),
+    }
+
+
+def _compare(result, owed, run_command):
+    """Hold what the host has of each service against what it should have; ``owed`` names those to be restarted."""
+    assigned = result["assignments"]
+    names = [one["service"] for one in assigned]
+    asked = names + [state.mps_unit(one["service"]) for one in assigned if one["mps"]]
+    units = dict(zip(asked, properties(run_command, state.PROPERTIES, asked))) if asked else {}
+    # They are owed until systemd has forgotten their drop-ins.
+    result["reload"] = bool(result["removed"])
+    for one in assigned:
+        name, uuid, mps = one["service"], one["uuid"], one["mps"]
+        unit, mps_unit = units[name], units.get(state.mps_unit(name))
+        files = {"environment_file": state.environment_file(name, uuid, mps), "drop_in": state.drop_in(name, mps)}
+        found = state.Found(
+            unit,
+            mps_unit,
+            _environment(unit),
+            _environment(mps_unit or {}),
+            _is_right(files["environment_file"]),
+            _is_right(files["drop_in"]),
+            name in owed,
+        )
+        running_with = wrong = None
+        if found.environment is not None:
+            running_with = state.plain(found.environment.get("CUDA_VISIBLE_DEVICES", ""), unset="")
+            wrong = state.differences(found.environment, name, uuid, mps)
+        one.update(
+            {kind: file._asdict() for kind, file in files.items()},
+            load_state=unit.get("LoadState"),
+            active_state=unit.get("ActiveState"),
+            running_with=running_with,
+            wrong=wrong,
+            stale=wrong is not None,
+        )
+        result["reload"] |= state.needs_reload(found, name)
+        if state.needs_restart(found, name, uuid):
+            result["restart"].append(name)
+
+
+def _is_right(file):
+    return not host_files.differs(file.path, file.content.encode())
+
+
+def _environment(unit, proc="/proc"):
+    """{variable: value} of a unit's main process, None where there is none or it hides them."""
+    try:
+        with open(f"{proc}/{int(unit.get('MainPID') or 0)}/environ", "rb") as file:
+            variables = file.read().decode(errors="replace").split("\0")
+    except (OSError, ValueError):
+        return None
+    # The first one counts, as for getenv(3).
+    return dict(reversed([one.partition("=")[::2] for one in variables if "=" in one]))
 
 
 def _checked(services):
@@ -74,11 +139,7 @@ def _checked(services):
     found = []
     for number, service in enumerate(services):
         where = f"services[{number}]"
-        name = service["name"]
-        name = name if name.endswith(".service") else f"{name}.service"
-        if not SERVICE.fullmatch(name):
-            got = shown(service["name"])
-            raise MigError(f"{where}.name: got {got}; expected a systemd service such as train.service")
+        name = service_name(f"{where}.name", service["name"])
         if name in [one["name"] for one in found]:
             raise MigError(f"{where}.name: {name} is there twice; a service gets one MIG device")
         if service["profile"] is None and service["memory_mib"] is None and service["placement"] is None:
@@ -122,18 +183,7 @@ def _decide(services, snapshot, params, current):
         raise MigError(f"{first}{refusal}{problems}") from None
 
 
-def _units(names, run_command):
-    """What systemd says of each service, as {property: value}."""
-    command = ["systemctl", "show", f"--property={PROPERTIES}", "--", *names]
-    status, output, errors = run_command(command)
-    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n")]
-    if status or len(blocks) != len(names):
-        raise MigError(f"systemctl show: exit status {status}: {(errors or output).strip()}")
-    return blocks
-
-
-def _data(service, device, unit, current, cuda_version):
-    running_with = _visible_devices(unit["MainPID"]) if unit else None
+def _data(service, device, current, cuda_version):
     return {
         "service": service["name"],
         "uuid": device.uuid,
@@ -147,19 +197,12 @@ def _data(service, device, unit, current, cuda_version):
         "mps": service["mps"],
         "mps_clients": mps_clients(device, cuda_version) if service["mps"] else None,
         "kept": device.uuid is not None and device.uuid == current.get(service["name"]),
-        "load_state": unit and unit["LoadState"],
-        "active_state": unit and unit["ActiveState"],
-        "running_with": running_with,
-        "stale": running_with not in (None, device.uuid),
+        # What the host has of it is not asked for a layout to come.
+        "environment_file": None,
+        "drop_in": None,
+        "load_state": None,
+        "active_state": None,
+        "running_with": None,
+        "wrong": None,
+        "stale": False,
     }
-
-
-def _visible_devices(pid, proc="/proc"):
-    """CUDA_VISIBLE_DEVICES of a process ("" where it has none), None where there is no such process."""
-    try:
-        with open(f"{proc}/{pid}/environ", "rb") as file:
-            variables = file.read().split(b"\0")
-    except OSError:
-        return None
-    values = (one.partition(b"=")[2] for one in variables if one.startswith(b"CUDA_VISIBLE_DEVICES="))
-    return next(values, b"").decode(errors="replace")

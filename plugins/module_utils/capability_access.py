@@ -21,6 +21,7 @@ from typing import NamedTuple, Tuple
 
 from .device_files import capability_file, capability_minors, capability_proc_file
 from .errors import MigError
+from .selectors import shown
 
 NAME = "nvidia-caps"  # in /proc/devices
 KNOWN_FILE = capability_file(1)  # mig/config, which every driver with such files has
@@ -43,9 +44,11 @@ class Access(NamedTuple):
 def accesses(owners):
     """The Accesses of [(MigDevice, users, groups)], by minor number. Raises MigError.
 
-    The file of a GPU instance is for all who have a compute instance in it.
+    Who computes in a MIG device opens the file of its compute instance and that of its GPU instance ("Device nodes and
+    capabilities" in NVIDIA's MIG User Guide), so the first alone keeps everybody else out. The second is restricted,
+    too, but not where the GPU instance has other compute instances: it would keep out those who compute there.
     """
-    found = {}
+    found = []
     for device, users, groups in owners:
         minors = capability_minors(device.gpu.minor, device.gpu_instance_id, device.compute_instance_id)
         if len(minors) < 2:
@@ -53,14 +56,46 @@ def accesses(owners):
                 f"{device.gpu.name}: the driver has no capability files for {device.uuid}, so users and groups cannot"
                 " be kept apart. It takes an R450 driver or later with nv_cap_enable_devfs=1, the default since R470."
             )
-        for name, minor in minors.items():
-            known = found.setdefault(minor, (capability_proc_file(name), set(), set()))
-            known[1].update(users)
-            known[2].update(groups)
-    return [
-        Access(capability_file(minor), minor, capability, tuple(sorted(users)), tuple(sorted(groups)))
-        for minor, (capability, users, groups) in sorted(found.items())
-    ]
+        # The GPU instance's is the first.
+        for name, minor in list(minors.items())[1 if device.shared else 0 :]:
+            proc_file = capability_proc_file(name)
+            found.append(Access(capability_file(minor), minor, proc_file, tuple(sorted(users)), tuple(sorted(groups))))
+    return sorted(found, key=lambda access: access.minor)
+
+
+def rules_giving(given, major):
+    """The text for systemd-tmpfiles by which exactly these Accesses are given; see tmpfiles.d(5).
+
+    Users and groups stand there by their ids: a name may hold what means something there, and may not be known yet when
+    a host boots.
+    """
+    text = (
+        "# Written by the Ansible role gpufleet.mig.mig_assign: who may use which MIG device. See tmpfiles.d(5).\n"
+        "d /dev/nvidia-caps 0755 root root -\n"
+    )
+    for access in given:
+        named = [f"u:{pwd.getpwnam(name).pw_uid}:r" for name in access.users]
+        named += [f"g:{grp.getgrnam(name).gr_gid}:r" for name in access.groups]
+        text += (
+            f"# {', '.join(map(ascii, access.users + access.groups))}\n"
+            f"w {access.capability} - - - - DeviceFileModify: 0\n"
+            f"c {access.path} 0440 root root - {major}:{access.minor}\n"
+            f"a {access.path} - - - - {','.join(named)}\n"
+        )
+    return text
+
+
+def rules_revoking(files):
+    """The text by which device files {path, capability} are as the driver has them, for everybody.
+
+    What is no instance any more is nobody's, whatever its file says.
+    """
+    return "".join(
+        f"w {file['capability']} - - - - DeviceFileModify: 1\n"
+        f"z {file['path']} 0444 root root -\n"
+        f"a {file['path']} - - - - u::r,g::r,o::r\n"
+        for file in files
+    )
 
 
 def check_names(where, users, groups):
@@ -69,8 +104,9 @@ def check_names(where, users, groups):
         for name in names:
             try:
                 look_up(name)
-            except KeyError:
-                raise MigError(f"{where}.{kind}s: there is no {kind} {name} on this host.") from None
+            except (KeyError, ValueError):  # the latter for what holds a NUL, or is no text that can be written
+                called = name if name and name.isprintable() and len(name) <= 80 else shown(name)
+                raise MigError(f"{where}.{kind}s: there is no {kind} {called} on this host.") from None
 
 
 def major_number(devices="/proc/devices", known_file=KNOWN_FILE):

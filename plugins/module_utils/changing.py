@@ -28,12 +28,12 @@ def run(module, decide, leave_pending=False, gather=GATHER):
     know. Raises MigError.
     """
     params = module.params
+    state = HostState(params["state_dir"], heeding_claims(module))
     decide = heeding_allocations(decide)
     if module.check_mode or params["rehearse"]:
         return with_names(rehearse(partial(Session, gather=gather), decide), module.run_command)
     options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
     session = partial(Session, module.run_command, gather)
-    state = HostState(params["state_dir"], heeding_claims(module))
     done = change(session, decide, state, params["lock_timeout"], options, journal_of(params))
     return with_names(done, module.run_command)
 

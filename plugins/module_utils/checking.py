@@ -51,6 +51,7 @@ def check(params, run_command, root="/"):
     minimum = params["minimum"]
     if minimum and not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", minimum):
         raise MigError(f"minimum: got {minimum!r}; expected a driver version such as 535.161.07")
+    state = HostState(params["state_dir"])
     entries = None
     if params["layout"] is not None:
         # Loaded only where it is used, as all the planner: compiling it is a good part of what a check costs.
@@ -77,7 +78,6 @@ def check(params, run_command, root="/"):
     else:
         mig_capable = any(gpu.mig_capable or model_of(gpu.pci_device_id) for gpu in snapshot.gpus)
         findings, rehearsed, warnings = _check_and_rehearse(evidence, snapshot, states, entries, params, run_command)
-    state = HostState(params["state_dir"])
     interrupted, unknown = state.look_back()
     if interrupted:
         findings.append(_interrupted(interrupted))

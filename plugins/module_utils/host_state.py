@@ -48,6 +48,13 @@ class HostState:
         """``heed`` is a function of this HostState, called as soon as the lock is held; it may raise MigError."""
         self.path = path or default_state_dir()
         self._heed = heed
+        # It becomes paths of files that root writes, words of commands and a line of a unit.
+        control = any(ord(character) < 32 or ord(character) == 127 for character in self.path)
+        if not os.path.isabs(self.path) or ".." in self.path.split("/") or control:
+            raise MigError(
+                f"state_dir: got {self.path[:200]!r}; expected the absolute path of a directory, without '..' and"
+                f" control characters, such as {default_state_dir()}. {NOTHING_CHANGED}"
+            )
         self.journal = os.path.join(self.path, "journal.jsonl")
 
     @contextlib.contextmanager

@@ -22,10 +22,11 @@ def keep(module, result):
 
     ``module`` is the AnsibleModule; ``result`` has ``changed``, ``actions`` and ``diff`` and grows as it goes.
     """
+    state_dir = HostState(module.params["state_dir"]).path
     known = units(module.run_command, persistence.UNIT, persistence.MIG_MANAGER)
     unit = known[persistence.UNIT]
     result["unit"] = unit.data()
-    files = _wanted_files(module, known[persistence.MIG_MANAGER])
+    files = _wanted_files(module, known[persistence.MIG_MANAGER], state_dir)
     files = [file for file in files if host_files.differs(file.path, file.content)]
     keeping = module.params["state"] == "present" and module.params["backend"] == "builtin"
     steps = persistence.steps(files, unit, keeping, module.params["start"])
@@ -51,7 +52,7 @@ def _do(module, result, steps):
         result["actions"].append(persistence.sentence(step))
 
 
-def _wanted_files(module, mig_manager):
+def _wanted_files(module, mig_manager, state_dir):
     """Every file that either backend may write, as it should be. Raises MigError."""
     params = module.params
     if params["state"] == "absent":
@@ -63,7 +64,6 @@ def _wanted_files(module, mig_manager):
                 f"{persistence.MIG_MANAGER} is enabled on this host and would bring another layout at boot. Use the "
                 f"backend nvidia-mig-manager, or disable it: systemctl disable --now {persistence.MIG_MANAGER}"
             )
-        state_dir = HostState(params["state_dir"]).path
         return persistence.builtin_files(entries, sys.executable, state_dir, params["driver_timeout"])
     if not mig_manager.enabled:
         raise MigError(

@@ -18,6 +18,8 @@ description:
     is given away, then O(strategy) decides, then the order of services and of placements. The same wishes on the same
     MIG devices give the same answer each time.
   - It changes nothing. The role gpufleet.mig.mig_assign writes down and hands out what it says.
+  - What there is to do is told from what a service has, by its files, by what systemd has loaded and by what its main
+    process runs with, and from what an earlier run has left undone by its record; never from what was just written.
 notes:
   - MIG devices that Kubernetes or Slurm give away are not known to it. Keep them apart by C(gpu) or C(placement).
 seealso:
@@ -38,7 +40,9 @@ options:
     required: true
     suboptions:
       name:
-        description: A systemd service, with or without C(.service).
+        description:
+          - A systemd service, with or without C(.service); letters, digits and C(:_.@-), of which none of C(.@-) is the
+            first.
         type: str
         required: true
       profile:
@@ -169,6 +173,39 @@ assignments:
       returned: always
       type: bool
       sample: true
+    environment_file:
+      description: Its environment file as it is to be, V(null) with O(target).
+      returned: always
+      type: dict
+      contains:
+        path:
+          description: The file.
+          returned: always
+          type: str
+          sample: /etc/gpufleet-mig/services/train.service.env
+        content:
+          description: Its text.
+          returned: always
+          type: str
+          sample: |
+            CUDA_VISIBLE_DEVICES=MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
+    drop_in:
+      description: Its drop-in for systemd as it is to be, V(null) with O(target).
+      returned: always
+      type: dict
+      contains:
+        path:
+          description: The file.
+          returned: always
+          type: str
+          sample: /etc/systemd/system/train.service.d/50-gpufleet-mig.conf
+        content:
+          description: Its text.
+          returned: always
+          type: str
+          sample: |
+            [Service]
+            EnvironmentFile=/etc/gpufleet-mig/services/train.service.env
     load_state:
       description: Whether systemd knows the service, as C(LoadState) of C(systemctl show).
       returned: always
@@ -184,8 +221,14 @@ assignments:
       returned: always
       type: str
       sample: MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
+    wrong:
+      description: What its main process has of the environment file and should not, and what it should have; V(null)
+        where that is as it should be.
+      returned: always
+      type: str
+      sample: null
     stale:
-      description: Whether that is something else than RV(assignments[].uuid).
+      description: Whether it is wrong.
       returned: always
       type: bool
       sample: false
@@ -207,8 +250,23 @@ mps_removed:
   type: list
   elements: str
   sample: []
+reload:
+  description: Whether systemd has loaded anything else of these services than their files say, or will say.
+  returned: success
+  type: bool
+  sample: false
+restart:
+  description:
+    - Services to restart. They run, with something else than they should have; or failed with something else; or an
+      earlier run was to restart them and did not get there.
+    - One that was stopped is not among them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 device_files:
-  description: The capability files of MIG devices that have users or groups.
+  description: The capability files of MIG devices that have users or groups. The file of a GPU instance is among them
+    only where nobody else computes in that.
   returned: success
   type: list
   elements: dict
@@ -250,12 +308,28 @@ device_major:
   returned: success
   type: int
   sample: 236
+access_rules:
+  description: What systemd-tmpfiles is to read to give that, empty where there is nothing to give.
+  returned: success
+  type: str
+  sample: ""
 revoked:
   description: Device files that had users or groups and have none any more, each with C(path) and C(capability).
   returned: success
   type: list
   elements: dict
   sample: []
+revoking_rules:
+  description: What systemd-tmpfiles is to read to take RV(revoked) back, empty where there is nothing to take back.
+  returned: success
+  type: str
+  sample: ""
+record_before:
+  description: What O(record) is to hold before any of this is done, with what is owed then, so that another run ends
+    what a killed one began. As RV(record) where nothing is.
+  returned: success
+  type: dict
+  sample: {}
 record:
   description: What O(record) is to hold once all this is so.
   returned: success

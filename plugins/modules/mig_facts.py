@@ -418,6 +418,7 @@ def main():
     if "handles" in gather:
         gather = [*gather, "processes"]
     try:
+        state = HostState(module.params["state_dir"])
         snapshot = read(module.params["gpus"], gather)
     except MigError as error:
         module.fail_json(msg=str(error))
@@ -427,7 +428,6 @@ def main():
         assigned = {}
         module.warn(f"Which service has which MIG device is not known: {error}")
     facts = facts_of(snapshot, gather, assigned)
-    state = HostState(module.params["state_dir"])
     facts["interrupted"], problem = state.look_back()
     if problem:
         module.warn(f"{problem} {UNKNOWN} {WAY_OUT}")

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.units import unit_names
+
 RUNNING = {"active", "activating", "reloading", "refreshing"}
 # See systemd.unit(5): what would start a unit again, and what would stop with it and not come back with it.
 BEFORE_IT = ("TriggeredBy", "RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
@@ -24,7 +26,9 @@ def units_to_stop(text, wanted):
 
     ``text`` is what `systemctl show` prints of all units. Those that run are taken; before each what starts it by
     itself, then what would stop with it. ``refusals`` has those that cannot be stopped, or not be started again.
+    Raises MigError for wanted names that no unit has.
     """
+    wanted = unit_names("wanted", wanted)
     units = {}
     for unit in map(_properties, text.split("\n\n")):
         units.update(dict.fromkeys(unit.get("Names", "").split(), unit))

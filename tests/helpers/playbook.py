@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from paths import COLLECTIONS
+from process_tree import kill_tree
 
 
 class Run:
@@ -33,8 +33,13 @@ class Run:
         limit=None,
         tags=(),
         extra_vars=None,
+        kill_at=None,
     ):
-        """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py."""
+        """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py.
+
+        ``kill_at`` is (task name, "start" or "end") or (task name, "start" or "end", which time): the run kills itself
+        there as kill() would, see killed().
+        """
         self._started = time.monotonic()
         directory.mkdir(parents=True)
         self.results_file = directory / "results.jsonl"
@@ -60,7 +65,8 @@ class Run:
                 **os.environ,
                 "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
-                "ANSIBLE_CALLBACKS_ENABLED": "results,gpufleet.mig.picture",
+                "ANSIBLE_CALLBACKS_ENABLED": "results,gpufleet.mig.picture" + ",kill_at" * bool(kill_at),
+                "KILL_AT": json.dumps([*kill_at, 1][:3] if kill_at else None),
                 "GPUFLEET_MIG_PICTURE_FILE": str(self.picture_file),
                 "RESULTS_FILE": str(self.results_file),
                 "ANSIBLE_HOME": str(directory / "ansible"),
@@ -104,14 +110,14 @@ class Run:
 
     def kill(self):
         """End the run with SIGKILL, and with it all its workers and the modules that they run, as a power cut would."""
-        processes = [self.process.pid]
-        for process in processes:
-            # Stopped first, a process starts no others while its children are looked up.
-            _signal(process, signal.SIGSTOP)
-            processes += _children(process)
-        for process in processes:
-            _signal(process, signal.SIGKILL)
+        kill_tree(self.process.pid)
         self.finish()
+
+    def killed(self):
+        """Wait for the end of a run that was to be killed (``kill_at``), which must have got there."""
+        self.finish()
+        assert self.returncode == -signal.SIGKILL, self.output
+        return self
 
     def results(self, action=None, host=None):
         """The task results, in order: [{host, task, action, status, result}], of one action or host if named."""
@@ -133,18 +139,3 @@ class Run:
         found = self.results(action, host)
         assert len(found) == 1, f"{len(found)} results of {action}\n{self.output}"
         return found[0]["result"]
-
-
-def _children(process):
-    """The ids of that process's children."""
-    try:
-        threads = list(Path(f"/proc/{process}/task").iterdir())
-        return [int(child) for thread in threads for child in (thread / "children").read_text(encoding="utf-8").split()]
-    except FileNotFoundError:
-        return []
-
-
-def _signal(process, number):
-    # One that has ended by itself is no error.
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)

@@ -317,6 +317,28 @@ def test_unwritable_state_dir(modules, simulated_host, module, options):
     assert "state_dir" in message
 
 
+@pytest.mark.parametrize("path", ["state", "/srv/../etc", "/srv/a\nb", "/srv/a\x1b[2J"])
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("mig_instances", SEVEN),
+        ("mig_mode", {"state": "disabled"}),
+        ("mig_check", {}),
+        ("mig_facts", {}),
+        ("mig_persistence", {"layout": [{"gpus": ["GPU-1"], "mig_enabled": False}]}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_state_dir_that_is_no_path_of_a_directory(simulated_host, module, options, path):
+    host = simulated_host("--mig", A100)
+    with untouched(host):
+        run = run_module(host, module, {**options, "state_dir": path}, check=module == "mig_mode")
+        message = run.failed()["msg"]
+    assert message.startswith("state_dir: got ")
+    assert "expected the absolute path of a directory" in message
+    assert "\n" not in message
+
+
 def test_a_journal_that_cannot_be_written_stops_a_change_before_its_first_step(modules, simulated_host):
     host = simulated_host("--mig", A100)
     (host.state_dir / "journal.jsonl").mkdir(parents=True)

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter
 
+import pytest
 from faults import layout_of
 from layouts import profiles
 
@@ -92,3 +93,24 @@ def test_whatever_goes_wrong_is_told_and_mended_by_running_again(run_playbook, s
         assert any("was cut short" in text for text in one["result"].get("warnings", [])) == host.name.startswith(
             "killed"
         )
+
+
+@pytest.mark.parametrize(
+    "kill_at, there",
+    [
+        (("Touch b", "start"), "a"),
+        (("Touch b", "end"), "ab"),
+        (("Touch", "end", 2), "abde"),
+        (("Touch", "start"), "ab"),
+    ],
+)
+def test_a_run_is_killed_where_the_test_says(run_playbook, simulated_host, edge_environment, tmp_path, kill_at, there):
+    host = simulated_host("A100-SXM4-40GB")
+    names = {"a": "Touch a", "b": "Touch b", "d": "Touch", "e": "Touch", "f": "Touch f"}
+    tasks = [
+        {"name": name, "ansible.builtin.copy": {"content": "", "dest": f"{tmp_path}/touched-{file}"}}
+        for file, name in names.items()
+    ]
+    play = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
+    run_playbook(play, [host], environment=edge_environment, kill_at=kill_at).killed()
+    assert "".join(sorted(path.name[-1] for path in tmp_path.glob("touched-*"))) == there

@@ -266,11 +266,24 @@ WRONG = {
     "no such directory": ({"mig_partition_report": "/nowhere/report.json"}, ["/nowhere", "mig_partition_report"]),
     "a hook without its restore file": ({"mig_partition_drain": ["{directory}/alone.yml"]}, ["alone_restore.yml"]),
     "a hook of no known name": ({"mig_partition_drain": ["nomad"]}, ["nomad", "kubernetes, slurm, systemd"]),
+    "a unit like an option": (
+        {"mig_partition_drain": ["{directory}/jobs.yml"], "mig_drain_systemd_units": ["a.service", "--now"]},
+        ["mig_drain_systemd_units[1]: got '--now'; expected a systemd unit such as train.service"],
+    ),
+    "an exception that is a path": (
+        {"mig_partition_drain": ["{directory}/jobs.yml"], "mig_drain_systemd_except": ["../ssh"]},
+        ["mig_drain_systemd_except[0]: got '../ssh'; expected a systemd unit such as train.service"],
+    ),
+    "a GPU client on two lines": (
+        {"mig_partition_drain": ["{directory}/jobs.yml"], "mig_partition_units": ["dcgm\nssh"]},
+        ["mig_drain_gpu_clients (mig_partition_gpu_clients)[0]: got 'dcgm\\nssh'"],
+    ),
 }
 
 
 def test_what_cannot_be_meant_is_refused_at_once(run_playbook, simulated_host, tmp_path):
     tasks_file(tmp_path / "alone.yml", [say("drain alone")])
+    hook(tmp_path, "jobs", END_JOBS)
     hosts = []
     for number, (variables, _named) in enumerate(WRONG.values()):
         host, _device = with_a_job(simulated_host, f"host-{number}")

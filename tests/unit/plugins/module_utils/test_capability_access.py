@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from gpus import gpu
 
@@ -29,13 +31,33 @@ def table(tmp_path, monkeypatch):
     )
 
 
-def test_file_of_a_gpu_instance_is_for_all_in_it(table):
+def test_file_of_a_shared_gpu_instance_stays_open(table):
+    """A service without users that computes in the same GPU instance needs it."""
     found = capability_access.accesses([(device(0), ["bob", "alice"], []), (device(1), ["alice"], ["research"])])
     folder = "/proc/driver/nvidia/capabilities/gpu0/mig/gi1"
     assert [tuple(one) for one in found] == [
-        ("/dev/nvidia-caps/nvidia-cap12", 12, f"{folder}/access", ("alice", "bob"), ("research",)),
         ("/dev/nvidia-caps/nvidia-cap13", 13, f"{folder}/ci0/access", ("alice", "bob"), ()),
         ("/dev/nvidia-caps/nvidia-cap14", 14, f"{folder}/ci1/access", ("alice",), ("research",)),
+    ]
+
+
+def test_files_of_a_gpu_instance_with_one_compute_instance(table):
+    found = capability_access.accesses([(device(0)._replace(shared=False), ["alice"], [])])
+    assert [(one.minor, one.users) for one in found] == [(12, ("alice",)), (13, ("alice",))]
+
+
+def test_rules_hold_no_word_of_a_name(table, monkeypatch):
+    """A directory service knows names that mean something in tmpfiles.d, and has them after the boot only."""
+    hostile = "a %b:w\nz /etc/shadow 0666"
+    monkeypatch.setattr(capability_access.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=1001))
+    monkeypatch.setattr(capability_access.grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=2002))
+    given = capability_access.accesses([(device(0), [hostile], [hostile])])
+    lines = capability_access.rules_giving(given, 236).splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "d /dev/nvidia-caps 0755 root root -",
+        "w /proc/driver/nvidia/capabilities/gpu0/mig/gi1/ci0/access - - - - DeviceFileModify: 0",
+        "c /dev/nvidia-caps/nvidia-cap13 0440 root root - 236:13",
+        "a /dev/nvidia-caps/nvidia-cap13 - - - - u:1001:r,g:2002:r",
     ]
 
 

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 from modules import run_module
 
 A100 = "A100-SXM4-40GB"
-SYSTEMCTL = """#!/bin/sh
-echo "$@" > "$0.called"
-printf 'MainPID=%s\\nLoadState=loaded\\nActiveState=active\\n\\n' {pid}
-printf 'MainPID=0\\nLoadState=not-found\\nActiveState=inactive\\n'
+# Says what units.json beside it has of a unit; the others run and are not loaded as they should be.
+SYSTEMCTL = f"""#!{sys.executable}
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[0]).parent
+(folder / "called").write_text(json.dumps(sys.argv[1:]))
+known = json.loads((folder / "units.json").read_text())
+default = {{"MainPID": "0", "LoadState": "loaded", "ActiveState": "active"}}
+blocks = [dict(default, **known.get(one, {{}})) for one in sys.argv[sys.argv.index("--") + 1:]]
+print("\\n\\n".join("\\n".join(f"{{key}}={{value}}" for key, value in one.items()) for one in blocks))
 """
 
 
@@ -37,6 +43,17 @@ def ask(host, services, **params):
     return run_module(host, "mig_assignment_info", {"services": services, "record": str(record), **params})
 
 
+def systemctl(host, units):
+    """Give the host this systemctl, with {unit: {property: value}}; returns its folder."""
+    folder = host.directory / "bin"
+    folder.mkdir()
+    (folder / "units.json").write_text(json.dumps(units), encoding="utf-8")
+    (folder / "systemctl").write_text(SYSTEMCTL, encoding="utf-8")
+    (folder / "systemctl").chmod(0o755)
+    host.environment["PATH"] = f"{folder}:{host.environment['PATH']}"
+    return folder
+
+
 def layouts(host, gpu=None, instances=None):
     """The layout entries of all GPUs, with another one for this GPU if that is given."""
     change = {"layout": [{"gpus": [gpu], "instances": instances}]} if instances else {}
@@ -52,12 +69,10 @@ def remember(host, result):
 
 
 def test_services_with_their_units(host):
-    folder = host.directory / "bin"
-    folder.mkdir()
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={"CUDA_VISIBLE_DEVICES": "MIG-old"}) as process:
-        (folder / "systemctl").write_text(SYSTEMCTL.format(pid=process.pid), encoding="utf-8")
-        (folder / "systemctl").chmod(0o755)
-        host.environment["PATH"] = f"{folder}:{host.environment['PATH']}"
+        train = {"MainPID": str(process.pid)}
+        web = {"LoadState": "not-found", "ActiveState": "inactive"}
+        folder = systemctl(host, {"train.service": train, "web.service": web})
         services = [{"name": "train", "profile": "3g.20gb", "mps": True}, {"name": "web.service", "memory_mib": 4000}]
         found = ask(host, services).ok()
     train, web = found["assignments"]
@@ -73,7 +88,13 @@ def test_services_with_their_units(host):
     assert (train["load_state"], train["active_state"], train["running_with"]) == ("loaded", "active", "MIG-old")
     assert (web["profile"], web["gpu"]["index"], web["mps_clients"]) == ("1g.5gb", 0, None)
     assert (web["load_state"], web["running_with"]) == ("not-found", None)
-    assert (folder / "systemctl.called").read_text().split()[-3:] == ["--", "train.service", "web.service"]
+    assert (found["restart"], found["reload"]) == (["train.service"], True)
+    assert (train["wrong"], train["stale"]) == (f"CUDA_VISIBLE_DEVICES=MIG-old; expected {train['uuid']}", True)
+    called = json.loads((folder / "called").read_text())
+    assert called[-4:] == ["--", "train.service", "web.service", "gpufleet-mig-mps@train.service"]
+    # What the next run has to end is written down before anything is touched.
+    assert found["record_before"]["owed"]["restart"] == ["train.service"]
+    assert "owed" not in found["record"]
 
 
 def test_a_repartition_is_foretold(host):
@@ -123,10 +144,13 @@ def test_no_services_need_no_driver(simulated_host):
     [
         ({"name": "../train", "profile": "1g.5gb"}, "services[0].name: got '../train'; expected a systemd service"),
         ({"name": "train.socket", "profile": "1g.5gb"}, None),
+        ({"name": "-x", "profile": "1g.5gb"}, "services[0].name: got '-x'; expected a systemd service"),
         ({"name": "worker@", "profile": "1g.5gb"}, "expected a systemd service"),
         ({"name": "train"}, "services[0]: train.service wants nothing"),
         ({"name": "train", "profile": "1g.5gb", "gpu": 7}, "services[0].gpu: there is no GPU 7 on this host"),
         ({"name": "train", "profile": "1g.5gb", "users": ["no body"]}, "there is no user no body on this host"),
+        ({"name": "train", "profile": "1g.5gb", "users": ["a\nz /etc"]}, r"there is no user 'a\nz /etc' on this host"),
+        ({"name": "train", "profile": "1g.5gb", "users": ["a\0b"]}, r"there is no user 'a\x00b' on this host"),
         ({"name": "train", "profile": "1g.5gb", "groups": ["no-one"]}, "there is no group no-one on this host"),
     ],
 )
@@ -154,9 +178,4 @@ def test_a_record_that_cannot_be_read_is_named(host, text):
 def test_users_need_capability_files(host):
     """This machine has no driver, so it has none in /proc."""
     service = {"name": "a", "profile": "1g.5gb", "users": ["root"]}
-    folder = host.directory / "bin"
-    folder.mkdir()
-    (folder / "systemctl").write_text("#!/bin/sh\necho MainPID=0\necho LoadState=loaded\necho ActiveState=active\n")
-    (folder / "systemctl").chmod(0o755)
-    host.environment["PATH"] = f"{folder}:{host.environment['PATH']}"
     assert "the driver has no capability files" in ask(host, [service]).failed()["msg"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.systemd_units import units_to_stop
 
 
@@ -66,3 +67,13 @@ def test_a_unit_that_cannot_be_stopped_and_started_is_refused(setting):
     told = units_to_stop(shown(a={"TriggeredBy": "b.socket", setting: "yes"}, b_socket={}), ["a.service"])
     assert told["units"] == ["b.socket", "a.service"]
     assert list(told["refusals"]) == ["a.service"]
+
+
+def test_short_names_of_services():
+    assert units_to_stop(shown(a={}, b_socket={}), ["a", "b.socket"])["units"] == ["a.service", "b.socket"]
+
+
+@pytest.mark.parametrize("name", ["--now", "-x", "", "..", "/etc", "a\nb", "a b", "*", "a@", 7])
+def test_what_no_unit_is_called_is_refused(name):
+    with pytest.raises(MigError, match=r"^wanted\[1\]: got .*; expected a systemd unit such as train.service$"):
+        units_to_stop(shown(a={}), ["a.service", name])
