@@ -50,8 +50,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    C(units), the names in their order, and C(refusals), those of them that cannot be stopped or not be started again,
-    each with the reason.
+    C(units), the names in their order; C(groups), the same names in lists of what is to be stopped together; and
+    C(refusals), those of them that cannot be stopped or not be started again, each with the reason.
   type: dict
 """
 

@@ -12,6 +12,7 @@ import sys
 
 from .claims import known_claim
 from .data import gpu_data, layout_entry, layout_of
+from .drain_record import DRAINED
 from .driver_checks import ERROR, PASSED_ON, WARNING, Finding, check_host, check_without_nvml, finding_data
 from .driver_releases import model_of
 from .errors import MigError
@@ -23,8 +24,6 @@ from .model import RESET_GPU, GpuState, Snapshot
 from .nvml import Session, binding_of
 from .nvml_read import GATHER, GATHER_FOR_RESET
 
-# The role mig_drain keeps this file in the state directory for as long as anything is drained.
-DRAINED = "drain.json"
 NOTHING = {
     "reached": True,
     "refusal": None,

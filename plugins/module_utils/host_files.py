@@ -183,7 +183,7 @@ def differs(path, content):
     return content is not None and stat.S_IMODE(os.lstat(path).st_mode) != MODE
 
 
-def write(path, content, move):
+def write(path, content, move, mode=MODE):
     """Write a file that at any moment has either its old or its new content, after a power cut too.
 
     ``move`` is AnsibleModule.atomic_move, which gives it the label that SELinux wants there. Raises MigError.
@@ -198,7 +198,7 @@ def write(path, content, move):
             file.flush()
             os.fsync(descriptor)
         move(temporary, path)
-        os.chmod(path, MODE)
+        os.chmod(path, mode)
         _sync(directory)
     except OSError as error:
         raise MigError(

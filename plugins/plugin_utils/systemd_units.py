@@ -22,17 +22,19 @@ KINDS = (".service", ".socket", ".timer", ".path", ".mount", ".automount")
 
 
 def units_to_stop(text, wanted):
-    """What to stop for the ``wanted`` units, a list of names: {"units": names in order, "refusals": {name: why}}.
+    """What to stop for the ``wanted`` units, a list of names: {"units": names in order, "groups": the same in lists of
+    what is to be stopped together, "refusals": {name: why}}.
 
     ``text`` is what `systemctl show` prints of all units. Those that run are taken; before each what starts it by
-    itself, then what would stop with it. ``refusals`` has those that cannot be stopped, or not be started again.
-    Raises MigError for wanted names that no unit has.
+    itself, then what would stop with it. These are one group: if a run ended between a socket's stop and its service's,
+    nobody could start the socket again without stopping the service. ``refusals`` has those that cannot be stopped, or
+    not be started again. Raises MigError for wanted names that no unit has.
     """
     wanted = unit_names("wanted", wanted)
     units = {}
     for unit in map(_properties, text.split("\n\n")):
         units.update(dict.fromkeys(unit.get("Names", "").split(), unit))
-    seen, order = set(), []
+    seen, order, groups = set(), [], []
 
     def take(name):
         unit = units.get(name, {})
@@ -45,9 +47,12 @@ def units_to_stop(text, wanted):
         order.append(unit)
 
     for name in wanted:
+        before = len(order)
         take(name)
+        groups.append([unit["Id"] for unit in order[before:]])
     return {
         "units": [unit["Id"] for unit in order],
+        "groups": [group for group in groups if group],
         "refusals": {
             unit["Id"]: why
             for unit in order

@@ -59,7 +59,15 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_units_to_stop(case):
     text, wanted, expected = CASES[case]
-    assert units_to_stop(text, wanted) == {"units": expected, "refusals": {}}
+    told = units_to_stop(text, wanted)
+    assert (told["units"], told["refusals"]) == (expected, {})
+    assert [unit for group in told["groups"] for unit in group] == expected
+
+
+def test_a_unit_is_stopped_together_with_what_starts_it_again():
+    text = shown(a={"TriggeredBy": "a.socket", "RequiredBy": "c.service"}, a_socket={}, b={}, c={})
+    told = units_to_stop(text, ["b.service", "a.service", "c.service"])
+    assert told["groups"] == [["b.service"], ["a.socket", "c.service", "a.service"]]
 
 
 @pytest.mark.parametrize("setting", ["RefuseManualStop", "RefuseManualStart", "Transient"])

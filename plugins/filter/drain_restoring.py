@@ -1,0 +1,87 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: drain_restoring
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.3.0
+short_description: What of a host's drain record is restored, and with which task files
+description:
+  - Takes the entries that M(gpufleet.mig.mig_drain_record) returned, and gives what is to be restored, stage by stage.
+    The role P(gpufleet.mig.mig_drain#role) uses it.
+  - The entries are the word of whoever is root on the host. They choose among the hooks and places that this controller
+    has in its variables; no file, host, directory or node is taken from them.
+  - A hook that is a task file is the one of that path, else the only one with that file name.
+positional: host, hooks, directory, variables, labels
+options:
+  _input:
+    description:
+      - The entries.
+    type: list
+    elements: dict
+    required: true
+  host:
+    description:
+      - The host's name in the inventory.
+    type: str
+    required: true
+  hooks:
+    description:
+      - The hooks that this controller knows.
+    type: list
+    elements: str
+    required: true
+  directory:
+    description:
+      - The directory with the task files of the role's own hooks.
+    type: path
+    required: true
+  variables:
+    description:
+      - C(mig_drain_slurm_node), C(mig_drain_slurm_host), C(mig_drain_slurm_directory) and C(mig_drain_kubernetes_node)
+        with their values.
+    type: dict
+    required: true
+  labels:
+    description:
+      - The labels that the hook C(kubernetes) may have paused.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: See that a hook is not restored which this controller does not know
+  ansible.builtin.assert:
+    that:
+      - restoring.workloads == []
+      - "'/home/alice/notebooks.yml' in restoring.refusals[0]"
+  vars:
+    restoring: "{{ entries | gpufleet.mig.drain_restoring('gpu-7', [], '/srv', {}, []) }}"
+    entries:
+      - id: 4f5c1d5b5a2f4f0b6c6e1a6d0f6f0a58d3b9f5f6a3a3d1ce7e28d8a4c9b7e6a1
+        hook: /home/alice/notebooks.yml
+        done: {running: true}
+        change: null
+"""
+
+RETURN = r"""
+_value:
+  description: >-
+    C(clients) and C(workloads), the two stages, each a list of what is to be restored in its order, with C(hook),
+    C(file), C(done), C(ids) and C(last); and C(refusals), a sentence for everything else.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain_restoring import drain_restoring
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"drain_restoring": drain_restoring}

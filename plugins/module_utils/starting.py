@@ -1,0 +1,98 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Units of systemd that were stopped are started again: as many as can be, in an order that can work."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Tuple
+
+from .errors import MigError
+from .units import systemctl
+
+# As systemd.unit(5) has it, of the kinds that are stopped; no pattern, no option, and not the root file system.
+UNIT = re.compile(r"(?![-.])[A-Za-z0-9:_.\\@-]{1,240}\.(?:service|socket|timer|path|mount|automount)")
+RUNNING = ("active", "activating", "reloading", "refreshing")
+PROPERTIES = "Id,LoadState,ActiveState,Triggers"
+# The exit status of timeout(1).
+TIMED_OUT = 124
+
+
+class Unit(NamedTuple):
+    """What systemd says of a unit: whether it is there, whether it runs, and which units it would start."""
+
+    load_state: str
+    active_state: str
+    triggers: Tuple[str, ...]
+
+
+def check_names(names):
+    """Raise MigError where one of them is no name of a unit that may be started."""
+    for name in names:
+        if not UNIT.fullmatch(name):
+            raise MigError(f"units: got {name[:80]!r}; expected the name of a unit, such as notebooks.service.")
+
+
+def in_order(names):
+    """Sockets first, for systemd refuses to start one whose service runs; then the last first. Pure."""
+    last_first = list(dict.fromkeys(reversed(names)))
+    return [one for one in last_first if one.endswith(".socket")] + [
+        one for one in last_first if not one.endswith(".socket")
+    ]
+
+
+def start(names, run_command, seconds):
+    """Start the units ``names``, which were stopped in this order: ([those that did not run], {name: why not}).
+
+    None keeps the others from being started, and each is tried again for as long as others start: it may need them.
+    What runs is not disturbed. ``run_command`` is AnsibleModule's; each may take so many ``seconds``.
+    """
+    started, late, failed, waiting = [], {}, {}, in_order(names)
+    while waiting:
+        failed, progress = {}, False
+        for name in waiting:
+            ran = _show(run_command, name).active_state in RUNNING
+            # Also one that runs: it may be about to stop.
+            command = ["timeout", str(max(1, seconds)), "systemctl", "start", "--", name]
+            status, _output, errors = run_command(command, environ_update={"LC_ALL": "C"})
+            if status == 0:
+                started += [] if ran else [name]
+                progress = True
+            elif status == TIMED_OUT:
+                late[name] = f"{name} did not start within {seconds} seconds: see systemctl status {name}."
+            else:
+                failed[name] = errors
+        waiting = list(failed) if progress else []
+    why = {name: _why(name, errors, run_command) for name, errors in failed.items()}
+    return started, {name: {**late, **why}[name] for name in names if name in late or name in why}
+
+
+def would_start(names, run_command):
+    """Which of the units do not run."""
+    return [name for name in in_order(names) if _show(run_command, name).active_state not in RUNNING]
+
+
+def _show(run_command, name):
+    answer = systemctl(run_command, "show", f"--property={PROPERTIES}", "--", name)
+    facts = dict(line.partition("=")[::2] for line in answer.splitlines())
+    return Unit(facts.get("LoadState", ""), facts.get("ActiveState", ""), tuple(facts.get("Triggers", "").split()))
+
+
+def _why(name, errors, run_command):
+    """Why a unit did not start, and what to do, in a sentence."""
+    unit = _show(run_command, name)
+    if unit.load_state == "masked":
+        return f"{name} is masked: systemctl unmask {name}."
+    if unit.load_state == "not-found":
+        return f"{name} is not there any more: install it again."
+    running = [one for one in unit.triggers if _show(run_command, one).active_state in RUNNING]
+    if name.endswith(".socket") and running:
+        names = " ".join(running)
+        return (
+            f"{name} cannot start while {names} runs, and what runs is not disturbed. When it may be interrupted: "
+            f"systemctl stop {names} && systemctl start {name} {names}."
+        )
+    said = " ".join(errors.split()) or "systemctl gave no reason"
+    return f"{name} did not start: {said.rstrip('.')}. See systemctl status {name}."

@@ -1,0 +1,164 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mig_drain_record
+short_description: What is drained on a host, written down there
+version_added: 0.3.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Reads and writes C(drain.json) in O(state_dir), in which the role P(gpufleet.mig.mig_drain#role) notes what a hook
+    does before it does it. So it can be restored after a reboot, from another controller, or when a run was killed.
+  - Each change is merged into what stands there at that moment, under the host's lock. The file is on the disk when the
+    module ends, and it is gone when nothing is drained.
+  - It drains and restores nothing. A hook of your own writes a step down by the role's C(tasks_from=remember), which
+    runs this module.
+notes:
+  - Whoever is root on the host decides what the file says. It must not become a host, a path or a command elsewhere.
+extends_documentation_fragment:
+  - gpufleet.mig.linux
+options:
+  state:
+    description:
+      - V(read) returns what is drained and changes nothing.
+      - V(begun) adds an entry of O(hook), with nothing done yet, after all others.
+      - V(present) has the last entry of O(hook) and O(change_id) say O(done), and adds one where there is none; with
+        O(ids) it has one entry say O(done) in place of those.
+      - V(absent) removes the entries O(ids).
+    type: str
+    choices: [read, begun, present, absent]
+    default: read
+  hook:
+    description: The hook, one of the role's own names or the path of a task file on the controller.
+    type: str
+  done:
+    description: What it did, the fact C(mig_drain_done).
+    type: raw
+  ids:
+    description: Entries by their RV(entries[].id). One that is not there any more, or says something else by now, is
+      left alone.
+    type: list
+    elements: str
+  change_id:
+    description:
+      - The change that a new entry belongs to; letters, digits, dots, colons, dashes, underscores and blanks. An entry
+        without one is nobody's.
+      - Where a run has claimed the host, what is written must belong to its change.
+    type: str
+  claimed:
+    description: Whether the change belongs to a run that has claimed the host, and must have it still.
+    type: bool
+    default: false
+  state_dir:
+    description:
+      - Where the file and the host's lock are, the same directory that the changing modules use.
+      - The default is C(/var/lib/gpufleet-mig) for root, and C($XDG_STATE_HOME/gpufleet-mig)
+        (C(~/.local/state/gpufleet-mig)) for other users.
+    type: path
+  lock_timeout:
+    description: How many seconds to wait while another run changes something on the same host.
+    type: float
+    default: 300
+attributes:
+  action_group:
+    description: Use C(group/gpufleet.mig.all) in C(module_defaults) to give all modules of the collection the same
+      options.
+    support: full
+    membership:
+      - gpufleet.mig.all
+  check_mode:
+    description: Returns what the file would say, and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows the entries before and after.
+    support: full
+  idempotent:
+    description: A second run changes nothing, but with O(state=begun), which always adds an entry.
+    support: partial
+"""
+
+EXAMPLES = r"""
+- name: Write down that a hook is about to stop a service
+  gpufleet.mig.mig_drain_record:
+    state: present
+    hook: /srv/hooks/notebooks.yml
+    done: {running: true}
+    change_id: ticket-4711
+
+- name: Read what is drained
+  gpufleet.mig.mig_drain_record:
+  register: drained
+
+- name: Forget it, now that it is restored
+  gpufleet.mig.mig_drain_record:
+    state: absent
+    ids: "{{ drained.entries | selectattr('change', 'equalto', 'ticket-4711') | map(attribute='id') | list }}"
+"""
+
+RETURN = r"""
+entries:
+  description: What is drained now or, in check mode, would be, in the order in which it was drained.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Tells the entry from those that say something else.
+      type: str
+    hook:
+      description: The hook.
+      type: str
+    done:
+      description: What it did.
+      type: raw
+    change:
+      description: The change that it belongs to, V(null) where it is nobody's.
+      type: str
+  sample:
+    - id: 4f5c1d5b5a2f4f0b6c6e1a6d0f6f0a58d3b9f5f6a3a3d1ce7e28d8a4c9b7e6a1
+      hook: systemd
+      done: {units: [notebooks.socket, notebooks.service]}
+      change: 2b7a1d6e-2f57-5c0e-8a39-0d6a3a3f9e42
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.drain_record import drain_record
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["read", "begun", "present", "absent"], "default": "read"},
+            "hook": {"type": "str"},
+            "done": {"type": "raw"},
+            "ids": {"type": "list", "elements": "str"},
+            "change_id": {"type": "str"},
+            "claimed": {"type": "bool", "default": False},
+            "state_dir": {"type": "path"},
+            "lock_timeout": {"type": "float", "default": 300},
+        },
+        required_if=[
+            ("state", "begun", ["hook"]),
+            ("state", "present", ["done"]),
+            ("state", "present", ["hook", "ids"], True),
+            ("state", "absent", ["ids"]),
+        ],
+        mutually_exclusive=[("hook", "ids")],
+        supports_check_mode=True,
+    )
+    try:
+        result = drain_record(module.params, module.check_mode, module.atomic_move)
+    except MigError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

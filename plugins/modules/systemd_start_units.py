@@ -1,0 +1,94 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: systemd_start_units
+short_description: Start systemd units that were stopped, as many as can be
+version_added: 0.3.0
+author:
+  - gpufleet.mig contributors (@gpufleet)
+description:
+  - Starts units again that were stopped, sockets first, then the last that was stopped. One that does not start keeps
+    no other from being started, and is tried again for as long as others start, because it may need them.
+  - What runs is left as it is. A socket is not started by ending the service that runs in its place.
+  - It fails in the end with all that do not run, each with the reason and what to do.
+options:
+  units:
+    description: The units, in the order in which they were stopped.
+    type: list
+    elements: str
+    required: true
+  timeout:
+    description: How many seconds each may take.
+    type: int
+    default: 600
+extends_documentation_fragment:
+  - gpufleet.mig.linux
+attributes:
+  check_mode:
+    description: Says which do not run, and starts none.
+    support: full
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+  idempotent:
+    description: A second run starts nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Start a service again with what depends on it
+  gpufleet.mig.systemd_start_units:
+    units: [notebooks.socket, notebook-watch.service, notebooks.service]
+"""
+
+RETURN = r"""
+started:
+  description: Those that did not run and do now or, in check mode, would be started.
+  returned: always
+  type: list
+  elements: str
+  sample: [notebooks.socket, notebooks.service]
+left:
+  description: Those that do not run, in their order.
+  returned: always
+  type: list
+  elements: str
+  sample: [notebook-watch.service]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.starting import check_names, start, would_start
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "list", "elements": "str", "required": True},
+            "timeout": {"type": "int", "default": 600},
+        },
+        supports_check_mode=True,
+    )
+    units = module.params["units"]
+    try:
+        check_names(units)
+        if module.check_mode:
+            started, left = would_start(units, module.run_command), {}
+        else:
+            started, left = start(units, module.run_command, module.params["timeout"])
+    except MigError as error:
+        module.fail_json(msg=str(error))
+    result = {"changed": bool(started), "started": started, "left": list(left)}
+    if left:
+        module.fail_json(msg=" ".join(left.values()), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
