@@ -13,6 +13,7 @@ import time
 import uuid
 
 from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.claimant import claimant, is_gone, is_this_run
@@ -33,8 +34,10 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         state = arguments.get("state", "taken")
         change = arguments["change_id"] = arguments.get("change_id") or str(uuid.uuid4())
-        result.update(changed=False, change_id=change, claimed=False, taken=False)
-        if self._task.check_mode:
+        claimed = boolean(arguments.pop("claimed", False))
+        result.update(changed=False, change_id=change, claimed=claimed, taken=False)
+        # Within a run that has the host there is nothing to take, and nothing to renew or release in one that has not.
+        if self._task.check_mode or claimed == (state == "taken"):
             return result
         try:
             if state == "taken":

@@ -30,7 +30,7 @@ def claim(params):
             release(state, params["change_id"])
             return {"claimed": False, "warnings": []}
         modes = {gpu["uuid"]: gpu["pending"] == "enabled" for gpu in params["gpus"] or ()}
-        problem = renew(state, params["change_id"], params["stage"], params["silence"], now(), modes)
+        problem = renew(state, params["change_id"], params["stage"], params["deadline"] + params["grace"], now(), modes)
     return {"claimed": True, "warnings": [problem] if problem else []}
 
 
@@ -67,7 +67,7 @@ def _wanted(params, clock):
         stage=params["stage"],
         boot_id=clock.boot_id,
         renewed=clock.seconds,
-        silence=params["silence"],
+        silence=params["deadline"] + params["grace"],
         modes={},
     )
 

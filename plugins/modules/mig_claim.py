@@ -42,8 +42,19 @@ options:
     description: What the run is about to do, for those that it keeps waiting.
     type: str
     default: check
-  silence:
-    description: How many seconds the run may be silent from now on before the claim lapses.
+  claimed:
+    description:
+      - With O(state=taken), whether what surrounds the task has claimed the host with this O(change_id). That claim counts
+        then, and the host is not asked. It is what C(module_defaults) of that claim say.
+      - Otherwise whether this run has claimed the host. With V(false) the task does nothing.
+    type: bool
+    default: false
+  deadline:
+    description: How many seconds the stage may take.
+    type: float
+    default: 0
+  grace:
+    description: How many seconds the run may be silent beyond O(deadline) before the claim lapses.
     type: float
     default: 3600
   timeout:
@@ -71,6 +82,11 @@ attributes:
   check_mode:
     description: Neither takes, renews nor releases anything, and nobody is refused.
     support: full
+  action_group:
+    description: Use C(group/gpufleet.mig.claimed) in C(module_defaults) to tell all modules that change a host of a claim.
+    support: full
+    membership:
+      - gpufleet.mig.claimed
   diff_mode:
     description: There is nothing to compare.
     support: none
@@ -96,6 +112,7 @@ EXAMPLES = r"""
       gpufleet.mig.mig_claim:
         state: released
         change_id: "{{ mine.change_id }}"
+        claimed: "{{ mine.claimed }}"
       when: mine.taken | default(false)
 """
 

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: by_whom
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.2.0
+short_description: Who changed the GPUs that a failed change does not touch
+description:
+  - Adds to what gpufleet.mig.way_back says of such GPUs who changed them last, as far as the journal tells.
+positional: gpus
+options:
+  _input:
+    description: C(foreign) of gpufleet.mig.way_back.
+    type: list
+    elements: dict
+    required: true
+  gpus:
+    description: The last change of each GPU, RV(gpufleet.mig.mig_journal_info#module:gpus).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Say who did it
+  ansible.builtin.debug:
+    msg: "{{ foreign | gpufleet.mig.by_whom(journal.gpus) | join(' ') }}"
+  vars:
+    foreign: [{uuid: GPU-5f2c, message: GPU 0 is not touched any more.}]
+    journal: {gpus: {GPU-5f2c: {user: root, sudo_user: bob, time: "2026-11-20T03:12:00Z"}}}
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence or two for each.
+  type: list
+  elements: str
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.way_back import by_whom
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"by_whom": by_whom}

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: way_back
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.2.0
+short_description: Where a change that failed may go back to
+description:
+  - Says for the role gpufleet.mig.mig_partition which GPUs of a host go back to what they had, and which are not touched
+    because they have something of which the change knows nothing.
+positional: now, targets, plans
+options:
+  _input:
+    description: What M(gpufleet.mig.mig_check) returned before anything was done.
+    type: dict
+    required: true
+  now:
+    description: What it returns at this moment, without a layout.
+    type: dict
+    required: true
+  targets:
+    description: The layouts that were wanted, RV(gpufleet.mig.mig_check#module:target).
+    type: list
+    elements: list
+    default: []
+  plans:
+    description: The steps that were planned, RV(gpufleet.mig.mig_instances#module:plan).
+    type: list
+    elements: list
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Go back where that is safe
+  gpufleet.mig.mig_instances:
+    layout: "{{ (before | gpufleet.mig.way_back(now, [before.target])).layout }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(layout), the entries to bring back; C(is_back), whether nothing is to do; C(lost), the UUIDs of GPUs that cannot be
+      read any more; C(foreign), a list of C(uuid) and C(message) of GPUs that are not touched.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.way_back import way_back
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"way_back": way_back}
