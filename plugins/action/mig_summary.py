@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_report import report, table
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import planted, planted_refusal
 
 
 class ActionModule(ActionBase):
@@ -26,13 +27,15 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"report": {"type": "path"}})
         everyone, batch = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_batch"]
-        results = {host: task_vars["hostvars"][host].get("mig_partition_result") for host in everyone}
+        results = {host: _result(task_vars["hostvars"][host]) for host in everyone}
+        facts = {host: planted(task_vars["hostvars"][host].get("ansible_facts") or {}) for host in everyone}
         data = report(
             {host: one for host, one in results.items() if one},
             everyone,
             batch,
             task_vars["ansible_play_hosts"],
             self._task.check_mode,
+            {host: planted_refusal(host, names) for host, names in facts.items() if names},
         )
         lines = table(data, everyone if data["complete"] else batch)
         for line in ["", *lines, ""]:
@@ -40,6 +43,12 @@ class ActionModule(ActionBase):
         if arguments["report"]:
             _write(arguments["report"], data)
         return dict(result, changed=False, summary=lines)
+
+
+def _result(variables):
+    """What the role has set as mig_partition_result, and not what a host's facts call so."""
+    result = variables.get("mig_partition_result")
+    return None if result == (variables.get("ansible_facts") or {}).get("mig_partition_result") else result
 
 
 def _write(path, data):

@@ -44,8 +44,8 @@ options:
     default: check
   claimed:
     description:
-      - With O(state=taken), whether what surrounds the task has claimed the host with this O(change_id). That claim counts
-        then, and the host is not asked. It is what C(module_defaults) of that claim say.
+      - With O(state=taken), whether what surrounds the task has claimed the host with this O(change_id). That claim
+        counts then, and the host is not asked. It is what C(module_defaults) of that claim say.
       - Otherwise whether this run has claimed the host. With V(false) the task does nothing.
     type: bool
     default: false
@@ -83,7 +83,8 @@ attributes:
     description: Neither takes, renews nor releases anything, and nobody is refused.
     support: full
   action_group:
-    description: Use C(group/gpufleet.mig.claimed) in C(module_defaults) to tell all modules that change a host of a claim.
+    description: Use C(group/gpufleet.mig.claimed) in C(module_defaults) to tell all modules that change a host of a
+      claim.
     support: full
     membership:
       - gpufleet.mig.claimed

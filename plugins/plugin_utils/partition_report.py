@@ -30,16 +30,17 @@ LOST = (
 )
 
 
-def report(results, everyone, batch, present, check_mode):
+def report(results, everyone, batch, present, check_mode, refused=()):
     """The report as plain data. Who is in the play but takes no part in the change is not in it.
 
     :param results: {host: its mig_partition_result}, of the hosts that have one
     :param everyone: the hosts of the play in their order
     :param batch: those of the present batch (``serial``)
     :param present: those that are still in the play
+    :param refused: {host: why nothing more is done with it}
     """
     last = everyone.index(batch[-1]) if batch and batch[-1] in everyone else len(everyone) - 1
-    hosts = {}
+    hosts, refused = {}, dict(refused)
     for number, host in enumerate(everyone):
         result = results.get(host)
         if host in batch and host not in present:
@@ -49,7 +50,7 @@ def report(results, everyone, batch, present, check_mode):
         elif number > last and not result:
             hosts[host] = _unknown(NOT_REACHED, None, check_mode)
         elif result or host not in present:
-            hosts[host] = _unknown(UNFINISHED, LOST, check_mode)
+            hosts[host] = _unknown(UNFINISHED, refused.get(host, LOST), check_mode)
     ends = last == len(everyone) - 1 or all(host in hosts and is_failure(hosts[host]) for host in batch)
     counts = Counter(result["state"] for result in hosts.values())
     return {

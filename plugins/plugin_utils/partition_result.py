@@ -10,6 +10,8 @@ import contextlib
 import json
 import re
 
+from .role_options import planted, planted_refusal
+
 # What kubernetes.core says where the API server refuses: the Python client's exception with the server's answer in it,
 # as JSON or, where it is bytes, with each backslash doubled.
 REFUSED = re.compile(r'"kind":"Status".*?"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
@@ -39,9 +41,13 @@ def partition_result(run):
     ``run`` holds what the role's tasks left behind: ``check``, the result of mig_check before anything was done;
     ``changes``, the results of mig_mode and mig_instances in their order, those of going back included; ``failures``,
     ``[{stage, message}]``; ``drained`` and ``hooks``; ``rebooted``, ``brought_back`` (None where nothing had to go
-    back), ``check_mode`` and ``persistence`` (its task's ``changed``).
+    back), ``check_mode`` and ``persistence`` (its task's ``changed``); ``host`` and the names of its ``facts``.
     """
-    check, failures, check_mode = run["check"], run["failures"], run["check_mode"]
+    check, failures, check_mode = run["check"], list(run["failures"]), run["check_mode"]
+    names = planted(run.get("facts") or ())
+    if names and not failures:
+        # Nothing was left to do, or another role would have refused it.
+        failures.append({"stage": "check", "message": planted_refusal(run["host"], names)})
     done = [change for change in run["changes"] if "done" in change and not check_mode]
     changed = any(change.get("changed") for change in done)
     if run["brought_back"]:

@@ -42,6 +42,10 @@ def converted(options, values):
     :param options: ``options`` of an entry point in meta/argument_specs.yml
     :param values: {option: its value}, without those that have none
     """
+    # An empty line of an INI inventory is a list without elements, and not one of an empty element.
+    values = {
+        name: [] if value == "" and options[name].get("type") == "list" else value for name, value in values.items()
+    }
     checked = ArgumentSpecValidator(_spec(options)).validate(values)
     return {name: _given(checked.validated_parameters[name], options[name]) for name in values}, checked.error_messages
 
