@@ -10,8 +10,8 @@ author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.2.0
 short_description: Where a change that failed may go back to
 description:
-  - Says for the role gpufleet.mig.mig_partition which GPUs of a host go back to what they had, and which are not touched
-    because they have something of which the change knows nothing.
+  - Says for the role gpufleet.mig.mig_partition which GPUs of a host go back to what they had, and which are not
+    touched because they have something of which the change knows nothing.
 positional: now, targets, plans
 options:
   _input:
@@ -43,8 +43,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(layout), the entries to bring back; C(is_back), whether nothing is to do; C(lost), the UUIDs of GPUs that cannot be
-      read any more; C(foreign), a list of C(uuid) and C(message) of GPUs that are not touched.
+    - C(layout), the entries to bring back; C(is_back), whether nothing is to do; C(lost), the UUIDs of GPUs that cannot
+      be read any more; C(foreign), a list of C(uuid) and C(message) of GPUs that are not touched.
   type: dict
 """
 

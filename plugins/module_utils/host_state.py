@@ -134,7 +134,7 @@ class HostState:
     def _write(self, record, consequence):
         """Append a record to the journal and see it on disk."""
         line = json.dumps(record, sort_keys=True) + "\n"
-        with self._writable(consequence):
+        with self.writable(consequence):
             try:
                 journal = open_regular(self.journal, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             except OSError as error:

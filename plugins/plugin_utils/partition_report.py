@@ -74,6 +74,7 @@ def _unknown(state, message, check_mode):
         **{name: list(value) for name, value in lists.items()},
         "reboot": False,
         "brought_back": None,
+        "claim": None,
     }
 
 
@@ -92,8 +93,7 @@ def table(data, hosts):
     for host, row in zip((None, *hosts), rows):
         cells = [f"{cell:{align}{width}}" for cell, align, width in zip(row, "<<<>><", widths)]
         lines.append("  ".join(cells).rstrip())
-        message = host and data["hosts"][host]["message"]
-        if message:
+        for message in _below(data["hosts"][host]) if host else ():
             lines += textwrap.wrap(
                 message, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False
             )
@@ -101,6 +101,19 @@ def table(data, hosts):
     if again:
         lines.append(f"Once the cause is gone: --limit {','.join(again)}")
     return lines
+
+
+def _below(result):
+    """The sentences below a host's row. A failure that is about a claim names it already."""
+    claim = result["claim"]
+    if result["message"]:
+        yield result["message"]
+    elif claim:
+        lapsed = " It has lapsed." if claim["lapsed"] else ""
+        yield (
+            f"Claimed by {claim['who']} from {claim['where'] or 'an unknown controller'}, stage {claim['stage']}, "
+            f"since {claim['since']}.{lapsed}"
+        )
 
 
 def _headline(data, hosts):

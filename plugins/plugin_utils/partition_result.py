@@ -38,12 +38,16 @@ def failure_message(result):
 def partition_result(run):
     """One host's result.
 
-    ``run`` holds what the role's tasks left behind: ``check``, the result of mig_check before anything was done;
+    ``run`` holds what the role's tasks left behind: ``claim``, the result of mig_claim, and ``check``, that of
+    mig_check, before anything was done;
     ``changes``, the results of mig_mode and mig_instances in their order, those of going back included; ``failures``,
     ``[{stage, message}]``; ``drained`` and ``hooks``; ``rebooted``, ``brought_back`` (None where nothing had to go
     back), ``check_mode`` and ``persistence`` (its task's ``changed``); ``host`` and the names of its ``facts``.
     """
     check, failures, check_mode = run["check"], list(run["failures"]), run["check_mode"]
+    claim = run.get("claim") or {}
+    if claim.get("unreachable_host"):
+        check = {"unreachable": True, "msg": claim.get("msg")}
     names = planted(run.get("facts") or ())
     if names and not failures:
         # Nothing was left to do, or another role would have refused it.
@@ -76,12 +80,21 @@ def partition_result(run):
         "reset_gpus": list(check.get("reset_gpus") or ()),
         "reboot": bool(check.get("reboot_required")) if check_mode else bool(run["rebooted"]),
         "brought_back": run["brought_back"],
+        "claim": _others_claim(claim, check),
     }
     if not check_mode:
         result.update(_what_was_done(result, done))
     if result["state"] == UNREACHABLE:
         result["message"] = failure_message(check)
     return result
+
+
+def _others_claim(claim, check):
+    """Whose run has the host, where that is another: what mig_claim or mig_check tells of it."""
+    found = claim.get("held") or check.get("claim")
+    if not isinstance(found, dict) or found.get("id") == claim.get("change_id"):
+        return None
+    return {key: found.get(key) for key in ("id", "who", "where", "stage", "since", "lapsed")}
 
 
 def _state(check, failures, changed, would_change):

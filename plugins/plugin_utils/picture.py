@@ -31,6 +31,7 @@ def draw(host, after, before=None, disrupted=()):
     everything = [box for row in boxes.values() for box in row]
     width = max([NARROWEST_SLICE, *(-(-(len(box["label"]) + 1) // box["size"]) for box in everything)])
     lines = [[(f"{host}: {_products(gpus)}, driver {after['driver_version']}", TEXT)]]
+    lines += [[(f"    {line}", TEXT)] for line in _claimed(after.get("claim"))]
     for gpu in gpus:
         lines.append([(f"  GPU {gpu['index']:<2} ", TEXT), *_row(gpu, boxes[gpu["uuid"]], width)])
     for box in everything:
@@ -47,6 +48,13 @@ def paint(lines, colour):
         return f"\033[{COLOURS[style]}m{text}\033[0m" if colour and style in COLOURS else text
 
     return "\n".join("".join(styled(*pair) for pair in line).rstrip() for line in lines)
+
+
+def _claimed(claim):
+    if claim:
+        where = claim["where"] or "an unknown controller"
+        lapsed = ", which has lapsed" if claim["lapsed"] else ""
+        yield f"claimed by {claim['who']} from {where} since {claim['since']}{lapsed}"
 
 
 def _products(gpus):
