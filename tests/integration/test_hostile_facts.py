@@ -142,6 +142,20 @@ def test_the_other_hosts_are_told_of(run_playbook, attack, simulated_host, tmp_p
     assert table[0] == "MIG: 1 changed, 1 UNFINISHED"
 
 
+@pytest.mark.parametrize("way", ["roles", "include_role"])
+def test_a_variable_of_the_user_is_read_once(run_playbook, attack, tmp_path, way):
+    wanted, loot = tmp_path / "wanted", tmp_path / "loot"
+    wanted.mkdir()
+    attack.host.more_variables["report_folder"] = str(wanted)
+    HostileAnswers(attack.host, {"report_folder": str(loot)})
+    name, variables = "gpufleet.mig.mig_partition", {"mig_partition_report": "{{ report_folder }}/report"}
+    included = [{"ansible.builtin.include_role": {"name": name}, "vars": variables}]
+    play = role(vars=variables) if way == "roles" else role(roles=[], tasks=included)
+    run_playbook([play], [attack.host, attack.victim]).ok()
+    assert attack.gained() == []
+    assert (wanted / "report").exists()
+
+
 def test_a_second_use_of_the_role_has_its_own_values(run_playbook, simulated_host, tmp_path):
     host = simulated_host("--mig", A100, name="attacker")
     reports = [tmp_path / "first.json", tmp_path / "second.json"]

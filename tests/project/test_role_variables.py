@@ -1,0 +1,136 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""No variable of a role can be a host's word. A host's facts outrank inventory and role defaults, and nothing else.
+
+So each role takes its options with mig_role_options first, reads them from there, and gives each other name a value of
+its own before a task may read it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+import yaml
+from paths import ROOT
+
+ROLES = {path.name: path for path in sorted((ROOT / "roles").iterdir())}
+SPECS = {
+    role: yaml.safe_load((path / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+    for role, path in ROLES.items()
+}
+ENTRIES = [(role, entry) for role, spec in SPECS.items() for entry in spec]
+# A variable of ours in an expression: no attribute, and no option of a filter (name=).
+NAME = re.compile(r"(?<![\w.])_*mig_\w+(?!\w|=[^=])")
+TEMPLATE = re.compile(r"{[{%](.*?)[%}]}", re.DOTALL)
+LITERAL = re.compile(r"\"[^\"]*\"|'[^']*'")
+# What stands under these keys is an expression as it is.
+CONDITIONS = {"when", "that", "until", "failed_when", "changed_when"}
+# Read again after the drain, as its description says. It names nothing but MIG devices.
+READ_AGAIN = {"mig_partition_keep"}
+
+
+def names_in(text):
+    """The variables of ours in the templates of a text."""
+    return {name for one in TEMPLATE.findall(text) for name in NAME.findall(LITERAL.sub("", one))}
+
+
+def names_read(node, key=None):
+    """The variables of ours that this part of a YAML file reads."""
+    if isinstance(node, dict):
+        return {name for one, value in node.items() for name in names_read(value, one)}
+    if isinstance(node, list):
+        return {name for value in node for name in names_read(value, key)}
+    return names_in(f"{{{{ {node} }}}}" if key in CONDITIONS else node) if isinstance(node, str) else set()
+
+
+def names_of(path):
+    """The variables of ours that a file of a role reads."""
+    return names_read(tasks_of(path)) if path.suffix == ".yml" else names_in(path.read_text(encoding="utf-8"))
+
+
+@cache
+def tasks_of(path):
+    """What a YAML file says."""
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or []
+
+
+def values(node, key):
+    """What stands under that key, at any depth."""
+    if isinstance(node, dict):
+        found = [node[key]] if key in node else []
+        return found + [one for value in node.values() for one in values(value, key)]
+    return [one for value in node for one in values(value, key)] if isinstance(node, list) else []
+
+
+def variables_of(role):
+    """{name: value} of the role's vars files, which outrank facts."""
+    files = sorted((ROLES[role] / "vars").rglob("*.yml"))
+    return {name: value for file in files for name, value in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
+
+
+def results_of(role):
+    """The names that the role's tasks register or set, in the order of the alphabet."""
+    tasks = [tasks_of(path) for path in (ROLES[role] / "tasks").glob("*.yml")]
+    return sorted({*values(tasks, "register"), *(n for one in values(tasks, "ansible.builtin.set_fact") for n in one)})
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_tasks_register_or_set_has_a_value_before(role):
+    assert [name for name in results_of(role) if name not in variables_of(role)] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_other_name_is_an_option_or_given_by_the_role(role):
+    path = ROLES[role]
+    tasks = [tasks_of(file) for file in (path / "tasks").glob("*.yml")]
+    given = {*variables_of(role), *results_of(role), *values(tasks, "loop_var"), *values(tasks, "index_var")}
+    given |= {name for one in values(tasks, "vars") for name in one}
+    options = {name for entry in SPECS[role].values() for name in entry["options"]}
+    files = [*path.glob("tasks/*.yml"), *path.glob("vars/**/*.yml"), *path.glob("templates/*")]
+    assert sorted({name for file in files for name in names_of(file)} - given - options) == []
+
+
+@pytest.mark.parametrize(("role", "entry"), ENTRIES)
+def test_an_entry_point_takes_its_options_first_and_reads_them_from_there(role, entry):
+    first, *others = tasks_of(ROLES[role] / "tasks" / f"{entry}.yml")
+    assert first["gpufleet.mig.mig_role_options"] == {"entry_point": entry}
+    # Where a run is limited to other tags, too: these tasks would read what was not taken.
+    assert first["tags"] == ["always"]
+    files = [*reached(role, f"{entry}.yml"), *(ROLES[role] / "vars").rglob("*.yml")]
+    read = {name for file in files for name in names_of(file)}
+    # ansible-core 2.17 makes text of a number that comes by a template; the roles read those where they are.
+    numbers = {name for name, option in SPECS[role][entry]["options"].items() if option["type"] in ("int", "float")}
+    wanted = (SPECS[role][entry]["options"].keys() & read) - numbers - READ_AGAIN
+    for task in others:
+        reads = wanted if "block" in task or includes(task) else wanted & names_read(without_vars(task))
+        pinned = {name: value for name, value in task.get("vars", {}).items() if name in wanted}
+        assert sorted(reads - pinned.keys()) == [], task["name"]
+        assert pinned == {name: f"{{{{ {first['register']}.options.{name} }}}}" for name in pinned}, task["name"]
+
+
+def includes(task):
+    """What the task includes of this role, if anything."""
+    file = task.get("ansible.builtin.include_tasks") or task.get("ansible.builtin.import_tasks") or ""
+    return file["file"] if isinstance(file, dict) else file
+
+
+def without_vars(task):
+    return {key: value for key, value in task.items() if key != "vars"}
+
+
+def reached(role, name, seen=None):
+    """That task file and those of the role that it includes, as far as their names are written there."""
+    seen = {} if seen is None else seen
+    path = ROLES[role] / "tasks" / name
+    if name not in seen and path.exists():
+        seen[name] = path
+        for key in ("ansible.builtin.include_tasks", "ansible.builtin.import_tasks"):
+            for one in values(tasks_of(path), key):
+                file = one["file"] if isinstance(one, dict) else one
+                for other in [p.name for p in path.parent.iterdir()] if "{{" in file else [file]:
+                    reached(role, other, seen)
+    return list(seen.values())
