@@ -11,6 +11,7 @@ import re
 import time
 
 from .errors import MigError
+from .visible import visible
 
 SECONDS = 60  # a command of Slurm itself gives up after MessageTimeout
 # Before, `scontrol reconfigure` leaves the number of GPUs as it was: "Attempt to change gres/gpu Count ... invalid with
@@ -41,7 +42,7 @@ class Controller:
         environment = {"LC_ALL": "C", "SLURM_TIME_FORMAT": "standard"}
         status, output, errors = self._run_command(["timeout", str(SECONDS), *command], environ_update=environment)
         if status:
-            said = (errors or output).strip() or "no answer"
+            said = visible((errors or output).strip()) or "no answer"
             raise MigError(f"{' '.join(command)}: exit status {status}: {said}")
         return output
 
