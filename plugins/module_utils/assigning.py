@@ -15,6 +15,7 @@ from .data import gpu_data
 from .errors import MigError
 from .nvml import Session
 from .selectors import select_gpus, shown
+from .visible import visible
 
 # As systemd.unit(5), without the backslash, which other files would read as an escape; a template is no service.
 SERVICE = re.compile(r"[A-Za-z0-9:_.@-]{1,200}(?<!@)\.service")
@@ -128,7 +129,7 @@ def _units(names, run_command):
     status, output, errors = run_command(command)
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n")]
     if status or len(blocks) != len(names):
-        raise MigError(f"systemctl show: exit status {status}: {(errors or output).strip()}")
+        raise MigError(f"systemctl show: exit status {status}: {visible((errors or output).strip())}")
     return blocks
 
 
@@ -162,4 +163,4 @@ def _visible_devices(pid, proc="/proc"):
     except OSError:
         return None
     values = (one.partition(b"=")[2] for one in variables if one.startswith(b"CUDA_VISIBLE_DEVICES="))
-    return next(values, b"").decode(errors="replace")
+    return visible(next(values, b"").decode(errors="replace"))

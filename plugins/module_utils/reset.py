@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from .errors import CODES, NvmlError
+from .visible import visible
 
 SECONDS = 300
 # The exit statuses of timeout for a command that it had to end, and for one that is not there.
@@ -21,7 +22,7 @@ def reset_gpus(pci_addresses, run_command):
     command = ["nvidia-smi", "--gpu-reset", "-i", ",".join(pci_addresses)]
     shown = " ".join(command)
     status, output, errors = run_command(["timeout", str(SECONDS), *command], environ_update={"LC_ALL": "C"})
-    said = " ".join((output + errors).split())
+    said = visible(" ".join((output + errors).split()))
     if status == NOT_FOUND:
         raise NvmlError(shown, "LIBRARY_NOT_FOUND", f"{shown} could not be run: there is no nvidia-smi on PATH.")
     if status == TIMED_OUT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .errors import MigError
+from .visible import visible
 
 
 class Unit(NamedTuple):
@@ -37,7 +38,7 @@ def units(run_command, *names):
             enabled=facts.get("UnitFileState") == "enabled",
             active=facts.get("ActiveState") == "active",
             stale=facts.get("NeedDaemonReload") == "yes",
-            status=facts.get("StatusText", ""),
+            status=visible(facts.get("StatusText", "")),
         )
     return {name: found[name] for name in names}
 
@@ -46,5 +47,5 @@ def systemctl(run_command, *arguments):
     """Run systemctl and return what it prints. Raises MigError with what it says where it fails."""
     status, output, errors = run_command(["systemctl", *arguments], environ_update={"LC_ALL": "C"})
     if status:
-        raise MigError(f"systemctl {' '.join(arguments)} failed: {' '.join((output + errors).split())}")
+        raise MigError(f"systemctl {' '.join(arguments)} failed: {visible(' '.join((output + errors).split()))}")
     return output

@@ -18,3 +18,8 @@ def visible(text):
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode("ascii") for one in text
     )
+
+
+def visible_lines(text):
+    """The same for text of several lines, which stay lines."""
+    return "\n".join(map(visible, text.split("\n")))
