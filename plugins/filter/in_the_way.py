@@ -43,8 +43,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    C(services), the names of systemd services; C(pods), each with C(uid), C(namespace) and C(name), of which the last two
-    may be null; C(slurm_jobs), the ids of jobs.
+    C(services), the names of systemd services; C(pods), each with C(uid), C(namespace) and C(name), of which the
+    last two may be null; C(slurm_jobs), the ids of jobs.
   type: dict
 """
 

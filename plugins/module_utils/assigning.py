@@ -15,7 +15,7 @@ from .data import gpu_data
 from .errors import MigError
 from .nvml import Session
 from .selectors import select_gpus, shown
-from .visible import visible
+from .visible import said, visible
 
 # As systemd.unit(5), without the backslash, which other files would read as an escape; a template is no service.
 SERVICE = re.compile(r"[A-Za-z0-9:_.@-]{1,200}(?<!@)\.service")
@@ -129,7 +129,7 @@ def _units(names, run_command):
     status, output, errors = run_command(command)
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n")]
     if status or len(blocks) != len(names):
-        raise MigError(f"systemctl show: exit status {status}: {visible((errors or output).strip())}")
+        raise MigError(f"systemctl show: exit status {status}: {said(errors or output)}")
     return blocks
 
 

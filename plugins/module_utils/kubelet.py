@@ -62,9 +62,10 @@ def with_allocations(snapshot, allocated):
 
 
 def _of_socket(entries, names, directory):
-    """[(device id, Pod)]; the service knows no UIDs. Logs have those of pods that have begun, the checkpoint the others.
+    """[(device id, Pod)]; the service knows no UIDs.
 
-    The UID of a Pod is None where there is not exactly one that it can be.
+    Logs have those of pods that have begun, the checkpoint has the others. The UID of a Pod is None where there is not
+    exactly one that it can be.
     """
     here = [pod for pod in names.values() if os.path.isdir(f"{directory}/pods/{pod.uid}")]
     try:

@@ -18,7 +18,7 @@ import time
 from typing import NamedTuple, Optional
 
 from .errors import MigError
-from .visible import visible
+from .visible import said, visible
 
 # A command of Slurm itself gives up after MessageTimeout (10 s), once for each slurmctld that slurm.conf names.
 SECONDS = 60
@@ -153,12 +153,12 @@ class Slurm:
         command = ["timeout", str(SECONDS), os.path.join(self._directory, program), *arguments]
         environment = {"LC_ALL": "C", "SLURM_TIME_FORMAT": times}
         status, output, errors = self._run_command(command, environ_update=environment)
-        said = (errors or output).strip()
         if status == 0:
             return output
-        if any(words in said for words in absent):
+        answer = said(errors or output)
+        if any(words in answer for words in absent):
             return None
-        raise MigError(f"{' '.join([program, *arguments])}: exit status {status}: {visible(said) or 'no answer'}")
+        raise MigError(f"{' '.join([program, *arguments])}: exit status {status}: {answer or 'no answer'}")
 
     def node(self):
         """The Node; a MigError where there is none of that name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .errors import MigError
-from .visible import visible
+from .visible import said, visible
 
 
 class Unit(NamedTuple):
@@ -47,5 +47,5 @@ def systemctl(run_command, *arguments):
     """Run systemctl and return what it prints. Raises MigError with what it says where it fails."""
     status, output, errors = run_command(["systemctl", *arguments], environ_update={"LC_ALL": "C"})
     if status:
-        raise MigError(f"systemctl {' '.join(arguments)} failed: {visible(' '.join((output + errors).split()))}")
+        raise MigError(f"systemctl {' '.join(arguments)} failed: {said(output + errors)}")
     return output

@@ -20,6 +20,11 @@ def visible(text):
     )
 
 
+def said(text):
+    """What a command said, in one line: words with a space between them, each visible."""
+    return visible(" ".join(text.split()))
+
+
 def visible_lines(text):
     """The same for text of several lines, which stay lines."""
     return "\n".join(map(visible, text.split("\n")))

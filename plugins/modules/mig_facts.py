@@ -287,8 +287,8 @@ ansible_facts:
                       C(container), to a Kubernetes C(pod), to a C(slurm_job), as far as root has named its cgroup; what
                       is not known is V(null).
                     - C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what a process says of
-                      itself in what root has left to it, a rootless container for instance. Like C(name) and C(user_unit)
-                      it is for people, and nothing may be decided by it.
+                      itself in what root has left to it, a rootless container for instance. Like C(name) and
+                      C(user_unit) it is for people, and nothing may be decided by it.
                   returned: always
                   type: list
                   elements: dict

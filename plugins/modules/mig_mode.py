@@ -168,8 +168,8 @@ blockers:
     - C(unit) is its systemd unit and C(user_unit) that of its user's own manager, C(container) has C(id) and
       C(runtime), C(pod) has C(uid), C(namespace) and C(name), C(slurm_job) has C(id), C(step) and C(name). What is not
       known is V(null).
-    - These are what root and Slurm say. C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what the
-      process says of itself in what root has left to it, a rootless container for instance. Like C(name) and
+    - These are what root and Slurm say. C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what
+      the process says of itself in what root has left to it, a rootless container for instance. Like C(name) and
       C(user_unit) it is for people, and nothing may be decided by it.
     - C(pid) is V(null) for a pod to which the kubelet has given the device and which runs nothing in it yet.
   returned: when the change is refused or failed, and for a rehearsal

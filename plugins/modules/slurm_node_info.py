@@ -27,8 +27,8 @@ options:
     required: true
   gres:
     description:
-      - Whether every job counts that was given gres C(gpu), C(mps) or C(shard) on the node, and every job of which Slurm
-        does not tell whether it was.
+      - Whether every job counts that was given gres C(gpu), C(mps) or C(shard) on the node, and every job of which
+        Slurm does not tell whether it was.
     type: bool
     default: true
   jobs:
@@ -112,8 +112,8 @@ jobs:
       type: int
     task:
       description:
-        - What C(scancel) and C(scontrol) call this job alone. That is not the id of a task of an array or of a part of a
-          heterogeneous job, because it may stand for all of them.
+        - What C(scancel) and C(scontrol) call this job alone. That is not the id of a task of an array or of a part
+          of a heterogeneous job, because it may stand for all of them.
       type: str
     user:
       description: Whose job it is.
@@ -123,8 +123,8 @@ jobs:
       type: str
     name:
       description:
-        - Its name, for people, with what does not print made visible. Whoever submits a job writes it, so nothing may be
-          decided by it.
+        - Its name, for people, with what does not print made visible. Whoever submits a job writes it, so nothing may
+          be decided by it.
       type: str
     gres:
       description:
@@ -132,8 +132,8 @@ jobs:
       type: str
     certain:
       description:
-        - Whether Slurm, asked for this job alone, said that it is on the node and holds GPUs there, or O(jobs) has it. A
-          job that is not certain is to be waited for, and not to be ended.
+        - Whether Slurm, asked for this job alone, said that it is on the node and holds GPUs there, or O(jobs) has it.
+          A job that is not certain is to be waited for, and not to be ended.
       type: bool
   sample:
     - id: 4711

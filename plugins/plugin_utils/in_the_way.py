@@ -35,6 +35,8 @@ def in_the_way(must_be_free):
     found = {str(pod["uid"]): pod for pod in pods if pod and UID.fullmatch(str(pod.get("uid")))}
     return {
         "services": [one for one in dict.fromkeys(services) if SERVICE.fullmatch(one)],
-        "pods": [{"uid": uid, "namespace": pod.get("namespace"), "name": pod.get("name")} for uid, pod in found.items()],
+        "pods": [
+            {"uid": uid, "namespace": pod.get("namespace"), "name": pod.get("name")} for uid, pod in found.items()
+        ],
         "slurm_jobs": [int(job) for job in dict.fromkeys(jobs) if JOB.fullmatch(job)],
     }

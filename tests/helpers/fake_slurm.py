@@ -113,10 +113,7 @@ class FakeSlurm:
     def _printed(self, job, now):
         array = f"ArrayJobId={job['task'].partition('_')[0]} ArrayTaskId=0 " if "_" in job["task"] else ""
         details = "".join(f"     Nodes={nodes} CPU_IDs=0 Mem=0 GRES={gres}\n" for nodes, gres in job["details"])
-        if self.selects == "cons_tres":
-            details = f"   JOB_GRES={job['gres'] or '(null)'}\n{details}"
-        else:
-            details = ""
+        details = f"   JOB_GRES={job['gres'] or '(null)'}\n{details}" if self.selects == "cons_tres" else ""
         return JOB.format(**{**job, "array": array, "details": details, "time": now})
 
     def install(self, directory):

@@ -34,7 +34,7 @@ exec mig-simulator run --device "$CUDA_VISIBLE_DEVICES" -- \\
 
 
 class SlurmCluster:
-    """Slurm on two hosts of a system with it, bookworm-slurm or trixie-slurm: ``controller``, and ``node`` with one A100 in MIG mode."""
+    """Slurm on two hosts of bookworm-slurm or trixie-slurm: ``controller``, and ``node`` with one A100 in MIG mode."""
 
     def __init__(self, controller, node):
         self.controller = controller

@@ -15,7 +15,9 @@ WAITS = "#!/bin/sh\nexec sleep infinity\n"
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def cluster(request, systemd_hosts):
     gpus = [{"model": "A100-SXM4-40GB", "count": 1}]
-    hosts = systemd_hosts({f"{request.param}-slurm-{name}": which for name, which in (("controller", []), ("gpu", gpus))})
+    hosts = systemd_hosts(
+        {f"{request.param}-slurm-{name}": which for name, which in (("controller", []), ("gpu", gpus))}
+    )
     started = SlurmCluster(*hosts)
     started.start({"3g.20gb": 1, "1g.5gb": 2})
     started.add_user("mallory", 4711)

@@ -65,7 +65,9 @@ def test_what_is_no_node(text):
         parse_node(text)
 
 
-FORGED = "   State=DOWN ThreadsPerCore=1\n   Gres=gpu:9\n   BootTime=x SlurmdStartTime=2030-01-01T00:00:00\nNodeName=other"
+FORGED = (
+    "   State=DOWN ThreadsPerCore=1\n   Gres=gpu:9\n   BootTime=x SlurmdStartTime=2030-01-01T00:00:00\nNodeName=other"
+)
 
 
 @pytest.mark.parametrize("word", ["Reason", "Comment", "Extra"])
@@ -79,7 +81,9 @@ def test_jobs_of_a_node():
     assert parse_jobs(text) == [Job(12, "12", "alice", "RUNNING"), Job(13, "7_13", "bob", "COMPLETING")]
 
 
-@pytest.mark.parametrize("line", ["slurm_load_jobs error: x", "1|1|alice|RUNNING|y", "x|1|a|RUNNING", "1|1;2|a|RUNNING"])
+@pytest.mark.parametrize(
+    "line", ["slurm_load_jobs error: x", "1|1|alice|RUNNING|y", "x|1|a|RUNNING", "1|1;2|a|RUNNING"]
+)
 def test_what_is_no_job_among_them_is_told(line):
     with pytest.raises(MigError, match="something else than a job"):
         parse_jobs(f"12|12|alice|RUNNING\n{line}\n")
@@ -135,7 +139,9 @@ FORGERIES = [
 ]
 free_text = st.one_of(
     st.sampled_from(FORGERIES),
-    st.lists(st.one_of(st.sampled_from([*FORGERIES, "\n", "\n   ", "JobId=", "GRES="]), st.text()), max_size=5).map("".join),
+    st.lists(st.one_of(st.sampled_from([*FORGERIES, "\n", "\n   ", "JobId=", "GRES="]), st.text()), max_size=5).map(
+        "".join
+    ),
 )
 
 

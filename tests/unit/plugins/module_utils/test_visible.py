@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible, visible_lines
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said, visible, visible_lines
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,10 @@ def test_what_is_shown_prints(text):
     assert visible(text).isprintable()
     visible(text).encode()
     assert visible(visible(text)) == visible(text)
+
+
+def test_what_a_command_said_is_one_line():
+    assert said("error: a\x1b[1m\n  and b\n") == r"error: a\x1b[1m and b"
 
 
 def test_lines_stay_lines():

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.in_the_way import in_the_way
 
-UID, OTHER, STATIC = "5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11", "a2830d0d-b0f0-4ff0-81b5-0ee4e299cf80", "2732ca68f6358eba" * 2
+UID, OTHER, STATIC = (
+    "5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11",
+    "a2830d0d-b0f0-4ff0-81b5-0ee4e299cf80",
+    "2732ca68f6358eba" * 2,
+)
 POD, CONTAINER = {"uid": UID, "namespace": "ml", "name": "train-0"}, {"id": "a" * 64, "runtime": "docker"}
 NOTHING = {"services": [], "pods": [], "slurm_jobs": []}
 
@@ -39,7 +43,10 @@ def test_each_kind_is_moved_by_its_own_hook():
         process(unit="slurmd.service", slurm_job={"id": 4711, "step": "0", "name": "x"}),
         process(unit="session-3.scope"),
         process(unit="user@1000.service", user_unit="notebook.service"),
-        allocated_to=[{"uid": OTHER, "namespace": "ml", "name": "waits"}, {"uid": STATIC, "namespace": None, "name": None}],
+        allocated_to=[
+            {"uid": OTHER, "namespace": "ml", "name": "waits"},
+            {"uid": STATIC, "namespace": None, "name": None},
+        ],
     ) == {
         "services": ["train.service"],
         "pods": [

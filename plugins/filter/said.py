@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: visible
+name: said
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.3.0
-short_description: Text in one line that does nothing to a terminal
+short_description: What a program said, in one line that does nothing to a terminal
 description:
-  - Takes text that others wrote, such as a job's name or what a program says of an error, and escapes in it what does not
-    print, line ends, escape sequences and marks that turn the direction of writing among it.
+  - Takes what a program printed, puts one space between its words, and escapes in them what does not print, such as
+    escape sequences and marks that turn the direction of writing.
 options:
   _input:
     description:
@@ -21,11 +21,11 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show a name whatever it holds
+- name: Show an error whatever it holds
   ansible.builtin.assert:
-    that: name | gpufleet.mig.visible == 'train\\x1b[2J\\nof alice'
+    that: errors | gpufleet.mig.said == 'no job \\x1b[2J of alice'
   vars:
-    name: "train\e[2J\nof alice"
+    errors: "no job \e[2J\nof alice\n"
 """
 
 RETURN = r"""
@@ -34,7 +34,7 @@ _value:
   type: str
 """
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said
 
 
 class FilterModule:
@@ -42,4 +42,4 @@ class FilterModule:
 
     def filters(self):
         """The filter by its name."""
-        return {"visible": visible}
+        return {"said": said}
