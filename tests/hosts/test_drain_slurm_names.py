@@ -57,5 +57,7 @@ def test_a_jobs_name_ends_no_other_job(run_playbook, cluster):
     run = run_playbook(drain(cluster.node), both, limit=node).ok()
     assert [cluster.state(job) for job in jobs] == ["PENDING", "RUNNING", "RUNNING", "CANCELLED"]
     assert "\x1b" not in run.output
-    assert rf"x\n\nJobId={victim} JobName=\x1b[2J" in str(run.results("gpufleet.mig.slurm_node_info"))
+    asked = [one["result"]["jobs"] for one in run.results("gpufleet.mig.slurm_node_info")]
+    assert [(job["id"], job["name"]) for job in asked[0]] == [(holds, rf"x\n\nJobId={victim} JobName=\x1b[2J")]
+    assert asked[-1] == []
     cluster.end_all()
