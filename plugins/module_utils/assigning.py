@@ -16,6 +16,7 @@ from .errors import MigError
 from .nvml import Session
 from .selectors import select_gpus
 from .units import properties
+from .visible import visible
 
 
 def assignment(params, run_command):
@@ -104,7 +105,7 @@ def _compare(result, owed, run_command):
         )
         running_with = wrong = None
         if found.environment is not None:
-            running_with = state.plain(found.environment.get("CUDA_VISIBLE_DEVICES", ""), unset="")
+            running_with = visible(state.plain(found.environment.get("CUDA_VISIBLE_DEVICES", ""), unset=""))
             wrong = state.differences(found.environment, name, uuid, mps)
         one.update(
             {kind: file._asdict() for kind, file in files.items()},

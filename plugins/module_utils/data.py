@@ -19,7 +19,14 @@ def placement_data(placement):
 
 def process_data(process):
     """A Process with its container, pod and Slurm job; what is not known is None."""
-    data = dict(process._asdict())
+    data = _belongings(process)
+    data["claimed"] = data["claimed"] and _belongings(data["claimed"])
+    return data
+
+
+def _belongings(one):
+    """A Process, or what it has Claimed, with its container, pod and Slurm job."""
+    data = dict(one._asdict())
     for key in ("container", "pod", "slurm_job"):
         data[key] = data[key] and dict(data[key]._asdict())
     return data

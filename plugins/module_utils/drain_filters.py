@@ -41,7 +41,9 @@ def is_one_of(pod, wanted):
     The UID decides where it is known: a pod of the same name with another UID is its successor.
     """
     meta = pod["metadata"]
-    uids = {meta["uid"], (meta.get("annotations") or {}).get(STATIC_UID)}
+    annotations = meta.get("annotations") or {}
+    # Anybody can annotate a pod; only a static one has another UID than the API server's.
+    uids = {meta["uid"], annotations.get(STATIC_UID) if MIRROR in annotations else meta["uid"]}
     return any(
         one["uid"] in uids if one.get("uid") else (one.get("namespace"), one.get("name")) == place(pod)
         for one in wanted

@@ -9,7 +9,10 @@ All of this costs reading, so this room is imported where there is somebody to n
 
 from __future__ import annotations
 
-from .cgroups import origin_of
+import os
+from functools import lru_cache
+
+from .cgroups import mount_points, origin_of
 from .device_files import capability_files, gpu_file, openers
 from .kubelet import pod_names
 from .model import Pod, processes_of, with_devices
@@ -104,19 +107,54 @@ class Told:
 
     def __init__(self):
         self._pods = None
+        self._owner = lru_cache(None)(self._owner_of)  # processes share most of their directories
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+                self._mounts = mount_points(file.read())
+        except OSError:
+            self._mounts = {}
 
     def __call__(self, process):
         try:
-            with open(f"/proc/{process.pid}/cgroup", encoding="utf-8", errors="replace") as file:
-                origin = origin_of(file.read())
+            with open(f"/proc/{process.pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+                origin = origin_of(file.read(), self._owner)
         except OSError:
             return process  # it ended, or /proc hides it
-        if origin.pod_uid and self._pods is None:
-            self._pods = pod_names()
+        claimed = origin.claimed
         return process._replace(
             unit=origin.unit,
             user_unit=origin.user_unit,
             container=origin.container,
-            pod=origin.pod_uid and self._pods.get(origin.pod_uid, Pod(origin.pod_uid)),
+            pod=origin.pod_uid and self._pod(origin.pod_uid),
             slurm_job=origin.slurm_job,
+            claimed=claimed and claimed._replace(pod=claimed.pod and self._pod(claimed.pod.uid)),
         )
+
+    def _pod(self, uid):
+        if self._pods is None:
+            self._pods = pod_names()
+        return self._pods.get(uid, Pod(uid))
+
+    def _owner_of(self, controllers, path):
+        mount = self._mounts.get(controllers.split(",")[0])
+        return mount and owner(mount + path)
+
+
+def owner(directory):
+    """The uid of who may put processes and directories into a cgroup's directory; None where several may, or none can.
+
+    Besides the directory that takes its lists of processes, which may be delegated alone, see cgroups(7).
+    """
+    owners = set()
+    for name in (".", "cgroup.procs", "cgroup.threads", "tasks"):
+        try:
+            status = os.stat(os.path.join(directory, name))
+        except OSError:
+            if name == ".":
+                return None
+            continue  # not in this version of cgroups
+        if status.st_mode & 0o022:
+            return None
+        owners.add(status.st_uid)
+    owners.discard(0)  # root may in any case
+    return (owners or {0}).pop() if len(owners) < 2 else None

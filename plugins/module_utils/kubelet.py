@@ -11,6 +11,7 @@ import os
 import re
 
 from .model import Pod, with_devices
+from .visible import visible
 
 DIRECTORY = "/var/lib/kubelet"
 LOGS = "/var/log/pods"  # one directory a pod, NAMESPACE_NAME_UID: the only place on a host that has all three
@@ -61,9 +62,23 @@ def with_allocations(snapshot, allocated):
 
 
 def _of_socket(entries, names, directory):
-    """[(device id, Pod)]; the service knows no UIDs."""
-    uids = {pod[1:]: pod.uid for pod in names.values() if os.path.isdir(f"{directory}/pods/{pod.uid}")}
-    return [(device, Pod(uids.get((namespace, name)), namespace, name)) for namespace, name, device in entries]
+    """[(device id, Pod)]; the service knows no UIDs.
+
+    Logs have those of pods that have begun, the checkpoint has the others. The UID of a Pod is None where there is not
+    exactly one that it can be.
+    """
+    here = [pod for pod in names.values() if os.path.isdir(f"{directory}/pods/{pod.uid}")]
+    try:
+        given = _of_checkpoint(directory, names)
+    except (OSError, ValueError):
+        given = []
+    found = []
+    for namespace, name, device in entries:
+        uids = {pod.uid for pod in here if pod[1:] == (namespace, name)}
+        of_device = {pod.uid for one, pod in given if one == device and pod[1:] in ((None, None), (namespace, name))}
+        uids = (uids & of_device or uids) if uids else of_device
+        found.append((device, Pod(uids.pop() if len(uids) == 1 else None, namespace, name)))
+    return found
 
 
 def _of_checkpoint(directory, names):
@@ -96,4 +111,4 @@ def pod_names(logs=LOGS):
         entries = [name.split("_") for name in os.listdir(logs)]
     except OSError:
         return {}
-    return {parts[2]: Pod(parts[2], *parts[:2]) for parts in entries if len(parts) == 3}
+    return {parts[2]: Pod(*map(visible, (parts[2], *parts[:2]))) for parts in entries if len(parts) == 3}

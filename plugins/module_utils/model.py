@@ -86,11 +86,20 @@ class SlurmJob(NamedTuple):
     name: Optional[str] = None
 
 
+class Claimed(NamedTuple):
+    """What a process says of itself by the names of its cgroups: its user's word, for people to read."""
+
+    container: Optional[Container] = None
+    pod: Optional[Pod] = None
+    slurm_job: Optional[SlurmJob] = None
+
+
 class Process(NamedTuple):
     """A process on a MIG device or a GPU; what is not known is None. ``started`` is UTC: 2026-01-31T03:00:00Z.
 
     From ``unit`` on it is holders.py that knows. ``unit`` and ``user_unit`` are systemd's, of the system's manager and
-    of a user's. ``pid`` is None for a pod that has a device allocated and does not run yet.
+    of a user's. ``pid`` is None for a pod that has a device allocated and does not run yet. Whoever runs the process
+    can write ``name``, ``user_unit`` and ``claimed``; nothing is decided by them.
     """
 
     pid: Optional[int]
@@ -102,6 +111,7 @@ class Process(NamedTuple):
     container: Optional[Container] = None
     pod: Optional[Pod] = None
     slurm_job: Optional[SlurmJob] = None
+    claimed: Optional[Claimed] = None
 
 
 class ComputeInstance(NamedTuple):

@@ -21,6 +21,7 @@ from .model import (
     compute_profiles_by_rule,
 )
 from .processes import describe
+from .visible import visible
 
 GATHER = ("profiles", "instances", "processes")
 RESET_PEERS = "reset_peers"
@@ -410,8 +411,8 @@ def unlisted(devices, instances):
 
 
 def text(value):
-    """A string of NVML, which pynvml returns as bytes from structs."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+    """A string of NVML as it is shown; pynvml returns those in structs as bytes."""
+    return visible(value.decode(errors="replace") if isinstance(value, bytes) else value)
 
 
 def as_placement(placement):

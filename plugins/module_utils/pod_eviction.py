@@ -12,6 +12,7 @@ import time
 from typing import NamedTuple
 
 from .drain_filters import daemonset_of, is_one_of, name_of, place, verdict_on
+from .visible import visible
 
 # kubectl drain's own: how long until it looks again whether a pod is gone, and until it tries again where it may not.
 LOOK_AGAIN = 1
@@ -115,10 +116,10 @@ def why_not(namespace, status, body):
     if status == 403 and any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         return None
     if status != 429:
-        raise ValueError(answer.get("message") or f"the API server answered with status {status}")
+        raise ValueError(visible(answer.get("message")) or f"the API server answered with status {status}")
     budgets = [BUDGET.match(cause.get("message", "")) for cause in causes if cause.get("reason") == "DisruptionBudget"]
     named = [f"PodDisruptionBudget {namespace}/{one[1]} allows 0 disruptions: it {one[2]}" for one in budgets if one]
-    return ", ".join(named) or answer.get("message") or "the API server has too many requests"
+    return visible(", ".join(named) or answer.get("message")) or "the API server has too many requests"
 
 
 class NodePods:

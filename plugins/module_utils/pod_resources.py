@@ -16,6 +16,8 @@ import socket
 import struct
 import time
 
+from .visible import visible
+
 METHOD = "/v1.PodResourcesLister/List"  # since Kubernetes 1.20
 ALLOCATABLE = "/v1.PodResourcesLister/GetAllocatableResources"  # since Kubernetes 1.23
 MOST_BYTES = 64 * 1024 * 1024
@@ -36,20 +38,24 @@ def listed(path, seconds):
     Raises OSError where there is no such service, no permission or no answer within ``seconds``.
     """
     for _number, pod in fields(answer(path, METHOD, seconds), 1):
-        names = {number: value.decode() for number, value in fields(pod, 1, 2)}
+        names = {number: _text(value) for number, value in fields(pod, 1, 2)}
         for _container, container in fields(pod, 3):
             for _devices, devices in fields(container, 2):
                 for _id, device in fields(devices, 2):
-                    yield names.get(2), names.get(1), device.decode()
+                    yield names.get(2), names.get(1), _text(device)
 
 
 def allocatable(path, seconds):
     """{resource: [device id]} of the devices that may be given to pods, given already or not; raises as above."""
     found = {}
     for _number, devices in fields(answer(path, ALLOCATABLE, seconds), 1):
-        (name,) = (value.decode() for _number, value in fields(devices, 1))
-        found.setdefault(name, []).extend(value.decode() for _number, value in fields(devices, 2))
+        (name,) = (_text(value) for _number, value in fields(devices, 1))
+        found.setdefault(name, []).extend(_text(value) for _number, value in fields(devices, 2))
     return {name: sorted(ids) for name, ids in sorted(found.items())}
+
+
+def _text(value):
+    return visible(value.decode())
 
 
 def answer(path, method, seconds):

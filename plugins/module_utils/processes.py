@@ -10,18 +10,19 @@ import os
 import time
 
 from .model import Process
+from .visible import visible
 
 
 def describe(pid):
     """The Process with this pid; all else is None where /proc does not show it (it ended, or /proc hides it)."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as stat:
             # "pid (name) state ...": the name may hold spaces and brackets itself, see proc(5).
             name, facts = stat.read().split("(", 1)[1].rsplit(")", 1)
         user = user_name(os.stat(f"/proc/{pid}").st_uid)
     except OSError:
         return Process(pid)
-    return Process(pid, name, user, _time_since_boot(int(facts.split()[19])))
+    return Process(pid, visible(name), user, _time_since_boot(int(facts.split()[19])))
 
 
 def _time_since_boot(ticks):
@@ -36,6 +37,6 @@ def user_name(uid):
     import pwd  # only where something runs
 
     try:
-        return pwd.getpwuid(uid).pw_name
+        return visible(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return str(uid)

@@ -270,20 +270,29 @@ def holders_in_words(blocker):
 
 def _process_in_words(process):
     facts = [" of ".join(filter(None, (process.name, process.user)))]
-    if process.slurm_job:
-        identity, step, name = process.slurm_job
-        words = ["Slurm job", str(identity), name, step and f"step {step}"]
-        facts.append(" ".join(filter(None, words)))
-    if process.pod:
-        facts.append(_pod_in_words(process.pod))
-    elif process.container:
-        facts.append(f"{process.container.runtime or ''} container {process.container.id[:12]}".lstrip())
-    elif not process.slurm_job:
+    facts += _belongings_in_words(process)
+    if not (process.slurm_job or process.pod or process.container):
         facts.append(process.user_unit or process.unit)
+    if process.claimed:
+        facts += [f"{words} by its user's account" for words in _belongings_in_words(process.claimed)]
     if process.started:
         facts.append(f"since {process.started}")
     known = ", ".join(filter(None, facts))
     return f"process {process.pid} ({known})" if known else f"process {process.pid}"
+
+
+def _belongings_in_words(one):
+    """The Slurm job, and the pod or else container, of a Process or of what it has Claimed."""
+    facts = []
+    if one.slurm_job:
+        identity, step, name = one.slurm_job
+        words = ["Slurm job", str(identity), name, step and f"step {step}"]
+        facts.append(" ".join(filter(None, words)))
+    if one.pod:
+        facts.append(_pod_in_words(one.pod))
+    elif one.container:
+        facts.append(f"{one.container.runtime or ''} container {one.container.id[:12]}".lstrip())
+    return facts
 
 
 def _pod_in_words(pod):

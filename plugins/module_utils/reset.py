@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from .errors import CODES, NvmlError
+from .visible import said
 
 SECONDS = 300
 # The exit statuses of timeout for a command that it had to end, and for one that is not there.
@@ -21,18 +22,18 @@ def reset_gpus(pci_addresses, run_command):
     command = ["nvidia-smi", "--gpu-reset", "-i", ",".join(pci_addresses)]
     shown = " ".join(command)
     status, output, errors = run_command(["timeout", str(SECONDS), *command], environ_update={"LC_ALL": "C"})
-    said = " ".join((output + errors).split())
+    words = said(output + errors)
     if status == NOT_FOUND:
         raise NvmlError(shown, "LIBRARY_NOT_FOUND", f"{shown} could not be run: there is no nvidia-smi on PATH.")
     if status == TIMED_OUT:
         raise NvmlError(shown, "TIMEOUT", f"{shown} did not end within {SECONDS} seconds.")
     if status:
-        raise NvmlError(shown, failure_code(status, said), f"{shown} failed: {said}")
+        raise NvmlError(shown, failure_code(status, words), f"{shown} failed: {words}")
 
 
-def failure_code(status, said):
+def failure_code(status, words):
     """The NVML code that a failed nvidia-smi means: its words tell more than its exit status, often a general 255."""
-    words = said.lower()
+    words = words.lower()
     if "reset criterion" in words:
         return "INVALID_STATE"  # peers that must be reset with it were not named; its exit status is a general 2
     if "in use" in words or "being used" in words:

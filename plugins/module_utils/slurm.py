@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 from .model import SlurmJob
+from .visible import visible
 
 SECONDS = 5
 
@@ -24,12 +26,7 @@ def with_slurm(blockers, run_command):
     jobs = {process.pid: process.slurm_job for process in processes if process.slurm_job}
     if any(not process.slurm_job for process in processes):
         jobs = {**jobs_by_pid(_output(["scontrol", "listpids"], run_command)), **jobs}
-    ids = sorted({jobs[process.pid].id for process in processes if process.pid in jobs})
-    if not ids:
-        return blockers
-    # Not --json: its shape differs from release to release, and many builds come without it.
-    command = ["squeue", "--noheader", "--states=all", "--format=%A %j", "--jobs=" + ",".join(map(str, ids))]
-    names = job_names(_output(command, run_command))
+    names = _names(sorted({jobs[process.pid].id for process in processes if process.pid in jobs}), run_command)
 
     def known(process):
         job = jobs.get(process.pid)
@@ -38,16 +35,29 @@ def with_slurm(blockers, run_command):
     return [blocker._replace(processes=tuple(map(known, blocker.processes))) for blocker in blockers]
 
 
+def _names(ids, run_command):
+    """{job id: its name}, for people, as far as Slurm answers.
+
+    A name is asked for alone and decides nothing: whoever submits a job writes it, line ends and all.
+    """
+    # Not --json: its shape differs from release to release, and many builds come without it.
+    squeue = ["squeue", "--noheader", "--states=all"]
+    names = {}
+    for job in ids:
+        # The id of an array's last task stands for the whole array.
+        rows = _output([*squeue, f"--jobs={job}", "--format=%A|%i"], run_command).split("\n")
+        task = next((row.partition("|")[2] for row in rows if re.fullmatch(rf"{job}\|[0-9_+]+", row)), str(job))
+        name = _output([*squeue, f"--jobs={task}", "--format=%j"], run_command)
+        if not name:
+            break  # who does not answer now is not waited for once more for each job
+        names[job] = visible(name.rstrip("\n"))
+    return names
+
+
 def jobs_by_pid(text):
     """{pid: SlurmJob} of what ``scontrol listpids`` prints: PID JOBID STEPID LOCALID GLOBALID. Pure."""
-    words = [line.split() for line in text.splitlines()]
-    return {int(one[0]): SlurmJob(int(one[1]), one[2]) for one in words if len(one) > 2 and (one[0] + one[1]).isdigit()}
-
-
-def job_names(text):
-    """{job id: name} of lines of an id and a name. Pure."""
-    words = [line.strip().split(" ", 1) for line in text.splitlines()]
-    return {int(one[0]): one[1] for one in words if len(one) == 2 and one[0].isdigit()}
+    rows = re.findall(r"^([0-9]+) +([0-9]+) +(\S+) ", text, re.MULTILINE)
+    return {int(pid): SlurmJob(int(job), step) for pid, job, step in rows}
 
 
 def _output(command, run_command):

@@ -11,6 +11,7 @@ import re
 import time
 
 from .errors import MigError
+from .visible import said
 
 SECONDS = 60  # a command of Slurm itself gives up after MessageTimeout
 # Before, `scontrol reconfigure` leaves the number of GPUs as it was: "Attempt to change gres/gpu Count ... invalid with
@@ -41,8 +42,8 @@ class Controller:
         environment = {"LC_ALL": "C", "SLURM_TIME_FORMAT": "standard"}
         status, output, errors = self._run_command(["timeout", str(SECONDS), *command], environ_update=environment)
         if status:
-            said = (errors or output).strip() or "no answer"
-            raise MigError(f"{' '.join(command)}: exit status {status}: {said}")
+            words = said(errors or output) or "no answer"
+            raise MigError(f"{' '.join(command)}: exit status {status}: {words}")
         return output
 
     def _start(self):

@@ -2,29 +2,36 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A node of Slurm and the jobs that hold its GPUs, as scontrol and squeue tell, and the waiting for their end."""
+"""A node of Slurm and the jobs that hold its GPUs, as scontrol and squeue tell, and the waiting for their end.
+
+Much of what they print is free text: whoever submits a job writes its name, comment, command and more, line ends
+included, and an operator the reason and comment of a node. So lists have fields alone that Slurm fills in, and of what
+``scontrol show job`` prints only that part counts which a mark shows to be Slurm's.
+"""
 
 from __future__ import annotations
 
+import binascii
 import os
 import re
 import time
 from typing import NamedTuple, Optional
 
 from .errors import MigError
+from .visible import said, visible
 
 # A command of Slurm itself gives up after MessageTimeout (10 s), once for each slurmctld that slurm.conf names.
 SECONDS = 60
 # The words of a node's state with which Slurm starts no jobs there, or only those of a reservation for maintenance.
 OUT_OF_SERVICE = {"DOWN", "DRAIN", "DRAINED", "DRAINING", "ERROR", "FAIL", "FAILING", "FUTURE", "MAINT", "MAINTENANCE"}
-# Not --json: its shape differs from release to release, and many builds come without it. The name, which may hold
-# anything, is the last.
-FORMAT = "%A|%u|%T|%j"
-# Shares of a GPU are gres of their own (gres.conf(5), "mps" and "shard"). GRES is there only where jobs get cores of a
-# node (select/cons_tres).
-GRES = re.compile(r"^ +Nodes=\S+ CPU_IDs=\S* Mem=\S* GRES=(\S*)", re.MULTILINE)
-REQUESTED = re.compile(r"^ +(?:TresPer[A-Z][a-z]+|TRES|AllocTRES)=(\S*)", re.MULTILINE)
-GPU = re.compile(r"\b(?:gpu|mps|shard)\b")
+# Not --json: its shape differs from release to release, and many builds come without it.
+FORMAT = "%A|%i|%u|%T"
+JOB = re.compile(r"([0-9]+)\|([0-9_+]+)\|(.*)\|([A-Z_]+)")
+# Shares of a GPU are gres of their own (gres.conf(5), "mps" and "shard").
+GPU = re.compile(r"(?:^|,)(?:gres[:/])?(?:gpu|mps|shard)(?![^,:=(])")
+DETAIL = re.compile(r"^ {5}Nodes=(\S+) CPU_IDs=\S* Mem=\S* GRES=(\S*)$", re.MULTILINE)
+# What a job was given of what Slurm accounts for, and what it asked for.
+REQUESTED = ["tres-alloc", "tres-per-job", "tres-per-node", "tres-per-socket", "tres-per-task"]
 
 
 class Node(NamedTuple):
@@ -43,50 +50,94 @@ class Node(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A job on the node; ``gres`` tells the GPUs that it was given."""
+    """A job on the node; ``gres`` tells the GPUs that it was given there.
+
+    ``task`` is how Slurm's commands call it alone: the id of an array's last task stands for the whole array, and that
+    of a heterogeneous job's first part for all its parts. The job is not ``certain`` where Slurm did not tell whether
+    it holds any GPU.
+    """
 
     id: int
+    task: str
     user: str
     state: str
-    name: str
+    name: str = ""
     gres: str = ""
+    certain: bool = True
 
 
 def parse_node(text):
-    """The Node that ``scontrol show node NAME`` prints, else a MigError. Pure."""
-    name = re.match(r"NodeName=(\S+)", text)
-    state = re.search(r"^ +State=(\S+)", text, re.MULTILINE)
+    """The Node that ``scontrol show node NAME`` prints, else a MigError. Pure.
+
+    Reason, Comment and Extra are the last of its lines in all releases, and what they hold is free text.
+    """
+    fixed, told, free = _before_free_text(text)
+    name = re.match(r"NodeName=(\S+)", fixed)
+    state = re.search(r"^ +State=(\S+)", fixed, re.MULTILINE)
     if not (name and state):
         raise MigError(f"scontrol show node printed something else than a node: {text[:200]!r}")
-    # Who gave it, and when, stands behind the reason.
-    reason = re.search(r"^ +Reason=(.*?)(?: \[[^\[\]@]*@[^\[\]@]*\])?$", text, re.MULTILINE)
-    gres = re.search(r"^ +Gres=(\S+)", text, re.MULTILINE)
-    start = re.search(r"\bSlurmdStartTime=(\S+)", text)
+    gres = re.search(r"^ +Gres=(\S+)", fixed, re.MULTILINE)
+    start = re.search(r"\bSlurmdStartTime=(\S+)", fixed)
     # Older releases put a sign behind a word: IDLE*+DRAIN.
     states = tuple(re.findall("[A-Z_]+", state.group(1)))
     return Node(
         name.group(1),
         states,
-        reason and reason.group(1),
+        _reason(free) if told == "Reason" else None,
         # It prints (null) where there are none.
         gres.group(1) if gres and gres.group(1) != "(null)" else "",
         start.group(1) if start else "",
     )
 
 
+def _before_free_text(text):
+    """(what stands before the first free text, the word for that text, the text and what follows it)."""
+    begin = re.search(r"^ {3}(Reason|Comment|Extra)=", text, re.MULTILINE)
+    return (text[: begin.start()], begin.group(1), text[begin.end() :]) if begin else (text, None, "")
+
+
+def _reason(text):
+    """The reason that begins here. Its further lines are indented; who gave it, and when, stands behind the first."""
+    first, *others = text.split("\n")
+    lines = [re.sub(r" \[[^\[\]@]*@[^\[\]@]*\]$", "", first)]
+    for line in others:
+        if not line.startswith(" " * 10):
+            break
+        lines.append(line.strip())
+    return visible("\n".join(lines))
+
+
 def parse_jobs(text):
-    """The Jobs on a node that squeue prints in ``FORMAT``. Pure."""
-    words = [line.split("|", 3) for line in text.splitlines()]
-    return [Job(int(one[0]), *one[1:]) for one in words if len(one) == 4 and one[0].isdigit()]
+    """The Jobs on a node that squeue prints in ``FORMAT``; anything else among them is a MigError. Pure."""
+    jobs = []
+    for line in filter(None, text.split("\n")):
+        found = JOB.fullmatch(line)
+        if not found:
+            raise MigError(f"squeue printed something else than a job: {line[:200]!r}")
+        identity, task, user, state = found.groups()
+        jobs.append(Job(int(identity), task, visible(user), state))
+    return jobs
 
 
-def gpus_of_job(text, job):
-    """The gres of GPUs in what ``scontrol --details show job`` prints of that job id, "" where there are none. Pure."""
-    # The id of an array is also that of its last task, and stands for all of them.
-    blocks = re.split(r"^(?=JobId=)", text, flags=re.MULTILINE)
-    own = "".join(block for block in blocks if block.startswith(f"JobId={job} "))
-    given = [gres for gres in GRES.findall(own) if GPU.search(gres)]
-    return ",".join(dict.fromkeys(given or [gres for gres in REQUESTED.findall(own) if GPU.search(gres)]))
+def parse_gres(text, mark):
+    """[(nodes, gres)] of what ``scontrol --details show job`` prints of one job, None where it cannot be told. Pure.
+
+    ``mark`` is what its times begin with, by SLURM_TIME_FORMAT; nobody who wrote anything into the job knows it. The
+    gres stand between the last of the times and MinCPUsNode. The name stands before the times, comments and commands
+    after MinCPUsNode: so it is from release 20.11 to 25.11, in slurm_sprint_job_info.
+    """
+    if text.count(f"\n   SubmitTime={mark}") != 1:
+        return None  # more than one job
+    given, end, _free = text.rpartition(mark)[2].partition("\n   MinCPUsNode=")
+    # It is there only where jobs get cores of a node (select/cons_tres).
+    if not end or given.count("\n   JOB_GRES=") != 1:
+        return None
+    return DETAIL.findall(given)
+
+
+def gpus_among(gres):
+    """Those of a list of gres, each as Slurm prints it, in which there are GPUs: one text. Pure."""
+    return ",".join(dict.fromkeys(one for one in gres if GPU.search(one)))
 
 
 class Slurm:
@@ -97,40 +148,78 @@ class Slurm:
         self._run_command = run_command
         self._directory = directory
 
-    def _output(self, program, *arguments, absent=None):
-        """What it prints; None where it fails because of ``absent``, else a failure is a MigError."""
+    def _output(self, program, *arguments, absent=(), times="standard"):
+        """What it prints; None where it fails with a word of ``absent``, else a failure is a MigError."""
         command = ["timeout", str(SECONDS), os.path.join(self._directory, program), *arguments]
-        status, output, errors = self._run_command(command, environ_update={"LC_ALL": "C"})
-        said = (errors or output).strip()
+        environment = {"LC_ALL": "C", "SLURM_TIME_FORMAT": times}
+        status, output, errors = self._run_command(command, environ_update=environment)
         if status == 0:
             return output
-        if absent and absent in said:
+        answer = said(errors or output)
+        if any(words in answer for words in absent):
             return None
-        raise MigError(f"{' '.join([program, *arguments])}: exit status {status}: {said or 'no answer'}")
+        raise MigError(f"{' '.join([program, *arguments])}: exit status {status}: {answer or 'no answer'}")
 
     def node(self):
         """The Node; a MigError where there is none of that name."""
-        text = self._output("scontrol", "show", "node", self._node, absent="not found")
+        text = self._output("scontrol", "show", "node", self._node, absent=["not found"])
         if text is None:
             raise MigError(f"Slurm has no node {self._node}. Give its NodeName in slurm.conf.")
         return parse_node(text)
 
     def jobs(self):
-        """The Jobs on the node, each with the GPUs that it was given."""
-        jobs = parse_jobs(self._squeue(f"--nodelist={self._node}"))
-        return [job._replace(gres=self._gpus(job)) for job in jobs]
+        """The Jobs on the node, each with the GPUs that it was given, without names."""
+        listed = self._squeue(f"--format={FORMAT}", f"--nodelist={self._node}")
+        return [self._with_gres(job) for job in parse_jobs(listed)]
 
     def is_there(self, job):
         """Whether that Job is still on the node. Asks for it alone, whatever else the cluster runs."""
-        text = self._squeue(f"--nodelist={self._node}", f"--jobs={job.id}", absent="Invalid job id")
+        chosen = (f"--format={FORMAT}", f"--nodelist={self._node}", f"--jobs={job.task}")
+        text = self._squeue(*chosen, absent=["Invalid job id"])
         return job.id in [one.id for one in parse_jobs(text or "")]
 
-    def _squeue(self, *arguments, absent=None):
-        return self._output("squeue", "--all", "--noheader", f"--format={FORMAT}", *arguments, absent=absent)
+    def named(self, job):
+        """The Job with its name, for people: nothing may be decided by it."""
+        try:
+            text = self._squeue("--format=%j", f"--jobs={job.task}", absent=["Invalid job id"])
+        except MigError:
+            text = None
+        return job._replace(name=visible((text or "").rstrip("\n")))
 
-    def _gpus(self, job):
-        text = self._output("scontrol", "--details", "show", "job", str(job.id), absent="Invalid job id")
-        return gpus_of_job(text or "", job.id)
+    def _squeue(self, *arguments, absent=()):
+        return self._output("squeue", "--all", "--noheader", *arguments, absent=absent)
+
+    def _with_gres(self, job):
+        mark = binascii.hexlify(os.urandom(5)).decode()
+        text = self._output(
+            "scontrol",
+            "--details",
+            "show",
+            "job",
+            job.task,
+            absent=["Invalid job id", "not found"],
+            times=f"{mark}%FT%T",
+        )
+        if text is None:
+            return job  # it has ended
+        given = parse_gres(text, mark)
+        if given is None:
+            return self._with_requested(job)
+        here = [gres for nodes, gres in given if self._is_among(nodes)]
+        return job._replace(gres=gpus_among(here), certain=bool(here))
+
+    def _is_among(self, nodes):
+        return nodes == self._node or self._node in self._output("scontrol", "show", "hostnames", nodes).split()
+
+    def _with_requested(self, job):
+        """The Job with the GPUs that it asked for; one that gets whole nodes has all of theirs, asked for or not."""
+        columns = ",".join(f"{name}:1000" for name in ("oversubscribe", *REQUESTED))
+        text = self._squeue(f"--Format={columns}", f"--jobs={job.task}", absent=["Invalid job id"])
+        shared, *gres = (text or "").split() or [None]
+        if shared is None:
+            return job  # it has ended
+        gpus = visible(gpus_among(gres))
+        return job._replace(gres=gpus, certain=bool(gpus) or shared in ("OK", "YES", "USER", "MCS"))
 
 
 def wait(slurm, counts, seconds, sleep=time.sleep, clock=time.monotonic):

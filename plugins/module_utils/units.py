@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from .errors import MigError
 from .selectors import shown
+from .visible import said, visible
 
 # See systemd.unit(5).
 _KINDS = "service socket device mount automount swap target path timer slice scope"
@@ -66,7 +67,7 @@ def units(run_command, *names):
             enabled=facts.get("UnitFileState") == "enabled",
             active=facts.get("ActiveState") == "active",
             stale=facts.get("NeedDaemonReload") == "yes",
-            status=facts.get("StatusText", ""),
+            status=visible(facts.get("StatusText", "")),
         )
     return {name: found[name] for name in names}
 
@@ -84,5 +85,5 @@ def systemctl(run_command, *arguments):
     """Run systemctl and return what it prints. Raises MigError with what it says where it fails."""
     status, output, errors = run_command(["systemctl", *arguments], environ_update={"LC_ALL": "C"})
     if status:
-        raise MigError(f"systemctl {' '.join(arguments)} failed: {' '.join((output + errors).split())}")
+        raise MigError(f"systemctl {' '.join(arguments)} failed: {said(output + errors)}")
     return output

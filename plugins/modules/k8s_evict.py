@@ -149,6 +149,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.pod_eviction import (
     choose,
     evict,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said
 
 MISSING = None
 try:
@@ -189,7 +190,9 @@ def main():
     except kubernetes.config.ConfigException as error:
         module.fail_json(msg=f"No Kubernetes cluster to ask: {error}. Set kubeconfig, and context if need be.")
     except kubernetes.client.ApiException as error:
-        module.fail_json(msg=f"The API server refused a request: {error.status} {error.reason}. {error.body or ''}")
+        module.fail_json(
+            msg=f"The API server refused a request: {error.status} {error.reason}. {said(error.body or '')}"
+        )
     except HTTPError as error:
         module.fail_json(msg=f"The API server did not answer: {error}")
 

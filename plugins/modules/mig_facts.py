@@ -291,8 +291,11 @@ ansible_facts:
                   description:
                     - The processes of all its compute instances, V(null) where one of the lists could not be read.
                     - A process belongs to a systemd C(unit) (C(user_unit) is that of its user's own manager), to a
-                      C(container), to a Kubernetes C(pod), to a C(slurm_job), as far as its cgroup tells; what is not
-                      known is V(null).
+                      C(container), to a Kubernetes C(pod), to a C(slurm_job), as far as root has named its cgroup; what
+                      is not known is V(null).
+                    - C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what a process says of
+                      itself in what root has left to it, a rootless container for instance. Like C(name) and
+                      C(user_unit) it is for people, and nothing may be decided by it.
                   returned: always
                   type: list
                   elements: dict
@@ -308,6 +311,7 @@ ansible_facts:
                         runtime: containerd
                       pod: {uid: 5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11, namespace: ml, name: train-0}
                       slurm_job: null
+                      claimed: null
             layout:
               description:
                 - One entry for O(gpufleet.mig.mig_instances#module:layout) and O(gpufleet.mig.mig_mode#module:layout)

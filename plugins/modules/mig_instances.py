@@ -185,7 +185,7 @@ must_be_free:
       because: busy
       processes:
         - {pid: 4711, name: python, user: alice, started: "2026-01-31T03:00:00Z", unit: train.service, user_unit: null,
-           container: null, pod: null, slurm_job: null}
+           container: null, pod: null, slurm_job: null, claimed: null}
       allocated_to: []
 blockers:
   description:
@@ -194,6 +194,9 @@ blockers:
     - C(unit) is its systemd unit and C(user_unit) that of its user's own manager, C(container) has C(id) and
       C(runtime), C(pod) has C(uid), C(namespace) and C(name), C(slurm_job) has C(id), C(step) and C(name). What is not
       known is V(null).
+    - These are what root and Slurm say. C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what
+      the process says of itself in what root has left to it, a rootless container for instance. Like C(name) and
+      C(user_unit) it is for people, and nothing may be decided by it.
     - C(pid) is V(null) for a pod to which the kubelet has given the device and which runs nothing in it yet.
   returned: when the change is refused or failed, and for a rehearsal
   type: list
@@ -208,6 +211,7 @@ blockers:
       container: null
       pod: null
       slurm_job: {id: 123, step: batch, name: train}
+      claimed: null
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:

@@ -90,6 +90,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_files import Configuration, lock, write
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said, visible_lines
 
 # slurmd waits some time for each device file that gres.conf names and that is not there.
 SECONDS = "60"
@@ -113,12 +114,12 @@ def main():
         program = os.path.join(params["directory"], "scontrol")
         status, output, errors = module.run_command([program, "show", what, hosts])
         if status:
-            raise MigError(f"scontrol show {what} {hosts}: {(errors or output).strip()}")
+            raise MigError(f"scontrol show {what} {hosts}: {said(errors or output)}")
         return output.split()
 
     if not os.path.exists(params["config"]):
-        said = "A slurmd that gets its files from slurmctld (configless) has none of its own: name the controller then."
-        module.fail_json(msg=f"There is no {params['config']}. {said}")
+        hint = "A slurmd that gets its files from slurmctld (configless) has none of its own: name the controller then."
+        module.fail_json(msg=f"There is no {params['config']}. {hint}")
     try:
         with lock(params["config"]):
             found = Configuration(params["config"])
@@ -144,7 +145,7 @@ def _apply(module, found, changed):
         command = ["timeout", SECONDS, module.params["slurmd"], "-G", "-f", os.path.join(module.tmpdir, "slurm.conf")]
         # A configuration that it does not take is told in what it prints.
         _status, output, errors = module.run_command(command)
-        return {"changed": False, "files": files, "would_have": f"{output}\n{errors}"}
+        return {"changed": False, "files": files, "would_have": visible_lines(f"{output}\n{errors}")}
     if not module.check_mode:
         for file in files:
             if os.path.exists(file["path"]):

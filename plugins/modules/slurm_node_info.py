@@ -27,7 +27,8 @@ options:
     required: true
   gres:
     description:
-      - Whether every job counts that was given gres C(gpu), C(mps) or C(shard) on the node.
+      - Whether every job counts that was given gres C(gpu), C(mps) or C(shard) on the node, and every job of which
+        Slurm does not tell whether it was.
     type: bool
     default: true
   jobs:
@@ -80,7 +81,9 @@ node:
       type: list
       elements: str
     reason:
-      description: The reason that was given for its state, without who gave it; null where there is none.
+      description: >-
+        The reason that was given for its state, without who gave it; null where there is none. What does not print is
+        made visible in it.
       type: str
     in_service:
       description: Whether Slurm starts any job there; not where it is drained, down, failing or in maintenance.
@@ -107,6 +110,11 @@ jobs:
     id:
       description: The job's id; a task of an array has one of its own.
       type: int
+    task:
+      description:
+        - What C(scancel) and C(scontrol) call this job alone. That is not the id of a task of an array or of a part
+          of a heterogeneous job, because it may stand for all of them.
+      type: str
     user:
       description: Whose job it is.
       type: str
@@ -114,17 +122,27 @@ jobs:
       description: Its state.
       type: str
     name:
-      description: Its name.
+      description:
+        - Its name, for people, with what does not print made visible. Whoever submits a job writes it, so nothing may
+          be decided by it.
       type: str
     gres:
-      description: The GPUs that it was given, with the indexes that Slurm numbers them by; empty where it has none.
+      description:
+        - The GPUs that it was given on the node, with the indexes that Slurm numbers them by; empty where it has none.
       type: str
+    certain:
+      description:
+        - Whether Slurm, asked for this job alone, said that it is on the node and holds GPUs there, or O(jobs) has it.
+          A job that is not certain is to be waited for, and not to be ended.
+      type: bool
   sample:
     - id: 4711
+      task: "4711"
       user: alice
       state: RUNNING
       name: train
       gres: gpu:a100_1g.5gb:1(IDX:2)
+      certain: true
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -148,7 +166,7 @@ def main():
     slurm = Slurm(params["name"], module.run_command, params["directory"])
 
     def counts(job):
-        return job.id in params["jobs"] or (params["gres"] and job.gres != "")
+        return job.id in params["jobs"] or (params["gres"] and (job.gres != "" or not job.certain))
 
     try:
         if params["gres"] or params["jobs"]:
@@ -159,7 +177,7 @@ def main():
         module.fail_json(msg=str(error))
     module.exit_json(
         node={**node._asdict(), "in_service": node.in_service},
-        jobs=[job._asdict() for job in jobs],
+        jobs=[{**job._asdict(), "certain": job.certain or job.id in params["jobs"]} for job in map(slurm.named, jobs)],
     )
 
 

@@ -10,6 +10,8 @@ import contextlib
 import json
 import re
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible_lines
+
 from .role_options import planted, planted_refusal
 
 # What kubernetes.core says where the API server refuses: the Python client's exception with the server's answer in it,
@@ -30,9 +32,9 @@ def failure_message(result):
     refused = REFUSED.search(message.replace("\\\\", "\\"))
     if refused:
         with contextlib.suppress(ValueError):
-            return f"The Kubernetes API server says: {json.loads(refused[1])}"
+            return visible_lines(f"The Kubernetes API server says: {json.loads(refused[1])}")
     details = str(result.get("stderr") or result.get("module_stderr") or "").strip()
-    return f"{message} {details.splitlines()[-1]}" if details and details not in message else message
+    return visible_lines(f"{message} {details.splitlines()[-1]}" if details and details not in message else message)
 
 
 def partition_result(run):

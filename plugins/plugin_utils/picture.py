@@ -10,6 +10,8 @@ The input is what mig_facts returns as ``ansible_facts.mig``, once or before and
 
 from __future__ import annotations
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
+
 KEPT, NEW, PLAIN, BUSY, FREE, TEXT = "kept", "new", "plain", "busy", "free", "text"
 MARKS = {KEPT: "=", NEW: "+", PLAIN: ""}
 LEGEND = "= kept   + new   * busy   ? whether it is busy is unknown   . free memory slice"
@@ -45,6 +47,7 @@ def paint(lines, colour):
     """The lines as text, with the terminal's colours or without any."""
 
     def styled(text, style):
+        text = visible(text)
         return f"\033[{COLOURS[style]}m{text}\033[0m" if colour and style in COLOURS else text
 
     return "\n".join("".join(styled(*pair) for pair in line).rstrip() for line in lines)

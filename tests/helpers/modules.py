@@ -20,7 +20,7 @@ from typing import NamedTuple
 from paths import COLLECTIONS, SIMULATOR
 
 MODULES = "ansible_collections.gpufleet.mig.plugins.modules."
-WITHOUT_STATE_DIR = ("mig_assignment_info", "mig_facts")
+WITHOUT_STATE_DIR = ("mig_assignment_info", "mig_facts", "slurm_node_info")
 SERVED = ("mig_assignment_info", "mig_check", "mig_facts", "mig_instances", "mig_journal_info", "mig_mode")
 SERVED += ("slurm_device_record",)
 

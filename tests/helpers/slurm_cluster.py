@@ -34,11 +34,12 @@ exec mig-simulator run --device "$CUDA_VISIBLE_DEVICES" -- \\
 
 
 class SlurmCluster:
-    """Slurm on two hosts of the system bookworm-slurm: ``controller``, and ``node`` with one A100 in MIG mode."""
+    """Slurm on two hosts of bookworm-slurm or trixie-slurm: ``controller``, and ``node`` with one A100 in MIG mode."""
 
     def __init__(self, controller, node):
         self.controller = controller
         self.node = node
+        self.users = ["ops"]
 
     def configuration(self, profiles):
         """slurm.conf for a node that has MIG devices of these profiles, {"1g.5gb": 2}."""
@@ -63,9 +64,16 @@ class SlurmCluster:
             host.run(f"systemctl start munge {daemon}")
         self.wait_until_idle()
 
+    def add_user(self, name, uid):
+        """A further user, of both hosts."""
+        for host in (self.controller, self.node):
+            host.run(f"id {name} 2>/dev/null || useradd --create-home --uid {uid} {name}")
+        self.users.append(name)
+
     def end_all(self):
         """Cancel all jobs and resume the node; it is idle then."""
-        self.controller.run("scancel --user=ops")
+        for user in self.users:
+            self.controller.run(f"scancel --user={user}")
         self.wait('test -z "$(squeue --noheader)"')
         if "DRAIN" in self.node_state()[0]:
             self.update_node("State=RESUME")
@@ -93,10 +101,12 @@ class SlurmCluster:
         """What an administrator does: scontrol update of the node."""
         self.controller.run(shlex.join(["scontrol", "update", f"NodeName={self.node.name}", *settings]))
 
-    def submit(self, profile, name="train"):
-        """Submit a job of the user ops that wants a MIG device of that profile: its id."""
-        options = ["--parsable", "--chdir=/tmp", f"--job-name={name}", f"--gres=gpu:a100_{profile}:1"]
-        answer = self.controller.run(shlex.join(["sudo", "-u", "ops", "sbatch", *options]), text=CLIENT)
+    def submit(self, profile, name="train", *more, user="ops", program=CLIENT):
+        """Submit a job of a user that wants a MIG device of that profile, None for none: its id."""
+        options = ["--parsable", "--chdir=/tmp", f"--job-name={name}", *more]
+        if profile:
+            options.append(f"--gres=gpu:a100_{profile}:1")
+        answer = self.controller.run(shlex.join(["sudo", "-u", user, "sbatch", *options]), text=program)
         return int(answer.stdout)
 
     def run(self, profile, name="train"):

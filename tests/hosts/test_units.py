@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.in_the_way import in_the_way
+
 FACTS, MODE, PARTITION = "gpufleet.mig.mig_facts", "gpufleet.mig.mig_mode", "gpufleet.mig.partition"
 
 
@@ -30,7 +32,7 @@ def tasks(*modules):
     ]
 
 
-def start(host, unit, command, user=False):
+def start(host, unit, command, user=False, then=""):
     """Start a unit that holds something, and wait until it does."""
     run = "systemd-run"
     if user:
@@ -42,7 +44,7 @@ def start(host, unit, command, user=False):
         run = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemd-run --user"
     # With Type=exec systemd-run waits for mig-simulator only, which becomes the program when it holds the device.
     ready = f"/tmp/{unit}-is-ready"
-    program = f"sh -c 'touch {ready}; exec sleep infinity'"
+    program = f"{then} sh -c 'touch {ready}; exec sleep infinity'".lstrip()
     host.run(f"{run} --unit={unit} --property=Type=exec mig-simulator {command} -- {program}", sudo=not user)
     host.run(f"timeout 60 sh -c 'until test -e {ready}; do sleep 0.1; done'")
 
@@ -73,6 +75,42 @@ def test_units_are_named_and_so_are_handles_that_nvml_does_not_list(run_playbook
     assert "handles" in partly["incomplete"]
     assert host.run("systemctl is-active train monitor").stdout.split() == ["active"] * 2
     host.run("systemctl stop train monitor user@$(id -u ops)")
+
+
+# Makes a cgroup of the name that it is given in its own, and goes there.
+CLAIMS = """#!/bin/sh
+name=$1; shift
+own=$(sed -n 's/^[0-9]*:name=systemd://p; s/^0:://p' /proc/self/cgroup | head -n 1)
+for root in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+    test -d "$root$own" && break
+done
+mkdir -p "$root$own/$name" && echo $$ > "$root$own/$name/cgroup.procs" && exec "$@"
+"""
+POD, CONTAINER = "5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11", "ab" * 32
+
+
+def test_what_a_user_calls_a_cgroup_is_shown_and_decides_nothing(run_playbook, host):
+    gpu = host.show()["gpus"][0]["uuid"]
+    host.run("cat > /usr/local/bin/claims && chmod +x /usr/local/bin/claims", text=CLAIMS)
+    names = {"pod": f"kubepods/burstable/pod{POD}/{CONTAINER}", "job": "system.slice/slurmstepd.scope/job_4711/step_0"}
+    for unit, name in names.items():
+        # What it holds it goes on holding in the cgroup.
+        start(host, unit, f"run --device {gpu}", user=True, then=f"/usr/local/bin/claims {name}")
+        pid = host.run(f"timeout 60 sh -c 'until grep -l {name} /proc/[0-9]*/cgroup; do sleep 0.1; done'").stdout
+        assert pid
+    run = run_playbook(tasks({MODE: {"state": "enabled", "gpus": [0]}}), [host]).ok()
+    (refused,) = (one["result"] for one in run.results(MODE))
+    assert [(one["pod"], one["container"], one["slurm_job"]) for one in refused["blockers"]] == [(None, None, None)] * 2
+    assert all(one["unit"].startswith("user@") for one in refused["blockers"])
+    pods, jobs = (
+        [one["claimed"][kind] for one in refused["blockers"] if one["claimed"][kind]] for kind in ("pod", "slurm_job")
+    )
+    assert pods == [{"uid": POD, "namespace": None, "name": None}]
+    assert [job["id"] for job in jobs] == [4711]
+    assert f"the pod with UID {POD} by its user's account" in refused["msg"]
+    assert "Slurm job 4711 step 0 by its user's account" in refused["msg"]
+    assert in_the_way(refused["must_be_free"]) == {"services": [], "pods": [], "slurm_jobs": []}
+    host.run("systemctl stop user@$(id -u ops)")
 
 
 # A job on a large MIG device with a socket that would start it again and a unit that stops with it, and one on a small.

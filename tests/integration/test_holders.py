@@ -48,7 +48,10 @@ def devices(host):
 
 @pytest.fixture
 def into_cgroup():
-    """into_cgroup(path, pid): the process moves to a cgroup of that path, below one of the test's own."""
+    """into_cgroup(path, pid, users=None): the process moves to a cgroup of that path, below one of the test's own.
+
+    ``users`` is the part of the path that belongs to somebody else than root, with what is in it.
+    """
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
     # One with a process limit, say, takes any process; a cpuset wants to be set up first.
     found = [
@@ -59,11 +62,13 @@ def into_cgroup():
     top = Path(found[0]) / f"gpufleet-mig-test-{os.getpid()}"
     moved, made = [], []
 
-    def move(path, pid):
+    def move(path, pid, users=None):
         for directory in [top, *reversed((top / path).parents), top / path]:
             if top in (directory, *directory.parents) and not directory.exists():
                 directory.mkdir()
                 made.append(directory)
+                if users and top / users in (directory, *directory.parents):
+                    os.chown(directory, 4711, 4711)
         (top / path / "cgroup.procs").write_text(str(pid), encoding="utf-8")
         moved.append(pid)
 
@@ -99,6 +104,32 @@ def test_a_slurm_job_in_the_way_is_named(seven, into_cgroup):
     refused = run_module(seven, "mig_instances", {"instances": {}}, check=True).failed()
     assert [blocker["slurm_job"] for blocker in refused["blockers"]] == [{"id": 4711, "step": "0", "name": None}]
     assert f"process {job.pid} (cat of root, Slurm job 4711 step 0, since " in refused["msg"]
+
+
+@pytest.mark.parametrize("how", ["owner", "list", "mode"])
+def test_what_a_user_calls_a_cgroup_is_claimed_and_no_more(seven, own_files, into_cgroup, how):
+    (uuid, *_others) = devices(seven)
+    job = seven.job(uuid)
+    path = f"alice/kubepods/burstable/pod{UID}/{CONTAINER}/slurm/uid_0/job_4711/step_0"
+    into_cgroup(path, job.pid, users="alice" if how == "owner" else None)
+    paths = Path(f"/proc/{job.pid}/cgroup").read_text(encoding="utf-8").splitlines()
+    (inside,) = [line.split(":", 2)[2] for line in paths if "alice" in line]
+    (alice,) = [found for found in Path("/sys/fs/cgroup").glob("**/alice") if str(found.parent.name) in inside]
+    if how == "list":
+        os.chown(alice / "cgroup.procs", 4711, 4711)
+    elif how == "mode":
+        os.chmod(alice, 0o777)
+
+    refused = run_module(seven, "mig_instances", {"instances": {"7g.40gb": 1}}, through=own_files.through).failed()
+    (blocker,) = refused["blockers"]
+    assert [blocker[kind] for kind in ("container", "pod", "slurm_job")] == [None] * 3
+    assert blocker["claimed"] == {
+        "container": {"id": CONTAINER, "runtime": None},
+        "pod": {"uid": UID, "namespace": None, "name": None},
+        "slurm_job": {"id": 4711, "step": "0", "name": None},
+    }
+    assert f"the pod with UID {UID} by its user's account" in refused["msg"]
+    assert job.poll() is None
 
 
 @pytest.mark.parametrize("model", [A100, H100])

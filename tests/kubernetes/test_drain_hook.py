@@ -189,11 +189,18 @@ def test_only_the_pods_in_the_way_go_and_the_node_is_back_afterwards(place):
     one, two = place.namespaces
     place.label(dcgm="true", nvsm="false")
     web, _other = place.replicated(one, "web", 2)
-    train, _other = place.replicated(two, "train", 2)
+    train, other = place.replicated(two, "train", 2)
     gone = {place.uid(one, web), place.uid(two, train)}
     stay = {uid: state for uid, state in place.uids().items() if uid not in gone}
-    allocated = {"uid": None, "namespace": two, "name": train}
-    waiting = {"uid": "MIG-2", "because": "allocated", "processes": [], "allocated_to": [allocated]}
+    allocated = {"uid": place.uid(two, train), "namespace": two, "name": train}
+    # By its name alone no pod is known, and by what a process claims none either.
+    named = {"uid": None, "namespace": two, "name": other}
+    claims = {
+        "pid": 4713,
+        "pod": None,
+        "claimed": {"pod": {"uid": place.uid(two, other), "namespace": None, "name": None}},
+    }
+    waiting = {"uid": "MIG-2", "because": "allocated", "processes": [claims], "allocated_to": [allocated, named]}
     in_the_way = {"mig_drain_must_be_free": [place.blocker(one, web), waiting]}
 
     foretold = place.drain(check=True, **in_the_way).ok()

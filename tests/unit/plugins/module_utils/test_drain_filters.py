@@ -69,6 +69,14 @@ def test_each_rule_is_asked_for_a_pod_that_needs_both():
     assert verdict_on(one, Rules(force=True, delete_emptydir_data=True)).evict
 
 
+def test_the_uid_decides_and_what_anybody_may_annotate_does_not():
+    wanted = [{"uid": "uid-1", "namespace": "ml", "name": "train-0"}]
+    assert is_one_of(pod(), wanted)
+    assert not is_one_of(pod(uid="uid-2"), wanted)
+    assert not is_one_of(pod(uid="uid-2", annotations={"kubernetes.io/config.hash": "uid-1"}), wanted)
+    assert is_one_of(pod(uid="uid-2", annotations=STATIC), [{"uid": "hash"}])
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_daemonset_pod_is_never_evicted(named):
     one = pod("DaemonSet", volumes=[EMPTYDIR])

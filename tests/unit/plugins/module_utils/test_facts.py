@@ -25,7 +25,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
 
 ALL = ("profiles", "instances", "processes")
 ALICE = Process(4711, "python3", "alice")
-UNKNOWN = dict.fromkeys(("started", "unit", "user_unit", "container", "pod", "slurm_job"))
+UNKNOWN = dict.fromkeys(("started", "unit", "user_unit", "container", "pod", "slurm_job", "claimed"))
 ALICE_DATA = {"pid": 4711, "name": "python3", "user": "alice", **UNKNOWN}
 SMALL = Profile("1g.5gb", 19, 1, 7, 4864, 14, Engines(1), tuple(Placement(start, 1) for start in range(7)))
 HALF = Profile("3g.20gb", 9, 3, 2, 19968, 42, Engines(3, 2), (Placement(0, 4), Placement(4, 4)))

@@ -189,6 +189,29 @@ def test_the_socket_knows_the_pods_that_are_alive(host, serve):
     assert METHOD.encode() in request[0]
 
 
+NEW = "a2830d0d-b0f0-4ff0-81b5-0ee4e299cf80"
+
+
+@pytest.mark.parametrize(
+    ("entries", "uid"),
+    [
+        ([entry(NEW, {"-1": [OTHER]})], NEW),
+        ([entry(NEW, {"-1": [MIG]})], None),
+        # Two that could be it, and one that is known by another name.
+        ([entry(NEW, {"-1": [OTHER]}), entry(GONE, {"-1": [OTHER]})], None),
+        ([entry(HERE, {"-1": [OTHER]})], None),
+    ],
+)
+def test_the_checkpoint_has_the_uid_of_a_pod_that_has_not_begun(host, serve, entries, uid):
+    for one in (NEW, GONE):
+        (host[0] / "pods" / one).mkdir()
+    (host[1] / f"ml_train-0_{GONE}").rmdir()
+    write_checkpoint(host, checkpoint(*entries))
+    message = pod_message("ml", "new-0", OTHER)
+    serve(host[0] / "pod-resources" / "kubelet.sock", SETTINGS + HEADERS + data(message) + TRAILERS)
+    assert allocations(*map(str, host)) == ({OTHER: (Pod(uid, "ml", "new-0"),)}, None)
+
+
 def test_a_message_may_come_in_pieces(tmp_path, serve):
     message = pod_message("ml", "train-0", MIG)
     whole = data(message)[9:]

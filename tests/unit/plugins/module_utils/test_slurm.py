@@ -18,17 +18,26 @@ PIDS = """PID      JOBID    STEPID   LOCALID GLOBALID
 801      123      batch    0       0
 802      124      0        -       -
 """
+# Of an array Slurm keeps what has not begun, and its last task, under the array's own id.
+TASKS = {"130": [("131", "130_0"), ("130", "130_1")], "131": [("131", "130_0")]}
 
 
 @pytest.fixture
 def commands(monkeypatch):
     """commands[program] = (exit status, output); commands["run"] are the command lines so far."""
-    answers = {"scontrol": (0, PIDS), "squeue": (0, "123 train a model\n124 x\n"), "run": []}
+    answers = {"scontrol": (0, PIDS), "squeue": (0, {"123": "train a model", "124": "x"}), "run": []}
     monkeypatch.setattr(slurm.shutil, "which", answers.get)
 
     def run_command(command, environ_update=None):
         answers["run"].append(command)
-        return (*answers[command[2]], "")
+        status, answer = answers[command[2]]
+        if command[2] == "scontrol" or status:
+            return status, answer, ""
+        job = command[5].partition("=")[2]
+        if command[6] == "--format=%A|%i":
+            return 0, "".join(f"{identity}|{task}\n" for identity, task in TASKS.get(job, [(job, job)])), ""
+        assert command[6] == "--format=%j"
+        return 0, answer[job] + "\n", ""
 
     answers["run_command"] = run_command
     return answers
@@ -42,9 +51,21 @@ def jobs(commands, *processes):
 
 def test_the_cgroup_tells_the_job_and_squeue_its_name(commands):
     assert jobs(commands, Process(801, slurm_job=SlurmJob(123, "0"))) == [SlurmJob(123, "0", "train a model")]
-    (command,) = commands["run"]
+    *_others, command = commands["run"]
     assert command[:3] == ["timeout", "5", "squeue"]
-    assert command[-1] == "--jobs=123"
+    assert command[-2:] == ["--jobs=123", "--format=%j"]
+
+
+def test_a_name_is_shown_and_names_no_other_job(commands):
+    commands["squeue"] = (0, {"123": "x\n124 evil\n123 \x1b]0;x\x07", "124": "y"})
+    hostile, other = jobs(commands, Process(801), Process(802))
+    assert hostile == SlurmJob(123, "batch", r"x\n124 evil\n123 \x1b]0;x\x07")
+    assert other == SlurmJob(124, "0", "y")
+
+
+def test_the_name_of_an_arrays_last_task(commands):
+    commands["squeue"] = (0, {"130_0": "a", "130_1": "a", "130": "a\na"})
+    assert jobs(commands, Process(9, slurm_job=SlurmJob(130, "0"))) == [SlurmJob(130, "0", "a")]
 
 
 def test_scontrol_knows_jobs_without_cgroups(commands):
