@@ -16,6 +16,7 @@ from .partition_result import CHANGED, FAILED, NO_GPUS, NOT_REACHED, UNCHANGED, 
 VERSION = 1
 WIDTH, INDENT = 110, "    "
 LISTS = ("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus")
+DEEPEST = 30  # levels of a result, which has half as many
 LONGEST_MESSAGE = 10000  # in the table; the report has all of it
 WORDS = {
     NO_GPUS: "no MIG-capable GPU",
@@ -93,7 +94,17 @@ def _is_whole(result):
         and all(isinstance(gpu, Mapping) and "index" in gpu for gpu in resets)
         and all(isinstance(hook, str) for hook in hooks)
         and isinstance(result.get("message"), (str, type(None)))
+        and not _is_deep(result)
     )
+
+
+def _is_deep(value):
+    """Whether it is nested so deeply that writing it down as JSON could fail."""
+    level = [value]
+    for _number in range(DEEPEST):
+        inside = [one.values() if isinstance(one, Mapping) else one for one in level]
+        level = [one for several in inside for one in several if isinstance(one, (Mapping, list, tuple))]
+    return bool(level)
 
 
 def is_failure(result):
