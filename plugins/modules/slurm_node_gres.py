@@ -99,7 +99,7 @@ files:
   description:
     - The files that were changed, or would be in check mode, each with that of the earlier one in C(backup).
     - On failure those that were written before it.
-  returned: always
+  returned: success, and on failure where some were written
   type: list
   elements: dict
   sample:
@@ -180,7 +180,7 @@ def main():
                 )
                 result = _try(module, found, changed) if params["slurmd"] else _apply(module, found, changed, files)
     except (MigError, OSError) as error:
-        module.fail_json(msg=str(error), files=files)
+        module.fail_json(msg=str(error), **({"files": files} if files else {}))
     module.exit_json(**result)
 
 

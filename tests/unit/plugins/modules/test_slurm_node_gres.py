@@ -78,9 +78,11 @@ def test_what_the_collection_writes(files):
 )
 def test_what_it_takes_from_nobody(files, params, words):
     """tests/unit/plugins/module_utils/test_slurm_configuration.py has all of it."""
-    said = files.run(**{"gres": "gpu:b:2", "lines": [WHOLE], **params}).failed()["msg"]
-    assert words in said
-    assert said.isprintable()
+    result = files.run(**{"gres": "gpu:b:2", "lines": [WHOLE], **params}).failed()
+    assert words in result["msg"]
+    assert result["msg"].isprintable()
+    # By that the role sees that nothing can be written there.
+    assert "files" not in result
     assert files.texts() == {"slurm.conf": CONFIGURATION, "nodes.conf": NODES}
     assert len(list(files.folder.iterdir())) == 2
 
