@@ -13,7 +13,6 @@ import tempfile
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_report import report, table
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import planted, planted_refusal
 
@@ -40,7 +39,7 @@ class ActionModule(ActionBase):
         )
         lines = table(data, everyone if data["complete"] else batch)
         for line in ["", *lines, ""]:
-            self._display.display(visible(line))
+            self._display.display(line)
         if arguments["report"]:
             _write(arguments["report"], data)
         return dict(result, changed=False, summary=lines)

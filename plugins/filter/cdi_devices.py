@@ -48,7 +48,16 @@ _value:
   elements: dict
 """
 
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
+
+
+def _filter(gpus, minors, strategies):
+    try:
+        return cdi_devices(gpus, minors, strategies)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:
@@ -56,4 +65,4 @@ class FilterModule:
 
     def filters(self):
         """The filter by its name."""
-        return {"cdi_devices": cdi_devices}
+        return {"cdi_devices": _filter}

@@ -23,8 +23,11 @@ options:
     type: str
     required: true
   specification:
-    description: The data of the specification that the toolkit generated, empty where there is none.
-    type: dict
+    description:
+      - The text of the specification that the toolkit generated, empty where there is none. One that was made to be
+        read for ever is not read - too long, too deep or with aliases - which is a problem, too.
+      - Or its data.
+    type: raw
     required: true
 """
 

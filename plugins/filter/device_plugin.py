@@ -51,7 +51,7 @@ _value:
   description:
     - C(resources) has the ids of the devices by resource, V(null) for one that is still to come; C(labels) those of GPU
       feature discovery. C(config_name) and C(config) are the configuration and its text. C(refusal) says why that
-      cannot be, V(null) where it can.
+      cannot be, V(null) where it can; so it does, by the GPU, of what no driver says, such as a product with a newline.
   type: dict
 """
 

@@ -48,7 +48,8 @@ _value:
   description: >-
     C(gres) as the node's line in slurm.conf lists it, C(lines) of gres.conf without AutoDetect and NodeName,
     C(devices) with C(what), C(type), C(uuid), C(files) and C(capabilities), and in C(autodetect) reasons C(why)
-    AutoDetect=nvml cannot find them, some only C(before) a release.
+    AutoDetect=nvml cannot find them, some only C(before) a release. C(refusal) says, by the GPU, why what the host says
+    of it is written nowhere, such as a product with a newline; then the others are empty. Else it is V(null).
   type: dict
 """
 

@@ -34,6 +34,7 @@ options:
         C(detected), if it was asked; whether the C(device_files) of all devices are there.
       - The results of M(gpufleet.mig.slurm_node_gres) as C(files), by C(item), the host, and whether the files are
         C(ours) to write.
+      - The C(refusal) of P(gpufleet.mig.slurmd_service#filter).
     type: dict
     required: true
 """

@@ -7,8 +7,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 CAPABILITIES = "/proc/driver/nvidia-caps/mig-minors"
+# Its lines are those of 32 GPUs, each with 15 GPU instances of 8 compute instances: more of either there cannot be.
+MOST_GPUS = 32
+MOST_MIG_DEVICES = 15 * 8  # of a GPU
+MINOR = re.compile(r"((?:[a-z0-9-]{1,32}/){0,3}[a-z0-9-]{1,32})[ \t]+([0-9]{1,7})")
 
 
 def gpu_file(minor):
@@ -36,9 +41,9 @@ def capabilities(minor, gpu_instance, compute_instance=None):
 
 
 def parse_minors(text):
-    """{capability: minor number} of the text of /proc/driver/nvidia-caps/mig-minors. Pure."""
-    words = [line.split() for line in text.splitlines()]
-    return {line[0]: int(line[1]) for line in words if len(line) == 2}
+    """{capability: minor number} of the text of /proc/driver/nvidia-caps/mig-minors, without what is none. Pure."""
+    found = [MINOR.fullmatch(line.strip()) for line in text.splitlines()]
+    return {one[1]: int(one[2]) for one in found if one}
 
 
 def capability_proc_file(capability):

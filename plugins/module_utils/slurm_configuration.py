@@ -8,8 +8,23 @@ from __future__ import annotations
 
 import re
 
+from .device_files import MOST_GPUS, MOST_MIG_DEVICES
 from .errors import MigError
 
+# What may be written of a node: whoever says it may be a host that is not to be trusted with another's configuration.
+NODE = re.compile(r"(?!DEFAULT$)[A-Z0-9](?:[A-Z0-9_.-]{0,251}[A-Z0-9])?", re.ASCII | re.IGNORECASE)
+TYPE = re.compile(r"[A-Za-z0-9_.+-]{1,160}")
+MOST_DEVICES = MOST_GPUS * MOST_MIG_DEVICES  # of a host
+COUNTED = re.compile(rf"gpu:{TYPE.pattern}:([1-9][0-9]{{0,4}})")
+# Both as slurm_gres makes them; File= is a GPU, MultipleFiles= a MIG device with the files of its two capabilities.
+DETECTED = "NodeName={node} AutoDetect=nvml"
+NAMED = re.compile(
+    r"NodeName=(?P<node>\S{1,253}) AutoDetect=off Name=gpu"
+    rf" Type={TYPE.pattern}"
+    r" (?:File=/dev/nvidia[0-9]{1,3}"
+    r"|MultipleFiles=/dev/nvidia[0-9]{1,3}(?:,/dev/nvidia-caps/nvidia-cap[0-9]{1,7}){1,2})"
+    r" Flags=nvidia_gpu_env"
+)
 BEGIN, END = "# BEGIN gpufleet.mig {node}\n", "# END gpufleet.mig {node}\n"
 # A line that ends in a backslash goes on in the next one (slurm.conf(5)).
 LINE = re.compile(r"(?:[^\n\\]|\\[^\n]|\\\n)*(?:\n|\\?\Z)")
@@ -17,6 +32,49 @@ LINE = re.compile(r"(?:[^\n\\]|\\[^\n]|\\\n)*(?:\n|\\?\Z)")
 PER_NODE = re.compile(r"\b(NodeAddr|NodeHostname|BcastAddr|Port)=\S*[\[,]", re.IGNORECASE)
 TYPES = re.compile(r"^\s*GresTypes=(\S+)", re.IGNORECASE | re.MULTILINE)
 INCLUDE = re.compile(r"\s*include\s+(\S+)", re.IGNORECASE)
+
+
+def check_node(node):
+    """A MigError where this can be no NodeName of one node."""
+    if not NODE.fullmatch(node):
+        raise MigError(
+            f"node is {_shown(node)}, which is no name of one Slurm node. Give the NodeName that slurm.conf has:"
+            " letters, digits, dots, hyphens and underscores."
+        )
+
+
+def check_gres(gres):
+    """A MigError where this is no list of GPUs as this collection writes it: gpu:TYPE:COUNT, with commas between."""
+    counts = [COUNTED.fullmatch(item) for item in gres.split(",", MOST_DEVICES)] if gres else []
+    if None in counts:
+        raise MigError(
+            f"gres is {_shown(gres)}. Expected is a list of gpu:TYPE:COUNT, TYPE of letters, digits and _.+-, as"
+            " gpu:a100_1g.5gb:7. Nothing else is written into slurm.conf."
+        )
+    total = sum(int(one[1]) for one in counts)
+    if total > MOST_DEVICES:
+        raise MigError(
+            f"gres has {total} GPUs. A host has {MOST_GPUS} at the most, each with {MOST_MIG_DEVICES} MIG devices at"
+            " the most, as NVIDIA's driver numbers them."
+        )
+
+
+def check_lines(lines, node):
+    """A MigError where one of these is no line about the GPUs of that node as this collection writes it."""
+    if len(lines) > MOST_DEVICES:
+        raise MigError(f"lines are {len(lines)}. A host has {MOST_DEVICES} GPUs and MIG devices at the most.")
+    for line in lines:
+        named = NAMED.fullmatch(line)
+        if line != DETECTED.format(node=node) and not (named and named["node"] == node):
+            raise MigError(
+                f"lines has {_shown(line)}. Expected is {DETECTED.format(node=node)}, or NodeName={node} AutoDetect=off"
+                " Name=gpu with a Type=, the device files of NVIDIA's driver and Flags=nvidia_gpu_env. Nothing else is"
+                " written into gres.conf."
+            )
+
+
+def _shown(text):
+    return ascii(text if len(text) <= 120 else f"{text[:120]}...")
 
 
 def logical_lines(text):
@@ -48,11 +106,11 @@ def gres_counts(gres):
     scontrol adds the sockets in brackets, and prints (null) where there are none.
     """
     counts = {}
-    for item in re.sub(r"\([^)]*\)", "", gres or "").split(","):
+    for item in re.sub(r"\([^()]*\)", "", gres or "").split(","):
         name, _colon, count = item.strip().rpartition(":")
         if not name:
             name, count = count, "1"
-        elif not count.isdigit():
+        elif not re.fullmatch("[0-9]{1,9}", count):
             name, count = item.strip(), "1"
         if name:
             counts[name] = counts.get(name, 0) + int(count)

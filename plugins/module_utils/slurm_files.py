@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import tempfile
 
 from .errors import MigError
 from .slurm_configuration import default_gres, has_gpu_type, included, logical_lines, with_block, with_node_gres
 
+BACKUP = r"\.[0-9]{1,10}\.[0-9]{4}-[0-9]{2}-[0-9]{2}@[0-9]{2}:[0-9]{2}:[0-9]{2}~"  # AnsibleModule.backup_local
 DEPTH = 8  # a file that includes itself is one that slurmd refuses, too
 
 
@@ -62,6 +64,27 @@ class Configuration:
         if gres_text != self.gres_text:
             changed[self.gres_path] = gres_text
         return changed
+
+    def earlier(self, files):
+        """{path: its earlier text, None where it was not there} of ``files``, [{path, backup}]. Raises MigError.
+
+        They may come from elsewhere: only what belongs to this configuration is put back, from what was kept beside it.
+        """
+        earlier = {}
+        for file in files:
+            path, backup = file["path"], file["backup"]
+            if path not in (*self.texts, self.gres_path):
+                raise MigError(f"{path!r} is no file of {self.path}, so it is left alone. Nothing was put back.")
+            if not backup and path == self.gres_path:
+                earlier[path] = None
+            elif re.fullmatch(re.escape(path) + BACKUP, backup) and not os.path.islink(backup):
+                earlier[path] = _text(backup)
+            else:
+                raise MigError(
+                    f"{backup!r} is no earlier {path}, so nothing was put back. Expected is one beside it with process"
+                    f" id and time, such as {path}.4711.2026-11-21@15:59:35~."
+                )
+        return earlier
 
     def write_into(self, folder, changed):
         """Write slurm.conf, with what it includes in its place, and gres.conf into another folder."""

@@ -17,6 +17,9 @@ description:
   - Where one line defines several nodes, the node gets a line of its own after it, with the same settings.
   - Runs that change the files of a host at the same time do so one after the other. Each file is written whole, with
     the mode and owner that it had, and the earlier one is kept beside it.
+  - Takes only what it can have been given for GPUs - types of letters, digits and C(_.+-), and the device files of
+    NVIDIA's driver - because it may be a host of less trust that says what its GPUs are. Whatever else fails, and
+    nothing is written.
   - Restarts nothing.
 requirements:
   - scontrol, where one line of C(slurm.conf) defines several nodes
@@ -26,15 +29,32 @@ options:
     type: str
     required: true
   gres:
-    description: Its GPUs, as C(Gres=) lists them. Other gres of the node stay.
+    description:
+      - Its GPUs, as C(Gres=) lists them, each with type and count. Other gres of the node stay.
+      - Needed unless O(restore) is given.
     type: str
-    required: true
   lines:
     description:
-      - Its lines in C(gres.conf), between two comments that name the collection and the node; empty for none.
+      - Its lines in C(gres.conf), between two comments that name the collection and the node; empty for none. Each is
+        C(NodeName=NODE AutoDetect=nvml), or one of P(gpufleet.mig.slurm_gres#filter) with the node in front.
       - Without this option C(gres.conf) stays as it is.
     type: list
     elements: str
+  restore:
+    description:
+      - Puts these files back as they were, RV(files) of an earlier run, instead of writing GPUs. Only files of this
+        configuration are put back, and only from what is kept beside them. Nothing is kept of what they replace.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: The file.
+        type: str
+        required: true
+      backup:
+        description: The earlier one; empty where there was none, which is removed then.
+        type: str
+        required: true
   config:
     description: The path of C(slurm.conf).
     type: path
@@ -65,13 +85,21 @@ EXAMPLES = r"""
     node: gpu-7
     gres: gpu:nvidia_a100_3g.20gb:2
     lines: [NodeName=gpu-7 AutoDetect=nvml]
+  register: written
+  delegate_to: slurm-controller
+- name: Have the earlier files back
+  gpufleet.mig.slurm_node_gres:
+    node: gpu-7
+    restore: "{{ written.files }}"
   delegate_to: slurm-controller
 """
 
 RETURN = r"""
 files:
-  description: The files that were changed, or would be in check mode, each with that of the earlier one in C(backup).
-  returned: success
+  description:
+    - The files that were changed, or would be in check mode, each with that of the earlier one in C(backup).
+    - On failure those that were written before it.
+  returned: success, and on failure where some were written
   type: list
   elements: dict
   sample:
@@ -89,6 +117,11 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import (
+    check_gres,
+    check_lines,
+    check_node,
+)
 from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_files import Configuration, lock, write
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said, visible_lines
 
@@ -100,12 +133,19 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},
-            "gres": {"type": "str", "required": True},
+            "gres": {"type": "str"},
             "lines": {"type": "list", "elements": "str"},
+            "restore": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"path": {"type": "str", "required": True}, "backup": {"type": "str", "required": True}},
+            },
             "config": {"type": "path", "default": "/etc/slurm/slurm.conf"},
             "slurmd": {"type": "path"},
             "directory": {"type": "path", "default": ""},
         },
+        required_one_of=[("gres", "restore")],
+        mutually_exclusive=[("gres", "restore"), ("lines", "restore"), ("slurmd", "restore")],
         supports_check_mode=True,
     )
     params = module.params
@@ -117,45 +157,77 @@ def main():
             raise MigError(f"scontrol show {what} {hosts}: {said(errors or output)}")
         return output.split()
 
-    if not os.path.exists(params["config"]):
-        hint = "A slurmd that gets its files from slurmctld (configless) has none of its own: name the controller then."
-        module.fail_json(msg=f"There is no {params['config']}. {hint}")
+    files = []
     try:
+        check_node(params["node"])
+        check_gres(params["gres"] or "")
+        check_lines(params["lines"] or [], params["node"])
+        if not os.path.exists(params["config"]):
+            raise MigError(
+                f"There is no {params['config']}. A slurmd that gets its files from slurmctld (configless) has none of"
+                " its own: name the controller then."
+            )
         with lock(params["config"]):
             found = Configuration(params["config"])
-            changed = found.changed(
-                params["node"],
-                params["gres"],
-                params["lines"],
-                expand=lambda names: scontrol("hostnames", names),
-                fold=lambda names: "".join(scontrol("hostlist", ",".join(names))),
-            )
-            result = _apply(module, found, changed)
+            if params["restore"] is not None:
+                result = _restore(module, found, files)
+            else:
+                changed = found.changed(
+                    params["node"],
+                    params["gres"],
+                    params["lines"],
+                    expand=lambda names: scontrol("hostnames", names),
+                    fold=lambda names: "".join(scontrol("hostlist", ",".join(names))),
+                )
+                result = _try(module, found, changed) if params["slurmd"] else _apply(module, found, changed, files)
     except (MigError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **({"files": files} if files else {}))
     module.exit_json(**result)
 
 
-def _apply(module, found, changed):
-    """Write what changed, or what would into another folder: the module's result."""
-    earlier = {**found.texts, found.gres_path: found.gres_text}
+def _try(module, found, changed):
+    """Write what would change into another folder, for slurmd to read: the module's result."""
+    found.write_into(module.tmpdir, changed)
+    command = ["timeout", SECONDS, module.params["slurmd"], "-G", "-f", os.path.join(module.tmpdir, "slurm.conf")]
+    # A configuration that it does not take is told in what it prints.
+    _status, output, errors = module.run_command(command)
     files = [{"path": path, "backup": ""} for path in changed]
-    if module.params["slurmd"]:
-        found.write_into(module.tmpdir, changed)
-        command = ["timeout", SECONDS, module.params["slurmd"], "-G", "-f", os.path.join(module.tmpdir, "slurm.conf")]
-        # A configuration that it does not take is told in what it prints.
-        _status, output, errors = module.run_command(command)
-        return {"changed": False, "files": files, "would_have": visible_lines(f"{output}\n{errors}")}
-    if not module.check_mode:
-        for file in files:
-            if os.path.exists(file["path"]):
-                file["backup"] = module.backup_local(file["path"])
-            write(file["path"], changed[file["path"]], module.atomic_move)
-    difference = [
+    return {"changed": False, "files": files, "would_have": visible_lines(f"{output}\n{errors}")}
+
+
+def _apply(module, found, changed, files):
+    """Write what changed, each file into ``files`` once it is there: the module's result."""
+    for path, text in changed.items():
+        backup = ""
+        if not module.check_mode:
+            backup = module.backup_local(path) if os.path.exists(path) else ""
+            write(path, text, module.atomic_move)
+        files.append({"path": path, "backup": backup})
+    return {"changed": bool(changed), "files": files, "diff": _difference(found, changed)}
+
+
+def _restore(module, found, files):
+    """Put the earlier files back, each into ``files`` once it is there: the module's result."""
+    earlier = found.earlier(module.params["restore"])
+    now = {**found.texts, found.gres_path: found.gres_text if os.path.exists(found.gres_path) else None}
+    changed = {path: text for path, text in earlier.items() if text != now[path]}
+    for path, text in changed.items():
+        if not module.check_mode:
+            if text is None:
+                os.unlink(path)
+            else:
+                write(path, text, module.atomic_move)
+        files.append({"path": path, "backup": ""})
+    difference = _difference(found, {path: text or "" for path, text in changed.items()})
+    return {"changed": bool(changed), "files": files, "diff": difference}
+
+
+def _difference(found, changed):
+    earlier = {**found.texts, found.gres_path: found.gres_text}
+    return [
         {"before_header": path, "after_header": path, "before": earlier[path], "after": text}
         for path, text in changed.items()
     ]
-    return {"changed": bool(changed), "files": files, "diff": difference}
 
 
 if __name__ == "__main__":

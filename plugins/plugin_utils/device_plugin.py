@@ -15,11 +15,12 @@ from typing import NamedTuple, Optional
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import PROFILE_NAME
 
-from .device_plugin_sharing import GPU, PREFIX, Refused, Sharing, sharing_of
+from .device_plugin_sharing import GPU, PREFIX, STRATEGIES, Refused, Sharing, sharing_of
+from .host_gpus import gpus_refusal
 
-STRATEGIES = ("none", "single", "mixed")
 WHOLE = re.compile(r"[0-9]+g\.[0-9]+gb")  # of a profile's name, without what is in front of it and behind
-LONGEST_VALUE = 63  # of a label; Node Feature Discovery makes no label with a longer one
+# Of a label, as the API server has it; Node Feature Discovery makes no label with another one.
+VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 
 class Device(NamedTuple):
@@ -66,6 +67,9 @@ def expected(gpus, strategy, time_slicing=None, mps=None, target=None):
     try:
         if strategy not in STRATEGIES:
             raise Refused(f"There is no MIG strategy {strategy}. It is {', '.join(STRATEGIES)}.")
+        refusal = gpus_refusal(gpus, target, needs=("product",))
+        if refusal:
+            raise Refused(refusal)
         gpus = to_come(gpus, target or ())
         sharing = sharing_of(time_slicing, mps)
         _check_gpus(gpus, strategy, sharing)
@@ -200,7 +204,7 @@ def _labels(gpus, strategy, sharing):
         for name, same in by_resource.items():
             what = f"{same[0].gpu['product']} MIG {same[0].profile.replace('+', '.')}"
             labels.update(_resource_labels(name, what, len(same), sharing))
-    return {name: value for name, value in sorted(labels.items()) if len(value) <= LONGEST_VALUE}
+    return {name: value for name, value in sorted(labels.items()) if VALUE.fullmatch(value)}
 
 
 def _gpu_labels(gpus, sharing):

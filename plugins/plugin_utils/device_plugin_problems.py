@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+from .host_words import shown
 
 # The resources of the device plugin, and not those of other programs of NVIDIA, such as nvidia.com/rdma.
 RESOURCE = re.compile(r"nvidia\.com/(gpu|mig-.+)")
@@ -15,17 +18,31 @@ LABEL = re.compile(r"nvidia\.com/(mig\.strategy|(gpu|mig-.+)\.(product|count|rep
 
 def device_problems(resources, devices):
     """What is wrong with the devices that the kubelet has, {resource: [device id]}: sentences."""
+    if not _are_devices(devices):
+        return [f"The kubelet's devices are {shown(devices)}, and no lists of device ids by resource."]
     there = {name: ids for name, ids in devices.items() if RESOURCE.fullmatch(name)}
     return [
         f"{name} should be {_counted(resources.get(name, ()))}; the kubelet has {_counted(there.get(name, ()))}."
         for name in sorted(resources.keys() | there.keys())
-        if sorted(resources.get(name, ())) != sorted(there.get(name, ()))
+        if sorted(resources.get(name, ()), key=str) != sorted(there.get(name, ()), key=str)
     ]
+
+
+def _are_devices(devices):
+    """Whether a host's answer has the shape of kubelet_devices_info."""
+    return isinstance(devices, Mapping) and all(
+        isinstance(ids, (list, tuple)) and all(isinstance(one, str) for one in ids) for ids in devices.values()
+    )
 
 
 def allocatable_problems(resources, allocatable):
     """What is wrong with ``status.allocatable`` of a node: sentences. There "0" means that there is none."""
-    there = {name: int(count) for name, count in (allocatable or {}).items() if RESOURCE.fullmatch(name)}
+    # A kubelet may write any quantity there, such as 1k.
+    there = {
+        name: int(count) if re.fullmatch("[0-9]{1,9}", str(count)) else count
+        for name, count in (allocatable or {}).items()
+        if RESOURCE.fullmatch(name)
+    }
     return [
         f"{name} should be {len(resources.get(name, ()))} in status.allocatable; it is {there.get(name, 0)}."
         for name in sorted(resources.keys() | there.keys())
@@ -59,7 +76,11 @@ def plugin_problems(pods, daemon_set):
 
 def forgotten_problems(resources, devices):
     """What to do about resources that the kubelet has although the plugin that runs does not offer them: sentences."""
-    gone = sorted(name for name in devices if name not in resources and RESOURCE.fullmatch(name))
+    gone = sorted(
+        name
+        for name in (devices if _are_devices(devices) else ())
+        if name not in resources and RESOURCE.fullmatch(name)
+    )
     if not gone:
         return []
     return [

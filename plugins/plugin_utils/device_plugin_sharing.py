@@ -14,6 +14,7 @@ from typing import Mapping, NamedTuple
 
 import yaml
 
+STRATEGIES = ("none", "single", "mixed")
 PREFIX = "nvidia.com/"
 GPU = f"{PREFIX}gpu"
 NAME = re.compile(r"nvidia\.com/(gpu|mig-[1-9][0-9]*g\.[1-9][0-9]*gb([.-][a-z]+)*)")
@@ -101,7 +102,7 @@ def _sharing(strategy, said, variable):
 
 
 def config(strategy, time_slicing=None, mps=None, flags=None):
-    """(name, text) of the configuration file, or (None, None) where it cannot be made.
+    """(name, text) of the configuration file, or (None, None) where it cannot be made. Nothing in it is a host's word.
 
     The name holds a part of the text's hash. So hosts that want the same share one, nobody's changes under a node that
     uses it, and a node that gets another one has another label, by which NVIDIA's programs see that they must read it.
@@ -109,6 +110,8 @@ def config(strategy, time_slicing=None, mps=None, flags=None):
     try:
         sharing = sharing_of(time_slicing, mps)
     except Refused:
+        return None, None
+    if strategy not in STRATEGIES:
         return None, None
     data = {"version": "v1", "flags": {**(flags or {}), "migStrategy": strategy}}
     if sharing.replicas:

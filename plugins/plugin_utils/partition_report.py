@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Mapping
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
 
 from .partition_result import CHANGED, FAILED, NO_GPUS, NOT_REACHED, UNCHANGED, UNFINISHED, UNREACHABLE, WOULD_CHANGE
 
 VERSION = 1
 WIDTH, INDENT = 110, "    "
+LISTS = ("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus")
+DEEPEST = 30  # levels of a result, which has half as many
+LONGEST_MESSAGE = 10000  # in the table; the report has all of it
 WORDS = {
     NO_GPUS: "no MIG-capable GPU",
     UNCHANGED: "as wanted",
@@ -27,6 +33,10 @@ LOST = (
     "The host left the run before its end: the connection was lost, or a task outside this role failed; see the output "
     "above. What is on its GPUs is not known. Run again for this host: it goes on from what is there, and restores "
     "what was drained."
+)
+ODD = (
+    "What the host said of its GPUs is nothing that the modules of this collection return, so it is not shown. Find "
+    "out what answers there before you run again."
 )
 
 
@@ -46,7 +56,8 @@ def report(results, everyone, batch, present, check_mode, refused=()):
         if host in batch and host not in present:
             result = None
         if result and result["state"] != UNFINISHED:
-            hosts[host] = result
+            # One host's words must not keep the others from being told of.
+            hosts[host] = result if _is_whole(result) else _unknown(FAILED, ODD, check_mode)
         elif number > last and not result:
             hosts[host] = _unknown(NOT_REACHED, None, check_mode)
         elif result or host not in present:
@@ -64,18 +75,40 @@ def report(results, everyone, batch, present, check_mode, refused=()):
 
 def _unknown(state, message, check_mode):
     """The result of a host that could not give one."""
-    lists = dict.fromkeys(("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus"), ())
     return {
         "state": state,
         "check_mode": check_mode,
         "changed": None if state == UNFINISHED else False,
         "stage": None,
         "message": message,
-        **{name: list(value) for name, value in lists.items()},
+        **{name: [] for name in LISTS},
         "reboot": False,
         "brought_back": None,
         "claim": None,
     }
+
+
+def _is_whole(result):
+    """Whether what the table shows of a result has the types that it needs."""
+    gpus, resets, hooks = (result.get(name) for name in ("gpus", "reset_gpus", "hooks"))
+    return (
+        all(isinstance(result.get(name), (list, tuple)) for name in LISTS)
+        and all(isinstance(gpu, Mapping) and isinstance(gpu.get("product"), (str, type(None))) for gpu in gpus)
+        and all(isinstance(gpu, Mapping) and "index" in gpu for gpu in resets)
+        and all(isinstance(hook, str) for hook in hooks)
+        and isinstance(result.get("message"), (str, type(None)))
+        and isinstance(result.get("claim"), (Mapping, type(None)))
+        and not _is_deep(result)
+    )
+
+
+def _is_deep(value):
+    """Whether it is nested so deeply that writing it down as JSON could fail."""
+    level = [value]
+    for _number in range(DEEPEST):
+        inside = [one.values() if isinstance(one, Mapping) else one for one in level]
+        level = [one for several in inside for one in several if isinstance(one, (Mapping, list, tuple))]
+    return bool(level)
 
 
 def is_failure(result):
@@ -95,12 +128,16 @@ def table(data, hosts):
         lines.append("  ".join(cells).rstrip())
         for message in _below(data["hosts"][host]) if host else ():
             lines += textwrap.wrap(
-                message, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False
+                message[:LONGEST_MESSAGE],
+                WIDTH,
+                initial_indent=INDENT,
+                subsequent_indent=INDENT,
+                break_long_words=False,
             )
     again = [host for host in hosts if is_failure(data["hosts"][host])]
     if again:
         lines.append(f"Once the cause is gone: --limit {','.join(again)}")
-    return lines
+    return [visible(line) for line in lines]
 
 
 def _below(result):

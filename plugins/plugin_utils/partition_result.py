@@ -16,7 +16,8 @@ from .role_options import planted, planted_refusal
 
 # What kubernetes.core says where the API server refuses: the Python client's exception with the server's answer in it,
 # as JSON or, where it is bytes, with each backslash doubled.
-REFUSED = re.compile(r'"kind":"Status".*?"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
+STATUS = '"kind":"Status"'
+REFUSED = re.compile(r'"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
 
 NO_GPUS, UNCHANGED, CHANGED, WOULD_CHANGE = "no_gpus", "unchanged", "changed", "would_change"
 FAILED, UNREACHABLE, UNFINISHED, NOT_REACHED = "failed", "unreachable", "unfinished", "not_reached"
@@ -29,7 +30,8 @@ def failure_message(result):
     if messages:
         return " ".join(messages)
     message = str(result.get("msg") or "It gave no reason; see the output above.").strip()
-    refused = REFUSED.search(message.replace("\\\\", "\\"))
+    # Of the first alone: a host may say it thousands of times.
+    refused = REFUSED.search(message.replace("\\\\", "\\").partition(STATUS)[2])
     if refused:
         with contextlib.suppress(ValueError):
             return visible_lines(f"The Kubernetes API server says: {json.loads(refused[1])}")

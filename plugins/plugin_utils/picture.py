@@ -10,6 +10,8 @@ The input is what mig_facts returns as ``ansible_facts.mig``, once or before and
 
 from __future__ import annotations
 
+import contextlib
+
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
 
 KEPT, NEW, PLAIN, BUSY, FREE, TEXT = "kept", "new", "plain", "busy", "free", "text"
@@ -18,14 +20,34 @@ LEGEND = "= kept   + new   * busy   ? whether it is busy is unknown   . free mem
 # SGR codes: black on green, white on blue, black on white, black on yellow, dim.
 COLOURS = {KEPT: "30;42", NEW: "97;44", PLAIN: "30;47", BUSY: "30;43", FREE: "2"}
 NARROWEST_SLICE = 6
+WIDEST = 64  # slices of a GPU, and characters of a name; no GPU has as many
 
 
 def draw(host, after, before=None, disrupted=()):
     """The lines of one host.
 
     ``before`` is what was read before the change, or None where nothing was; ``disrupted`` names the MIG devices that
-    did not live through it, which count as new even where the driver gave them their UUID back.
+    did not live through it, which count as new even where the driver gave them their UUID back. What is nothing that
+    mig_facts returns is not drawn, and a line says so.
     """
+    with contextlib.suppress(ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        if _fits(after) and (before is None or _fits(before)):
+            return _draw(host, after, before, disrupted)
+    return [[(f"{host}: what it says of its GPUs is nothing that mig_facts returns, and cannot be drawn.", TEXT)]]
+
+
+def _fits(facts):
+    """Whether a picture of these facts has a size: a host may say that a GPU has as many slices as it likes."""
+    slices = [gpu["slices"]["memory"] or 0 for gpu in facts["gpus"] if gpu["slices"]]
+    instances = [instance for gpu in facts["gpus"] for instance in gpu["instances"] or ()]
+    places = [number for one in instances if one["placement"] for number in one["placement"].values()]
+    inside = [one["compute_instances"] for one in instances]
+    names = [len(one["profile"]) for one in [*instances, *(device for devices in inside for device in devices)]]
+    sizes = slices + places + names + [len(devices) for devices in inside]
+    return all(isinstance(number, int) and 0 <= number <= WIDEST for number in sizes)
+
+
+def _draw(host, after, before, disrupted):
     gpus = after["gpus"]
     if not gpus:
         return [[(f"{host}: no GPUs. {after['reason'] or ''}".rstrip(), TEXT)]]

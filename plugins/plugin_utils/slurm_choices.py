@@ -10,8 +10,36 @@ import re
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_controller import RECONFIGURES_SINCE
 
-# What slurmd says where its plugin is not there, or finds no NVML.
-PLUGIN = re.compile(r"error: (.*(?:for gpu/nvml|gpu_nvml|libnvidia-ml).*)")
+from .host_words import lines, path_refusal
+
+ERROR = "error: "
+# In what slurmd says where its plugin is not there, or finds no NVML.
+PLUGIN = ("for gpu/nvml", "gpu_nvml", "libnvidia-ml")
+# `slurmd -V`, and slurmd.service as systemctl shows it.
+RELEASE = re.compile(r"slurm\S{0,32} ([0-9]{1,4}\.[0-9]{1,4})\.")
+PROGRAM = re.compile(r"ExecStart=\{ path=(.*?) ;")
+CONSTRAINS = re.compile(r'\s*ConstrainDevices\s*=\s*"?(?:yes|true)\b', re.IGNORECASE)
+
+
+def slurmd_service(shown, version="", cgroup=""):
+    """What a host tells of its slurmd: {loaded, active, program, release, constrains, refusal}.
+
+    ``shown`` is what `systemctl show` prints of slurmd.service, ``version`` what `slurmd -V` does, ``cgroup`` the text
+    of cgroup.conf. ``program`` is what the service starts, slurmd on PATH where it tells none. ``refusal`` says why
+    what it starts is not used, else it is None.
+    """
+    properties = dict(line.partition("=")[::2] for line in reversed(lines(shown)))  # the first of several counts
+    program = PROGRAM.match(f"ExecStart={properties.get('ExecStart', '')}")
+    refusal = program and path_refusal(program[1], "What slurmd.service starts (ExecStart=)")
+    release = next(filter(None, map(RELEASE.match, lines(version))), None)
+    return {
+        "loaded": properties.get("LoadState") == "loaded",
+        "active": properties.get("ActiveState") == "active",
+        "program": program[1] if program and not refusal else "slurmd",
+        "release": release[1] if release else "0",
+        "constrains": any(map(CONSTRAINS.match, lines(cgroup))),
+        "refusal": refusal,
+    }
 
 
 def slurm_gres_choices(wanted, node, autodetect, seen):
@@ -21,7 +49,8 @@ def slurm_gres_choices(wanted, node, autodetect, seen):
     hosts of the two and whether they have its unit; ``release``, of Slurm, such as 22.05; ``constrains``, whether jobs
     are kept to their devices; ``detected``, what `slurmd -G` said with AutoDetect=nvml, "" where it was not asked;
     ``files``, [{item: host, files: [what would be written]}] of each host with a copy, with msg instead where it cannot
-    be; ``ours``, false where somebody else writes them; ``device_files``, whether those of all devices are there.
+    be; ``ours``, false where somebody else writes them; ``device_files``, whether those of all devices are there; and
+    ``refusal``, that of ``slurmd_service``.
 
     ``lines`` are the blocks to try, the best first, each a list of lines; [] leaves gres.conf as it is. ``undetected``
     says why slurmd cannot find by NVML what is there or comes. ``refusal`` is None or a sentence.
@@ -32,7 +61,7 @@ def slurm_gres_choices(wanted, node, autodetect, seen):
         for reason in wanted["autodetect"]
         if "before" not in reason or release < _release(reason["before"])
     ]
-    undetected += dict.fromkeys(PLUGIN.findall(seen["detected"]))
+    undetected += _plugin_errors(seen["detected"])
     names_devices = autodetect == "off" or (autodetect == "auto" and seen["constrains"])
     restarts = release < RECONFIGURES_SINCE
     return {
@@ -45,6 +74,12 @@ def slurm_gres_choices(wanted, node, autodetect, seen):
     }
 
 
+def _plugin_errors(text):
+    """What slurmd said of its plugin, each once; as much as is of use to whoever reads it."""
+    said = [line.partition(ERROR)[2] for line in lines(text)]
+    return list(dict.fromkeys(words for words in said if any(word in words for word in PLUGIN)))[:3]
+
+
 def _release(text):
     return tuple(map(int, str(text).split(".")))
 
@@ -55,6 +90,8 @@ def _lines(wanted, node, autodetect, named):
 
 
 def _refused_by_host(wanted, node, seen, restarts):
+    if wanted.get("refusal") or seen.get("refusal"):
+        return f"{seen['host']}: {wanted.get('refusal') or seen['refusal']}"
     if not seen["slurmd"]:
         return (
             f"There is no slurmd.service on {seen['host']}. Install slurmd and configure it as a node, or leave out the"

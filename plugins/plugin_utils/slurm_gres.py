@@ -13,31 +13,44 @@ import fnmatch
 import re
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import (
+    MOST_GPUS,
     capabilities,
     capability_file,
     capability_proc_file,
     gpu_file,
     parse_minors,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import gpu_counts
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import TYPE, gpu_counts
+
+from .host_gpus import gpus_refusal
+from .host_words import lines, shown
 
 # Since this release slurmd takes the profile from a MIG device's name; before, it makes one of the numbers of slices.
 NAMES_SINCE = (23, 11)
-GRES = re.compile(r"\bGres Name=gpu(?: Type=(?P<type>\S+))? Count=(?P<count>\d+).*? File=(?P<files>\S+)")
-ERROR = re.compile(r"^slurmd\S*: (?:error|fatal): (.*)$", re.MULTILINE)
+# What slurmd prints of a gres, after these words.
+GPU = "Gres Name=gpu"
+GRES = re.compile(r"(?: Type=(?P<type>\S+))? Count=(?P<count>[0-9]{1,5})\b.*? File=(?P<files>\S+)")
+ERROR = re.compile(r"slurmd\S*: (?:error|fatal): (.*)")
 # It says so of every host without that file.
 HARMLESS = re.compile(r"cgroup\.conf")
-UNIT = re.compile(r"\[(\d+)-(\d+)\]$")
+MOST_SHOWN = 20  # types, or errors
+UNIT = re.compile(r"\[([0-9]{1,3})-([0-9]{1,3})\]$")
 
 
 def slurm_gres(gpus, minors="", types=None, target=None):
-    """What Slurm should have of these GPUs: {gres, devices, lines, autodetect}.
+    """What Slurm should have of these GPUs: {gres, devices, lines, autodetect, refusal}.
 
     ``gpus`` as in mig_facts, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors, ``types`` {glob of a product:
     what Slurm's users call it}. With ``target``, the GPUs that this layout names are as it has them, and there are no
     files yet. ``lines`` are those of gres.conf without AutoDetect, still without NodeName; ``autodetect`` says why
     AutoDetect=nvml cannot find all of it, for each release: [{before, why}], without ``before`` for all of them.
+
+    It goes into the files of another host. So ``refusal`` says, by the GPU, why what this one says is not used, and
+    then there is nothing else; otherwise it is None.
     """
+    refusal = _refusal(gpus, types or {}, target)
+    if refusal:
+        return {"gres": "", "devices": [], "lines": [], "autodetect": [], "refusal": refusal}
     come = {uuid: entry for entry in target or [] for uuid in entry["gpus"]}
     numbers = parse_minors(minors)
     devices, reasons = [], []
@@ -45,7 +58,7 @@ def slurm_gres(gpus, minors="", types=None, target=None):
         entry = come.get(gpu["uuid"])
         if entry:
             mig = entry.get("mig_enabled", True)
-            instances = [{"compute_instances": one["compute_instances"]} for one in entry.get("instances", [])]
+            instances = [{"compute_instances": one["compute_instances"]} for one in entry.get("instances") or ()]
         else:
             mig, instances = gpu["mig_mode"] == "enabled", gpu["instances"] or []
         found = _mig_devices(gpu, instances, numbers, types or {}) if mig else [_whole(gpu, types or {})]
@@ -59,7 +72,28 @@ def slurm_gres(gpus, minors="", types=None, target=None):
         "devices": devices,
         "lines": [_line(device) for device in devices],
         "autodetect": reasons,
+        "refusal": None,
     }
+
+
+def _refusal(gpus, types, target):
+    for glob, name in types.items():
+        if name is None or not TYPE.fullmatch(str(name)):
+            return (
+                f"mig_slurm_types calls {glob} {shown(name)}. A type has letters, digits and _.+- and nothing else, as"
+                " jobs and Slurm's files name it."
+            )
+    refusal = gpus_refusal(gpus, target)
+    if refusal:
+        return refusal
+    for gpu in gpus:
+        if not TYPE.fullmatch(_name(gpu, types)[0]):
+            return (
+                f"GPU {gpu['index']} is {shown(gpu['product'])}, of which Slurm's type would be"
+                f" {shown(_name(gpu, types)[0])}. A type has letters, digits and _.+- and nothing else: give it one"
+                " with mig_slurm_types."
+            )
+    return None
 
 
 def _name(gpu, types):
@@ -67,7 +101,7 @@ def _name(gpu, types):
     detected = gpu["product"].lower().replace(" ", "_")
     for glob, name in types.items():
         if fnmatch.fnmatchcase(gpu["product"], glob):
-            return name, name
+            return str(name), str(name)
     return detected, detected.partition("-")[0]
 
 
@@ -133,27 +167,30 @@ def _line(device):
 
 def slurmd_gres_problems(text, devices):
     """What `slurmd -G` prints (``text``) that differs from these devices: sentences, none where it has exactly them."""
-    there = [(one["type"], tuple(files)) for one in GRES.finditer(text) for files in _files(one)]
-    wanted = [(device["type"], tuple(device["files"])) for device in devices]
+    said = lines(text)
+    found = [one for one in (GRES.match(line.partition(GPU)[2]) for line in said) if one]
+    there = [(one["type"], tuple(files)) for one in found for files in _files(one)]
+    has, wanted = {*there}, {(device["type"], tuple(device["files"])) for device in devices}
     missing = [(device["type"], device["what"]) for device in devices
-               if (device["type"], tuple(device["files"])) not in there]  # fmt: skip
+               if (device["type"], tuple(device["files"])) not in has]  # fmt: skip
     surplus = [(name, ",".join(files)) for name, files in there if (name, files) not in wanted]
     problems = [f"It lacks {words}." for words in _grouped(missing)]
     problems += [f"It has {words}, which is not there." for words in _grouped(surplus)]
-    if len(there) > len(set(there)):
+    if len(there) > len(has):
         problems.append("It has a device twice.")
-    said = [words.rstrip(".") for words in ERROR.findall(text) if not HARMLESS.search(words)]
-    return problems + ([f"slurmd says: {'; '.join(dict.fromkeys(said))}."] if problems and said else [])
+    errors = [one[1].rstrip(".") for one in map(ERROR.match, said) if one and not HARMLESS.search(one[1])]
+    errors = list(dict.fromkeys(errors))[:MOST_SHOWN]
+    return problems + ([f"slurmd says: {'; '.join(errors)}."] if problems and errors else [])
 
 
 def _grouped(devices):
-    """[(type, what)] in words, each type once."""
+    """The first [(type, what)] in words, each type once."""
     groups = {}
     for name, what in devices:
         groups.setdefault(name, []).append(what)
     return [
         f"gpu:{name} ({whats[0]}{f' and {len(whats) - 1} more' if len(whats) > 1 else ''})"
-        for name, whats in groups.items()
+        for name, whats in [*groups.items()][:MOST_SHOWN]
     ]
 
 
@@ -164,7 +201,7 @@ def _files(gres):
     files = []
     for path in gres["files"].split(","):
         span = UNIT.search(path)
-        numbers = range(int(span[1]), int(span[2]) + 1) if span else []
+        numbers = range(int(span[1]), int(span[2]) + 1)[:MOST_GPUS] if span else []
         files += [[path[: span.start()] + str(number)] for number in numbers] or [[path]]
     return files
 

@@ -11,7 +11,11 @@ import subprocess
 
 import pytest
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import capability_files, openers
+from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import (
+    capability_files,
+    openers,
+    parse_minors,
+)
 
 
 @pytest.fixture
@@ -74,3 +78,22 @@ def test_capability_files_have_the_minor_numbers_of_the_table(tmp_path):
     assert capability_files(1, 2, 5, str(table)) == {f"{cap}156"}
     assert capability_files(2, 2, 0, str(table)) == set()
     assert capability_files(0, 2, 0, str(tmp_path / "none")) == set()
+
+
+def test_the_table_of_capabilities_and_what_is_no_line_of_it():
+    text = "config 1\nmonitor 2\ngpu0/gi7/access 21\ngpu0/gi7/ci0/access\t22 \n"
+    known = {"config": 1, "monitor": 2, "gpu0/gi7/access": 21, "gpu0/gi7/ci0/access": 22}
+    odd = [
+        "a",
+        "a b",
+        "a -1",
+        "a 1.5",
+        "a \u0661",
+        "a 1_0",
+        "../../etc 1",
+        "/a 1",
+        "a\x1b 1",
+        "a " + "9" * 5000,
+        "a 1 2",
+    ]
+    assert parse_minors(text + "\n".join(odd)) == known

@@ -13,6 +13,9 @@ import pytest
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import (
+    check_gres,
+    check_lines,
+    check_node,
     gres_counts,
     has_gpu_type,
     logical_lines,
@@ -210,3 +213,123 @@ def test_a_slurmctld_that_does_not_come_back():
         controller.apply(
             ["systemctl", "restart", "slurmctld.service"], 60, sleep=lambda _seconds: None, clock=lambda: next(clock)
         )
+
+
+NAMED = "NodeName=gpu-7 AutoDetect=off Name=gpu Type=b File=/dev/nvidia0 Flags=nvidia_gpu_env"
+SLICE = NAMED.replace("File=/dev/nvidia0", "MultipleFiles=/dev/nvidia0,/dev/nvidia-caps/nvidia-cap21")
+
+
+def test_what_may_be_written():
+    for node in ("gpu-7", "a", "7", "gpu_7.example.com", "Default1"):
+        check_node(node)
+    for gres in ("", "gpu:a:1", "gpu:nvidia_a100_1g.5gb+me:7,gpu:b:2"):
+        check_gres(gres)
+    check_lines([], "gpu-7")
+    two = SLICE.replace(" F", ",/dev/nvidia-caps/nvidia-cap22 F")
+    check_lines(["NodeName=gpu-7 AutoDetect=nvml", NAMED, SLICE, two], "gpu-7")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "",
+        "gpu-7\n",
+        "gpu-7\nInclude x",
+        "gpu-[7-8]",
+        "gpu-7,gpu-8",
+        "DEFAULT",
+        "default",
+        "gpu\u017f",
+        "-a",
+        "a b",
+        "a#",
+        'a"',
+        "a\\",
+        "a\0",
+        "../a",
+        "a" * 254,
+    ],
+)
+def test_a_node_that_is_none(node):
+    with pytest.raises(MigError, match=r"^node is '.*which is no name of one Slurm node") as found:
+        check_node(node)
+    assert str(found.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "gres",
+    [
+        "gpu:a:1\nPrologSlurmctld=/shared/evil",
+        "gpu:a:1\r",
+        "gpu:a:1\n",
+        "gpu:a\0:1",
+        "gpu:a#:1",
+        'gpu:a":1',
+        "gpu:a\\:1",
+        "gpu:a:1 State=DOWN",
+        "gpu:a:1\\",
+        "nic:1",
+        "gpu:1",
+        "gpu:a:1,,gpu:b:1",
+        "gpu:a:1,",
+        "gpu:a:0",
+        "gpu:a:99999999",
+        "gpu:a:-1",
+        "gpu:\u0661:1",
+        "gpu:a:\u0661",
+        "gpu:a:1(S:0)",
+        "GPU:a:1",
+        "a,b",
+        "gpu:" + "a" * 161 + ":1",
+    ],
+)
+def test_gres_that_are_none(gres):
+    with pytest.raises(MigError, match=r"^gres is '.*Expected is a list of gpu:TYPE:COUNT") as found:
+        check_gres(gres)
+    assert str(found.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PrologSlurmctld=/shared/evil",
+        "Include /shared/evil",
+        "",
+        "AutoDetect=nvml",
+        "NodeName=gpu-8 AutoDetect=nvml",
+        "NodeName=gpu-7 AutoDetect=nvml\nInclude x",
+        "NodeName=gpu-7 AutoDetect=nvml\n",
+        "NodeName=gpu-7 AutoDetect=rsmi",
+        " NodeName=gpu-7 AutoDetect=nvml",
+        f"{NAMED} \\",
+        f"{NAMED}\\",
+        f"{NAMED} # x",
+        NAMED.replace("gpu-7", "gpu-8"),
+        NAMED.replace("gpu-7", "gpu-[1-8]"),
+        NAMED.replace("/dev/nvidia0", "/dev/sda"),
+        NAMED.replace("=b", '="b"'),
+        NAMED.replace("/dev/nvidia0", "/dev/nvidia[0-9]"),
+        NAMED.replace("nvidia0", "nvidia0/../sda"),
+        NAMED.replace("nvidia0", "nvidia0,/dev/nvidia1"),
+        NAMED.replace("Type=b", "Type=b\tCount=9"),
+        NAMED.replace("=b", "=b\nInclude=x"),
+        NAMED.replace(" Flags=nvidia_gpu_env", ""),
+        NAMED.replace("nvidia_gpu_env", "nvidia_gpu_env,one_sharing"),
+        NAMED.replace("Name=gpu", "Name=nic"),
+        SLICE.replace("cap21", "cap21,/dev/sda"),
+        SLICE.replace("cap21", "cap"),
+        SLICE.replace("cap21", "cap\u0661"),
+        SLICE.replace(" F", ",/dev/nvidia-caps/nvidia-cap1,/dev/nvidia-caps/nvidia-cap2 F"),
+    ],
+)
+def test_lines_that_are_none(line):
+    with pytest.raises(MigError, match=r"^lines has '.*Expected is NodeName=gpu-7 AutoDetect=nvml, or") as found:
+        check_lines([NAMED, line], "gpu-7")
+    assert str(found.value).isprintable()
+
+
+def test_no_host_has_so_many():
+    with pytest.raises(MigError, match=r"gres has 6000 GPUs. A host has 32 at the most, each with 120 MIG devices"):
+        check_gres("gpu:a:3000,gpu:b:3000")
+    with pytest.raises(MigError, match=r"lines are 3841. A host has 3840 GPUs and MIG devices at the most"):
+        check_lines([NAMED] * 3841, "gpu-7")

@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
+import yaml
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices, cdi_problems
 
@@ -108,5 +112,68 @@ def test_problems(names, files, problems):
     assert cdi_problems(DEVICES, listed(names), specification(files)) == problems
 
 
+@pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps])
+def test_the_text_of_a_specification(dump):
+    assert cdi_problems(DEVICES, listed(NAMES), dump(specification(FILES))) == []
+    without = {**FILES, "1": []}
+    assert cdi_problems(DEVICES, listed(NAMES), dump(specification(without))) == [
+        "nvidia.com/gpu=1 (GPU 1) gives containers no /dev/nvidia0."
+    ]
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LAUGHS, "it has a YAML alias (line 2), and no specification has any"),
+        ("devices: &a\n- *a\n", "it has a YAML alias (line 2)"),
+        ("[" * 50, "it has more than 20 levels (line 1)"),
+        ("[" * 10**6, "line 1"),
+        ("{a: " * 10**5, "it has more than 20 levels (line 1)"),
+        ("- " * 10**5, "it has more than 20 levels (line 1)"),
+        ("a" * 3 * 10**6, "it has 3000000 characters; at most 2097152 are read"),
+        ("a: [", "line 2: "),
+        ("a: \x00", "it is no YAML"),
+        ("? [a]\n: b\n", "found unhashable key"),
+        ("a: 1\n---\nb: 2\n", "but found another document"),
+        ("devices: 7\n", "devices is '7', and no list"),
+        ("devices: [7]\n", "where containerEdits should be it has '7'"),
+        ("devices: [{name: x, containerEdits: {deviceNodes: [7]}}]\n", "where path should be it has '7'"),
+        ("just a word", "where devices should be it has 'just a word'"),
+    ],
+)
+def test_a_specification_that_was_made_to_break_its_reader(text, words):
+    start = time.process_time()
+    (problem,) = cdi_problems(DEVICES, listed(NAMES), text)
+    assert time.process_time() - start < 20
+    assert problem.startswith("It cannot be read: ")
+    assert words in problem
+    assert problem.isprintable()
+
+
+def test_numbers_in_a_specification_are_words():
+    """As a number this one would take seconds, and the next one is none that Python reads."""
+    text = (
+        f"devices: []\na: {':'.join(['1'] * 10**5)}\nb: {'9' * 5000}\nc: 2026-99-99\nd: !!python/object:os.system x\n"
+    )
+    start = time.process_time()
+    assert cdi_problems([], "", text) == []
+    assert time.process_time() - start < 5
+
+
+def test_no_more_is_shown_than_somebody_can_read():
+    (problem,) = cdi_problems([], listed(map(str, range(10**5))), {})
+    assert problem.endswith(" and 99980 more.")
+    assert len(problem) < 1000
+
+
+def test_a_gpu_that_no_driver_tells_of():
+    with pytest.raises(ValueError, match=r"GPU 1: its minor number is '\.\./sda'"):
+        cdi_devices([GPUS[0], {**GPUS[1], "minor": "../sda"}], MINORS, ["index"])
+
+
 def test_a_host_without_devices_needs_no_specification():
     assert cdi_problems([], "", {}) == []
+    assert cdi_problems([], "", "") == []

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from golden_table import ROWS, TABLE, bring
@@ -153,3 +155,34 @@ def test_the_file_is_nvidias_and_its_name_follows_from_it():
     others = [config("mixed"), config("single"), config("mixed", one), config("mixed", renamed)]
     assert len({name for name, _text in others}) == len({text for _name, text in others}) == 4
     assert "sharing" not in yaml.safe_load(config("single")[1])
+
+
+def test_a_configuration_has_the_name_of_a_key_and_no_other():
+    for strategy in ("none", "single", "mixed"):
+        name, _text = config(strategy, shared(("gpu", 2)))
+        assert re.fullmatch(r"gpufleet-mig-[a-z]+-[0-9a-f]{8}", name)
+    assert config("../mixed") == config("mixed\n") == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("product", "label"),
+    [
+        ("NVIDIA A100-SXM4-40GB", "NVIDIA-A100-SXM4-40GB"),
+        ("Quadro RTX 6000/8000", "Quadro-RTX-60008000"),
+        # The API server has none that ends so, and none that is longer.
+        ("NVIDIA A100 -", None),
+        ("NVIDIA A100 " + "x" * 80, None),
+    ],
+)
+def test_a_label_is_one_that_kubernetes_takes(product, label):
+    gpu = {
+        "index": 0,
+        "uuid": "GPU-0",
+        "product": product,
+        "mig_mode": "disabled",
+        "instances": [],
+        "mig_capable": True,
+    }
+    found = expected([gpu], "mixed")
+    assert found["refusal"] is None
+    assert found["labels"].get("nvidia.com/gpu.product") == label

@@ -36,6 +36,16 @@ def test_zero_and_absent_are_the_same_in_a_nodes_status():
     ]
 
 
+def test_what_a_host_answers_may_be_anything():
+    for odd in (None, 7, [1], {SMALL: 7}, {SMALL: [7, "a"]}, {SMALL: [None]}):
+        (said,) = device_problems({SMALL: ["MIG-a"]}, odd)
+        assert "no lists of device ids by resource" in said
+        assert forgotten_problems({}, odd) == []
+    # A kubelet writes its node's status.
+    assert allocatable_problems({}, {SMALL: "1k"}) == [f"{SMALL} should be 0 in status.allocatable; it is 1k."]
+    assert allocatable_problems({}, {SMALL: "9" * 5000}) != []
+
+
 def test_labels_of_what_is_gone_are_a_difference_and_other_peoples_are_not():
     wanted = {f"{SMALL}.count": "2", "nvidia.com/gpu.count": "1"}
     there = {f"{SMALL}.count": "3", f"{LARGE}.count": "1", "nvidia.com/gpu.count": "1", "nvidia.com/mig.config": "a"}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import jsonschema
 import pytest
@@ -148,3 +149,33 @@ REFUSED = 'The Kubernetes API server says: pods "a" is forbidden: no'
 )
 def test_failure_message(given, message):
     assert failure_message(given) == message
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"gpus": 7}, {"gpus": [7]}, {"gpus": [{"product": ["x"]}]}, {"message": {"a": 1}}, {"hooks": [7]},
+        {"reset_gpus": [7]}, {"reset_gpus": [{}]}, {"kept": None},
+    ],
+)  # fmt: skip
+def test_the_words_of_one_host_do_not_keep_the_others_from_being_told_of(odd):
+    data = told({"a": {**CHANGED, **odd}, "b": CHANGED}, ["a", "b"])
+    assert (data["hosts"]["a"]["state"], data["hosts"]["b"]) == ("failed", CHANGED)
+    assert "nothing that the modules of this collection return" in data["hosts"]["a"]["message"]
+    assert [line.split()[0] for line in table(data, ["a", "b"])[1:3]] == ["HOST", "a"]
+
+
+def test_a_terminal_gets_no_characters_of_a_host_that_it_would_obey():
+    product = [{**GPU, "product": "NVIDIA \x1b[2J"}]
+    data = told({"a": {**FAILED, "gpus": product, "message": "x\x1b[2J" + "y" * 10**6}}, ["a"])
+    lines = table(data, ["a"])
+    assert all(line.isprintable() for line in lines)
+    assert any("1 x \\x1b[2J" in line for line in lines)
+    assert sum(map(len, lines)) < 20_000
+
+
+def test_a_failure_message_that_was_made_to_be_read_for_ever():
+    start = time.process_time()
+    for text in ('"kind":"Status"' * 10**5, '"kind":"Status"' + '"message":"' * 10**5 + "\\", "\\" * 10**6):
+        failure_message({"msg": text})
+    assert time.process_time() - start < 5

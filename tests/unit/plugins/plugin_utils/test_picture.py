@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.picture import draw, paint
 
 
@@ -96,3 +98,31 @@ def test_colours_only_when_asked_for():
     lines = draw("host", AFTER, BEFORE)
     assert "\033[" not in paint(lines, colour=False)
     assert "\033[97;44m+1g.5gb\033[0m" in paint(lines, colour=True)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        facts(slices={"memory": 10**12, "compute": 7}),
+        facts(instance("3g.20gb", 0, 10**12, "MIG-1")),
+        facts(instance("3g.20gb", 0, 0, "MIG-1")),
+        facts(instance("3g.20gb" * 10**6, 0, 4, "MIG-1")),
+        facts(instance(7, 0, 4, "MIG-1")),
+        facts(instances=7),
+        facts(index=[], mig_mode="disabled"),
+        {"gpus": 7},
+        {"gpus": ["x"]},
+        {"gpus": [{}]},
+        {},
+    ],
+)
+def test_what_no_host_says_is_not_drawn_and_keeps_no_other_from_it(odd):
+    said = "host: what it says of its GPUs is nothing that mig_facts returns, and cannot be drawn."
+    assert paint(draw("host", odd), colour=False) == said
+    assert paint(draw("host", BEFORE, odd), colour=False).startswith("host: ")
+
+
+def test_a_terminal_gets_no_characters_of_a_host_that_it_would_obey():
+    text = paint(draw("host", facts(product="A\x1b[2J\n", problem="x\ry")), colour=False)
+    assert "A\\x1b[2J\\n" in text.splitlines()[0]
+    assert text.endswith("x\\ry")

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_choices import slurm_gres_choices
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_choices import slurm_gres_choices, slurmd_service
 
 WANTED = {"gres": "gpu:a100_1g.5gb:1", "lines": ["Name=gpu Type=a100_1g.5gb MultipleFiles=a,b"], "autodetect": []}
 NVML, NAMED = ["NodeName=gpu-7 AutoDetect=nvml"], ["NodeName=gpu-7 Name=gpu Type=a100_1g.5gb MultipleFiles=a,b"]
@@ -91,3 +93,51 @@ def test_what_is_refused_says_the_way_out(autodetect, reasons, seen, words):
 )
 def test_what_can_be_is_not_refused(autodetect, reasons, seen):
     assert choices(autodetect, reasons, **seen)["refusal"] is None
+
+
+SHOWN = """ExecStart={ path=/usr/sbin/slurmd ; argv[]=/usr/sbin/slurmd -D -s $SLURMD_OPTIONS ; ignore_errors=no }
+LoadState=loaded
+ActiveState=active
+"""
+
+
+def test_what_a_host_tells_of_slurmd():
+    assert slurmd_service(SHOWN, "slurm-wlm 22.05.8\n", "# x\n ConstrainDevices = Yes # y\n") == {
+        "loaded": True, "active": True, "program": "/usr/sbin/slurmd", "release": "22.05", "constrains": True,
+        "refusal": None,
+    }  # fmt: skip
+    assert slurmd_service("LoadState=not-found\nActiveState=inactive\n") == {
+        "loaded": False, "active": False, "program": "slurmd", "release": "0", "constrains": False, "refusal": None,
+    }  # fmt: skip
+    # What is started cannot speak for the unit, nor a comment for what follows it.
+    fooled = slurmd_service(
+        "ExecStart={ path=/bin/x ; argv[]=LoadState=loaded ActiveState=active ; }\nLoadState=masked\n"
+    )
+    assert (fooled["loaded"], fooled["active"]) == (False, False)
+    assert not slurmd_service(SHOWN, "", "#ConstrainDevices=yes\nConstrainDevices=no\n")["constrains"]
+
+
+@pytest.mark.parametrize(
+    "path", ["slurmd", "/bin/../sh", "/bin/$(id)", "/bin/sh -c id;", "/bin/{{ x }}", "/bin/\x1b[2J", ""]
+)
+def test_what_it_starts_is_a_path(path):
+    told = slurmd_service(f"ExecStart={{ path={path} ; argv[]=x ; }}\nLoadState=loaded\n")
+    assert told["program"] == "slurmd"
+    refusal = choices(refusal=told["refusal"])["refusal"]
+    assert refusal.startswith("gpu-7.example.com: What slurmd.service starts (ExecStart=) is '")
+    assert refusal.isprintable()
+
+
+def test_a_refusal_of_what_the_host_says_of_its_gpus_comes_first():
+    refused = {"gres": "", "lines": [], "autodetect": [], "devices": [], "refusal": "GPU 3: its product is 'x\\n'."}
+    found = slurm_gres_choices(refused, "gpu-7", "auto", {**SEEN, "slurmd": False})
+    assert found["refusal"] == "gpu-7.example.com: GPU 3: its product is 'x\\n'."
+
+
+def test_texts_that_were_made_to_be_read_for_ever():
+    start = time.process_time()
+    assert slurmd_service("ExecStart={ path=" * 10**5, "1" * 10**6, "\n" * 10**6)["release"] == "0"
+    slurmd_service("\n" * 10**6, "slurm " * 10**5, " " * 10**6)
+    said = choices(detected=("error: " * 500 + "\n") * 500 + "error: gpu_nvml x\n" * 10 + "error: gpu_nvml y\n")
+    assert time.process_time() - start < 10
+    assert said["undetected"] == ["gpu_nvml x", "gpu_nvml y"]

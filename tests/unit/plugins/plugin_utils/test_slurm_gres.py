@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_gres import (
@@ -129,6 +131,43 @@ def test_files_of_several_devices_in_one_line():
     whole = slurm_gres([gpu(index, mode="disabled") for index in (0, 1, 2)], types={"*": "a100"})["devices"]
     text = "slurmd: Gres Name=gpu Type=a100 Count=3 Index=0 ID=1 File=/dev/nvidia[0-1],/dev/nvidia2 (null)"
     assert slurmd_gres_problems(text, whole) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "slurmd: Gres Name=gpu Type=a Count=2 File=/dev/nvidia[0-99999999999]",
+        "slurmd: Gres Name=gpu Type=a Count=" + "9" * 5000 + " File=/dev/nvidia0",
+        "slurmd: Gres Name=gpu Type=a Count=٢ File=/dev/nvidia0",
+        "Gres Name=gpu Count=1 " * 200_000,
+        ("Gres Name=gpu Count=1 " * 150 + "\n") * 500,
+        "slurmd: error: " * 200_000,
+        "slurmd: Gres Name=gpu Type=a Count=1 File=" + "/dev/nvidia[0-" * 200_000,
+    ],
+)
+def test_a_text_that_was_made_to_be_read_for_ever(text):
+    """A controller that reads it is done in no time, and lacks what it should have read."""
+    start = time.process_time()
+    problems = slurmd_gres_problems(text, HAS["devices"])
+    assert time.process_time() - start < 5
+    assert problems[0].startswith("It lacks gpu:nvidia_a100_3g.20gb (")
+    assert sum(map(len, problems)) < 20_000
+
+
+def test_a_count_that_was_made_to_be_read_for_ever():
+    start = time.process_time()
+    assert gres_differences("", "(" * 200_000 + "gpu:a:" + "9" * 5000 + ",gpu:b:²") != []
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "product", ["NVIDIA A100\nPrologSlurmctld=/shared/evil", "NVIDIA A100 # x", "NVIDIA \\", "A100\r", 'A "100"', "A\0"]
+)
+def test_a_product_is_no_configuration(product):
+    """It would be written into the files of another host, as root."""
+    wanted = slurm_gres([gpu(0, mode="disabled"), gpu(3, mode="disabled", product=product)])
+    assert (wanted["gres"], wanted["lines"]) == ("", [])
+    assert "GPU 3" in wanted["refusal"]
 
 
 @pytest.mark.parametrize(

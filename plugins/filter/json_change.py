@@ -1,0 +1,52 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: json_change
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.3.0
+short_description: Whether two JSON texts of a host say the same
+description:
+  - Compares what two texts say; another order of keys or other blanks are no difference. Texts from a host are read up
+    to a size and a depth.
+positional: before, what
+options:
+  _input:
+    description: The new text.
+    type: str
+    required: true
+  before:
+    description: The earlier text; an empty one stands for C({}).
+    type: str
+    required: true
+  what:
+    description: What the new text is, for a sentence that begins so.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Another order is no change
+  ansible.builtin.assert:
+    that: not ('{"a":1,"b":2}' | gpufleet.mig.json_change('{"b": 2, "a": 1}', 'The configuration')).changed
+"""
+
+RETURN = r"""
+_value:
+  description: >-
+    Whether it has C(changed). C(refusal) says why that cannot be told, V(null) where it can.
+  type: dict
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_words import json_change
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"json_change": json_change}

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: path_refusal
+author: gpufleet.mig contributors (@gpufleet)
+version_added: 0.3.0
+short_description: Why what a host says is not used as a path
+description:
+  - A path that a host says is used on that host alone, and only if it is absolute and plain, without C(..), quotes and
+    special characters.
+positional: what
+options:
+  _input:
+    description: The path.
+    type: raw
+    required: true
+  what:
+    description: What it should be, for a sentence that begins so.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Use it as it is
+  ansible.builtin.assert:
+    that: ('/usr/bin/python3' | gpufleet.mig.path_refusal('The interpreter')) is none
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence, V(null) where it can be used.
+  type: str
+"""
+
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_words import path_refusal
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self):
+        """The filter by its name."""
+        return {"path_refusal": path_refusal}

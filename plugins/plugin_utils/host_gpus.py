@@ -1,0 +1,130 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a host says of its GPUs before it is written anywhere else: the shapes that mig_facts and mig_check give. Pure.
+
+A host is whatever root there makes of it. Its words go into the files of another host, or to an API server, only as
+names, numbers and counts that NVIDIA's driver could have said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import MOST_GPUS, MOST_MIG_DEVICES
+
+from .host_words import shown
+
+# NVML_DEVICE_NAME_V2_BUFFER_SIZE; RM's tables have printable ASCII alone.
+PRODUCT = re.compile(r"[A-Za-z0-9][ -~]{0,95}")
+UUID = re.compile(r"[A-Za-z0-9][A-Za-z0-9/-]{0,95}")  # MIG-GPU-<uuid>/<gi>/<ci> on drivers before R470
+# As model.PROFILE_NAME, and 1g.0gb, which an integrated GPU has; so short that it fits into the name of a label.
+PROFILE = re.compile(r"(?:[1-9][0-9]?c\.)?[1-9][0-9]?g\.[0-9]{1,4}gb(?:[+-][a-z]{1,8}(?:\.[a-z]{1,8}){0,2})?")
+MOST_PROFILES = 64
+MOST = 255  # of a GPU's index or minor number, and of an instance's id
+MODES = ("enabled", "disabled", None)
+SOURCE = "NVIDIA's driver says nothing like it: compare nvidia-smi -L on that host, and find out what answers there."
+
+
+class _Odd(Exception):
+    """Something that a driver would not say."""
+
+
+def gpus_refusal(gpus, target=None, needs=("product", "minor")):
+    """Why these cannot be the GPUs of a host: a sentence that names the GPU, or None.
+
+    ``gpus`` as in mig_facts, ``target`` the layout to come as in mig_check. What the caller ``needs`` of a GPU besides
+    index, UUID and instances has to be there.
+    """
+    try:
+        _check_count("The host", "GPUs", gpus, MOST_GPUS)
+        for place, gpu in enumerate(gpus):
+            _check_gpu(f"GPU {place}", gpu, needs)
+        _check_count("The layout to come", "entries", target or (), MOST_GPUS)
+        for entry in target or ():
+            _check_entry(entry)
+    except _Odd as odd:
+        return f"{odd} {SOURCE}"
+    return None
+
+
+def _check_gpu(name, gpu, needs):
+    _check_kind(name, gpu)
+    _check_number(name, "its index", gpu.get("index"))
+    name = f"GPU {gpu['index']}"
+    _check_text(name, "its UUID", gpu.get("uuid"), UUID)
+    if "product" in needs or "product" in gpu:
+        _check_text(name, "its product", gpu.get("product"), PRODUCT)
+    if "minor" in needs:
+        _check_number(name, "its minor number", gpu.get("minor"))
+    if gpu.get("mig_mode") not in MODES:
+        raise _Odd(f"{name}: its MIG mode is {shown(gpu['mig_mode'])}.")
+    profiles = gpu.get("profiles") or ()
+    _check_count(name, "profiles", profiles, MOST_PROFILES)
+    for profile in profiles:
+        _check_kind(f"{name}, a profile", profile)
+        _check_text(name, "the name of a profile", profile.get("name"), PROFILE)
+        for key in ("memory_mib", "multiprocessors"):
+            _check_number(name, f"{key} of {profile['name']}", profile.get(key, 0), most=2**31)
+    _check_instances(name, gpu.get("instances"), ids=True)
+
+
+def _check_entry(entry):
+    name = "The layout to come"
+    _check_kind(name, entry)
+    _check_count(name, "GPUs in an entry", entry.get("gpus"), MOST_GPUS)
+    for uuid in entry["gpus"]:
+        _check_text(name, "the UUID of a GPU", uuid, UUID)
+    name = f"{name} of {', '.join(entry['gpus'])}"
+    if not isinstance(entry.get("mig_enabled", True), bool):
+        raise _Odd(f"{name}: mig_enabled is {shown(entry['mig_enabled'])}.")
+    _check_instances(name, entry.get("instances"), ids=False)
+
+
+def _check_instances(name, instances, ids):
+    instances = instances or ()
+    _check_count(name, "GPU instances", instances, MOST_MIG_DEVICES)
+    devices = []
+    for instance in instances:
+        _check_kind(f"{name}, a GPU instance", instance)
+        if ids:
+            _check_number(name, "the id of a GPU instance", instance.get("id"))
+        if "profile" in instance:
+            _check_text(name, "the profile of a GPU instance", instance["profile"], PROFILE)
+        inside = instance.get("compute_instances")
+        _check_count(name, "compute instances", inside, MOST_MIG_DEVICES)
+        devices += inside
+    _check_count(name, "MIG devices", devices, MOST_MIG_DEVICES)
+    for device in devices:
+        _check_kind(f"{name}, a MIG device", device)
+        _check_text(name, "the profile of a MIG device", device.get("profile"), PROFILE)
+        if ids:
+            _check_number(name, "the id of a compute instance", device.get("id"))
+            if device.get("uuid") is not None:
+                _check_text(name, "the UUID of a MIG device", device["uuid"], UUID)
+            if device.get("index") is not None:
+                _check_number(name, "the index of a MIG device", device["index"])
+
+
+def _check_kind(name, value):
+    if not isinstance(value, Mapping):
+        raise _Odd(f"{name} is {shown(value)}, and no dictionary.")
+
+
+def _check_count(name, what, values, most):
+    if not isinstance(values, (list, tuple)):
+        raise _Odd(f"{name}: {what} are {shown(values)}, and no list.")
+    if len(values) > most:
+        raise _Odd(f"{name} has {len(values)} {what}; there can be {most} at the most.")
+
+
+def _check_number(name, what, value, most=MOST):
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise _Odd(f"{name}: {what} is {shown(value)}; expected is a whole number up to {most}.")
+
+
+def _check_text(name, what, value, expression):
+    if not isinstance(value, str) or not expression.fullmatch(value):
+        raise _Odd(f"{name}: {what} is {shown(value)}.")
