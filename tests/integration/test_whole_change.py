@@ -277,13 +277,11 @@ def test_rollback_finds_the_last_change_behind_any_number_of_boots_and_stops_at_
     run = run_playbook("gpufleet.mig.rollback", [host, damaged, gone], environment=edge_environment).finish()
     assert run.outcome(host)["state"] == "changed"
     assert profiles(host) == [None]
-    said = run.outcome(damaged)["message"]
+    failed = {one["host"]: one["result"]["msg"] for one in run.results() if one["status"] == "failed"}
     assert (
-        f"{damaged.state_dir}/journal.jsonl is damaged: 1 line of the last change, or after it, cannot be read" in said
+        f"{damaged.state_dir}/journal.jsonl is damaged: 1 line of the last change, or after it, cannot" in failed["b"]
     )
-    assert "there is nothing to go back to" in said
-    (failed,) = (one for one in run.results("gpufleet.mig.mig_journal_info") if one["result"].get("failed"))
-    assert f"{gone.state_dir}/journal.jsonl cannot be read: It is no regular file. " in failed["result"]["msg"]
+    assert f"{gone.state_dir}/journal.jsonl cannot be read: It is no regular file. " in failed["c"]
     assert profiles(damaged) == profiles(gone) == [FOUR]
 
 
