@@ -15,7 +15,9 @@ options:
       - Where the lock, the journal of changes and a run's claim are kept on the GPU host.
       - The default is C(/var/lib/gpufleet-mig) for root, and C($XDG_STATE_HOME/gpufleet-mig)
         (C(~/.local/state/gpufleet-mig)) for other users.
-      - A directory that exists and cannot be written is an error.
+      - A directory that exists and cannot be written is an error. So is, for root, one that belongs to another user or
+        that everybody may write to.
+      - Root has a second lock, in C(/run/gpufleet-mig), because at boot this directory may not be there yet.
     type: path
   lock_timeout:
     description: How many seconds to wait while another task changes the same host.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 
+SECRET = "root:not to be read:20000:0:99999:7:::\n"
 NO_FILES = ("fifo", "directory", "link")
 LONG = 100 << 20
 # JSON that is none, or no object. Half an object is what a crash leaves.
@@ -25,8 +26,17 @@ NO_JSON = {
 }
 
 
-def put(path, kind, text=b"", target="/etc/shadow"):
-    """Have ``kind`` stand at ``path``: one of NO_FILES or NO_JSON, or ``text``, the bytes of a file."""
+def secret(path):
+    """The file to which a link at ``path`` leads."""
+    return path.with_name(f"{path.name}-secret")
+
+
+def put(path, kind, text=b"", target=None):
+    """Have ``kind`` stand at ``path``: one of NO_FILES or NO_JSON, or ``text``, the bytes of a file.
+
+    A link leads to ``target``, else to a file of this test's that stands for /etc/shadow: code that follows it writes
+    there, and a test must never give it a file of the machine's own.
+    """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
@@ -36,6 +46,9 @@ def put(path, kind, text=b"", target="/etc/shadow"):
     elif kind == "directory":
         path.mkdir()
     elif kind == "link":
+        if target is None:
+            target = secret(path)
+            target.write_text(SECRET, encoding="utf-8")
         path.symlink_to(target)
     elif kind == "long line":
         with open(path, "wb") as file:

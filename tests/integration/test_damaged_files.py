@@ -213,6 +213,14 @@ def test_drain_record(modules, host, kind):
     assert modules.run(host, "mig_check", {"layout": [SEVEN]}).ok()["drained"] is True
 
 
+@pytest.fixture(autouse=True)
+def what_links_lead_to_is_as_it_was(tmp_path):
+    """Whatever a test has run, nothing was written through a link."""
+    yield
+    for path in tmp_path.rglob("*-secret"):
+        assert path.read_text(encoding="utf-8") == damage.SECRET
+
+
 @as_root
 def test_a_state_directory_of_somebody_elses_is_refused_by_root(modules, host):
     before = host.show()

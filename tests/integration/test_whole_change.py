@@ -260,6 +260,31 @@ def test_rollback_goes_back_to_before_the_whole_change_and_again(run_playbook, s
         assert profiles(host) == expected
 
 
+def test_rollback_finds_the_last_change_behind_any_number_of_boots_and_stops_at_damage(
+    run_playbook, simulated_host, edge_environment
+):
+    host, damaged, gone = (simulated_host(H100, name=name) for name in ("a", "b", "c"))
+    layout = {"mig_partition_layout": [{"gpus": [0], "instances": FOUR}]}
+    run_playbook(PARTITION, [host, damaged, gone], extra_vars=layout).ok()
+    journal = (host.state_dir / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    boot = [json.dumps({**json.loads(line), "cause": "boot", "change": "boot"}, sort_keys=True) for line in journal]
+    with open(host.state_dir / "journal.jsonl", "a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in boot * 100))
+    with open(damaged.state_dir / "journal.jsonl", "a", encoding="utf-8") as file:
+        file.write("garbage\n")
+    (gone.state_dir / "journal.jsonl").unlink()
+    os.mkfifo(gone.state_dir / "journal.jsonl")
+    run = run_playbook("gpufleet.mig.rollback", [host, damaged, gone], environment=edge_environment).finish()
+    assert run.outcome(host)["state"] == "changed"
+    assert profiles(host) == [None]
+    failed = {one["host"]: one["result"]["msg"] for one in run.results() if one["status"] == "failed"}
+    assert (
+        f"{damaged.state_dir}/journal.jsonl is damaged: 1 line of the last change, or after it, cannot" in failed["b"]
+    )
+    assert f"{gone.state_dir}/journal.jsonl cannot be read: It is no regular file. " in failed["c"]
+    assert profiles(damaged) == profiles(gone) == [FOUR]
+
+
 WRONG = {
     "a place that is none": ({"mig_partition_tasks": {"before_lunch": "/dev/null"}}, ["before_lunch", "before_check"]),
     "a file that is not there": ({"mig_partition_tasks": {"before_check": "/nowhere/a.yml"}}, ["/nowhere/a.yml"]),
