@@ -299,10 +299,6 @@ WRONG = {
         {"mig_partition_drain": ["{directory}/jobs.yml"], "mig_drain_systemd_except": ["../ssh"]},
         ["mig_drain_systemd_except[0]: got '../ssh'; expected a systemd unit such as train.service"],
     ),
-    "a GPU client on two lines": (
-        {"mig_partition_drain": ["{directory}/jobs.yml"], "mig_partition_units": ["dcgm\nssh"]},
-        ["mig_drain_gpu_clients (mig_partition_gpu_clients)[0]: got 'dcgm\\nssh'"],
-    ),
 }
 
 
