@@ -118,6 +118,7 @@ def test_entries_are_replaced_or_removed_only_as_they_were_read(path, record):
         ("c-3", {"units": ["c.service"]}),
     ]
     assert not record(state="absent", ids=[one, two, three])["changed"]
+    assert not record(state="absent", ids=[])["changed"]
     assert len(written(path)["entries"]) == 2
 
 
