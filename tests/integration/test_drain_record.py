@@ -242,10 +242,11 @@ def test_this_release_restores_what_the_one_before_left(run_playbook, simulated_
 
 def test_hooks_that_cannot_be_restored_keep_no_other(run_playbook, simulated_host, environment, tmp_path):
     host = simulated_host(name="gpu")
-    names = ("first", "gone", "broken", "fails", "stuck", "last")
+    names = ("first", "gone", "absent", "fails", "stuck", "last")
     hooks = {name: hook(tmp_path, name) for name in names}
     (tmp_path / "gone_restore.yml").unlink()
-    (tmp_path / "broken_restore.yml").write_text("- name: [\n", encoding="utf-8")
+    # It includes what is not there.
+    tasks_file(tmp_path / "absent_restore.yml", [{"ansible.builtin.include_tasks": {"file": "/nowhere/it.yml"}}])
     fails = {"ansible.builtin.fail": {"msg": "On purpose."}}
     tasks_file(tmp_path / "fails_restore.yml", [fails])
     # What its clients' stage could not restore is not struck out by the next stage.
@@ -255,18 +256,18 @@ def test_hooks_that_cannot_be_restored_keep_no_other(run_playbook, simulated_hos
     run = run_playbook(RESTORE, [host], environment, extra_vars=variables).failed()
     restored = [line.split()[1] for line in log(host)]
     assert restored == ["last", "stuck", "first"]
-    assert [entry["done"]["of"] for entry in entries(host)] == ["gone", "broken", "fails", "stuck"]
+    assert [entry["done"]["of"] for entry in entries(host)] == ["gone", "absent", "fails", "stuck"]
     message = reason(run, host)
-    for words in ("gone_restore.yml", "broken_restore.yml failed", "fails_restore.yml failed: On purpose.", "stuck"):
+    for words in ("gone_restore.yml", "absent_restore.yml failed", "fails_restore.yml failed: On purpose.", "stuck"):
         assert words in message
     assert f"still written in {host.state_dir}/drain.json; once the cause is gone, run the playbook" in message
 
-    for name in ("gone", "broken", "fails", "stuck"):
+    for name in ("gone", "absent", "fails", "stuck"):
         hook(tmp_path, name)
     (tmp_path / "stuck_restore_clients.yml").unlink()
     run_playbook(RESTORE, [host], environment, extra_vars=variables).ok()
     assert entries(host) is None
-    assert [line.split()[1] for line in log(host)][3:] == ["stuck", "fails", "broken", "gone"]
+    assert [line.split()[1] for line in log(host)][3:] == ["stuck", "fails", "absent", "gone"]
 
 
 def test_a_damaged_record_is_told_and_nobody_is_drained(run_playbook, simulated_host, tmp_path):
