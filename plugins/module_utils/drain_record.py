@@ -108,7 +108,7 @@ def merged(entries, params):
     change = params["change_id"] or None
     if params["state"] == "begun":
         return [*entries, _entry(params["hook"], {}, change)]
-    if params["ids"]:
+    if params["ids"] is not None:
         return _replaced(entries, params)
     own = [
         number

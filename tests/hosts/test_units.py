@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.in_the_way import in_the_way
@@ -230,3 +232,80 @@ def test_a_transient_unit_is_not_stopped(run_playbook, units):
     assert devices(units) == before
     assert units.run("systemctl is-active once").stdout == "active\n"
     units.run("systemctl stop once")
+
+
+def record(host, units):
+    """What drain.json says the hook systemd has stopped: these units, or None where nothing is drained."""
+    if units is not None:
+        text = json.dumps({"version": 1, "entries": [{"hook": "systemd", "done": {"units": units}}]})
+        host.run("cat > /var/lib/gpufleet-mig/drain.json", text=text)
+    text = host.run("cat /var/lib/gpufleet-mig/drain.json", check=False).stdout
+    return [entry["done"]["units"] for entry in json.loads(text)["entries"]] if text else None
+
+
+def states(host):
+    return host.run("systemctl is-active train.socket watch train small", check=False).stdout.split()
+
+
+def test_a_run_that_ends_while_a_group_is_stopped_leaves_what_restore_can_mend(run_playbook, units):
+    # The service takes its time; the run is killed as soon as it begins to stop, its socket with it.
+    reset(units, run_playbook)
+    units.run("rm -f /tmp/go-on; mkdir -p /run/systemd/system/train.service.d")
+    drop_in = "/run/systemd/system/train.service.d/stop.conf"
+    stop = "sh -c 'touch /tmp/stopping; until test -e /tmp/go-on; do sleep 0.1; done'"
+    units.run(f"cat > {drop_in}; systemctl daemon-reload", text=f"[Service]\nExecStop={stop}\n")
+    variables = {**layout(OTHER), "mig_partition_drain": ["systemd"]}
+    run = run_playbook(PARTITION, [units], extra_vars=variables)
+    units.run("timeout 120 sh -c 'until test -e /tmp/stopping; do sleep 0.1; done'")
+    run.kill()
+    units.run("touch /tmp/go-on")
+    assert record(units, None) == [["train.socket", "watch.service", "train.service"]]
+    try:
+        run_playbook("gpufleet.mig.restore", [units]).ok()
+    finally:
+        units.run(f"rm -f {drop_in} /tmp/stopping; systemctl daemon-reload")
+    assert states(units) == ["active"] * 4
+    assert record(units, None) is None
+
+
+def test_a_socket_that_is_stopped_while_its_service_runs(run_playbook, units):
+    reset(units, run_playbook)
+    units.run("systemctl stop train.socket watch")
+    process = units.run("systemctl show --property=MainPID train").stdout
+    record(units, ["train.socket", "watch.service", "train.service"])
+    # Nothing that runs is disturbed, everything else is restored, and only the socket is left.
+    for _attempt in range(2):
+        run = run_playbook("gpufleet.mig.restore", [units]).failed()
+        assert "systemctl stop train.service && systemctl start train.socket train.service" in run.output
+        assert states(units) == ["inactive", "active", "active", "active"]
+        assert units.run("systemctl show --property=MainPID train").stdout == process
+        assert record(units, None) == [["train.socket"]]
+
+    # A run that stops the service restores both, the socket first, though it has recorded the service only.
+    variables = {**layout(OTHER), "mig_partition_drain": ["systemd"]}
+    run_playbook(PARTITION, [units], extra_vars=variables).ok()
+    assert states(units) == ["active"] * 4
+    assert record(units, None) is None
+
+
+def test_a_unit_that_was_masked_or_removed_meanwhile_keeps_no_other_stopped(run_playbook, units):
+    reset(units, run_playbook)
+    units.run("systemctl stop train.socket watch train small; systemctl mask --runtime small")
+    record(units, ["train.socket", "watch.service", "train.service", "small.service", "gone.service"])
+    foretold = run_playbook("gpufleet.mig.restore", [units], check=True).finish()
+    assert foretold.returncode == 0, foretold.output
+    assert states(units) == ["inactive"] * 4
+    run = run_playbook("gpufleet.mig.restore", [units]).failed()
+    for words in ("small.service is masked: systemctl unmask small.service", "gone.service is not there any more"):
+        assert words in run.output
+    assert states(units) == ["active", "active", "active", "inactive"]
+    assert record(units, None) == [["small.service", "gone.service"]]
+
+    units.run(
+        "systemctl unmask --runtime small; printf '[Service]\\nExecStart=/bin/sleep infinity\\n'"
+        " > /run/systemd/system/gone.service; systemctl daemon-reload"
+    )
+    run_playbook("gpufleet.mig.restore", [units]).ok()
+    assert states(units) == ["active"] * 4
+    assert record(units, None) is None
+    units.run("systemctl stop gone; rm /run/systemd/system/gone.service; systemctl daemon-reload")
