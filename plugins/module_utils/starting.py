@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import NamedTuple, Tuple
 
 from .errors import MigError
@@ -15,17 +16,20 @@ from .units import systemctl
 # As systemd.unit(5) has it, of the kinds that are stopped; no pattern, no option, and not the root file system.
 UNIT = re.compile(r"(?![-.])[A-Za-z0-9:_.\\@-]{1,240}\.(?:service|socket|timer|path|mount|automount)")
 RUNNING = ("active", "activating", "reloading", "refreshing")
-PROPERTIES = "Id,LoadState,ActiveState,Triggers"
+PROPERTIES = "Id,LoadState,ActiveState,Triggers,Job"
 # The exit status of timeout(1).
 TIMED_OUT = 124
 
 
 class Unit(NamedTuple):
-    """What systemd says of a unit: whether it is there, whether it runs, and which units it would start."""
+    """What systemd says of a unit: whether it is there, whether it runs, which units it would start, and whether
+    systemd is still to do something with it.
+    """
 
     load_state: str
     active_state: str
     triggers: Tuple[str, ...]
+    has_job: bool
 
 
 def check_names(names):
@@ -43,22 +47,30 @@ def in_order(names):
     ]
 
 
-def start(names, run_command, seconds):
+def start(names, run_command, seconds, sleep=time.sleep, clock=time.monotonic):
     """Start the units ``names``, which were stopped in this order: ([those that did not run], {name: why not}).
 
-    None keeps the others from being started, and each is tried again for as long as others start: it may need them.
-    What runs is not disturbed. ``run_command`` is AnsibleModule's; each may take so many ``seconds``.
+    What is still stopping is waited for. None keeps the others from being started, and each is tried again for as long
+    as others start: it may need them. What runs is not disturbed. ``run_command`` is AnsibleModule's; the waiting, and
+    each unit, may take so many ``seconds``.
     """
+    seconds = max(1, seconds)
+    stopping = _wait(names, run_command, seconds, sleep, clock)
     started, late, failed, waiting = [], {}, {}, in_order(names)
     while waiting:
         failed, progress = {}, False
         for name in waiting:
-            ran = _show(run_command, name).active_state in RUNNING
-            # Also one that runs: it may be about to stop.
-            command = ["timeout", str(max(1, seconds)), "systemctl", "start", "--", name]
+            unit = _show(run_command, name)
+            blocking = sorted(stopping & {name, *unit.triggers})
+            if blocking:
+                late[name] = _still_stopping(name, blocking, seconds)
+                continue
+            # Not what would have systemd give up the stopping of another unit: then that could not be followed by the
+            # start of its socket.
+            command = ["timeout", str(seconds), "systemctl", "start", "--job-mode=fail", "--", name]
             status, _output, errors = run_command(command, environ_update={"LC_ALL": "C"})
             if status == 0:
-                started += [] if ran else [name]
+                started += [] if unit.active_state in RUNNING else [name]
                 progress = True
             elif status == TIMED_OUT:
                 late[name] = f"{name} did not start within {seconds} seconds: see systemctl status {name}."
@@ -74,10 +86,32 @@ def would_start(names, run_command):
     return [name for name in in_order(names) if _show(run_command, name).active_state not in RUNNING]
 
 
+def _wait(names, run_command, seconds, sleep, clock):
+    """Wait until none of the units is stopping any more, or to be stopped: those that are after so many seconds."""
+    end = clock() + seconds
+    while True:
+        units = {name: _show(run_command, name) for name in names}
+        stopping = {name for name, unit in units.items() if unit.active_state == "deactivating"}
+        if not (stopping or any(unit.has_job for unit in units.values())) or clock() >= end:
+            return stopping
+        sleep(0.2)
+
+
+def _still_stopping(name, blocking, seconds):
+    if name in blocking:
+        return f"{name} is still stopping after {seconds} seconds: see systemctl status {name}."
+    return f"{name} can start once {' '.join(blocking)} has stopped."
+
+
 def _show(run_command, name):
     answer = systemctl(run_command, "show", f"--property={PROPERTIES}", "--", name)
     facts = dict(line.partition("=")[::2] for line in answer.splitlines())
-    return Unit(facts.get("LoadState", ""), facts.get("ActiveState", ""), tuple(facts.get("Triggers", "").split()))
+    return Unit(
+        facts.get("LoadState", ""),
+        facts.get("ActiveState", ""),
+        tuple(facts.get("Triggers", "").split()),
+        facts.get("Job", "") not in ("", "0"),
+    )
 
 
 def _why(name, errors, run_command):

@@ -14,6 +14,7 @@ author:
 description:
   - Starts units again that were stopped, sockets first, then the last that was stopped. One that does not start keeps
     no other from being started, and is tried again for as long as others start, because it may need them.
+  - What is still stopping is waited for first. One that does not end is not started, nor is its socket.
   - What runs is left as it is. A socket is not started by ending the service that runs in its place.
   - It fails in the end with all that do not run, each with the reason and what to do.
 options:
@@ -23,7 +24,7 @@ options:
     elements: str
     required: true
   timeout:
-    description: How many seconds each may take.
+    description: How many seconds each may take, and so many to wait for what is still stopping.
     type: int
     default: 600
 extends_documentation_fragment:

@@ -15,11 +15,12 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.starting import check
 class Systemd:
     """A stand-in for systemctl; ``needs`` are {unit: what must run before it starts}."""
 
-    def __init__(self, running=(), masked=(), needs=None, slow=()):
+    def __init__(self, running=(), masked=(), needs=None, slow=(), stopping=()):
         self.running = set(running)
         self.masked = masked
         self.needs = needs or {}
         self.slow = slow
+        self.stopping = list(stopping)
         self.started = []
 
     def __call__(self, command, environ_update):
@@ -27,9 +28,9 @@ class Systemd:
         if command[1] == "show":
             load = "masked" if name in self.masked else "loaded"
             triggers = name.replace(".socket", ".service") if name.endswith(".socket") else ""
-            active = "active" if name in self.running else "inactive"
+            active = "active" if name in self.running else "deactivating" if name in self.stopping else "inactive"
             return 0, f"Id={name}\nLoadState={load}\nActiveState={active}\nTriggers={triggers}\n", ""
-        assert command[:5] == ["timeout", "9", "systemctl", "start", "--"]
+        assert command[:6] == ["timeout", "9", "systemctl", "start", "--job-mode=fail", "--"]
         self.started.append(name)
         if name in self.running:
             return 0, "", ""
@@ -77,6 +78,31 @@ def test_one_that_takes_too_long_is_not_waited_for_twice():
     _started, left = start(UNITS, systemd, 9)
     assert left == {"a.service": "a.service did not start within 9 seconds: see systemctl status a.service."}
     assert systemd.started.count("a.service") == 1
+
+
+def test_what_is_still_stopping_is_waited_for():
+    systemd = Systemd(stopping=["a.service", "b.service"])
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        systemd.stopping.pop()
+
+    started, left = start(UNITS, systemd, 9, sleep)
+    assert (started, left) == (in_order(UNITS), {})
+    assert len(slept) == 2
+
+
+def test_neither_a_unit_that_does_not_stop_nor_its_socket_is_started():
+    systemd = Systemd(stopping=["a.service"])
+    times = iter(range(100))
+    started, left = start(UNITS, systemd, 9, lambda seconds: None, lambda: next(times))
+    assert started == ["c.timer", "b.service"]
+    assert left == {
+        "a.socket": "a.socket can start once a.service has stopped.",
+        "a.service": "a.service is still stopping after 9 seconds: see systemctl status a.service.",
+    }
+    assert set(systemd.started) == {"b.service", "c.timer"}
 
 
 @pytest.mark.parametrize(
