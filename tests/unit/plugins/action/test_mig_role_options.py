@@ -62,7 +62,7 @@ def cases():
                         yield pytest.param(role, entry, name, text, value, id=f"{entry}-{name}-{text}")
 
 
-@pytest.mark.parametrize(("role", "entry", "name", "text", "value"), cases())
+@pytest.mark.parametrize(("role", "entry", "name", "text", "value"), list(cases()))
 def test_text_becomes_what_the_argument_spec_says(role, entry, name, text, value):
     required = {one: "x" for one, option in SPECS[role][entry]["options"].items() if option.get("required")}
     taken = options(role, entry, {**required, name: text})

@@ -12,7 +12,6 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_words import (
     json_change,
     lines,
     path_refusal,
-    printable,
     shown,
 )
 
@@ -74,7 +73,6 @@ def test_what_is_shown_fits_a_line_and_hides_nothing():
     assert shown("a\n\x1b[2Jb") == r"'a\n\x1b[2Jb'"
     assert len(shown("a" * 10**6)) < 120
     assert (shown(["a"] * 3), shown({}), shown(None)) == ("a list of 3", "a dictionary of 0", "None")
-    assert printable("GPU ✓ × \x1b[2J\n\u202e") == r"GPU ✓ × \x1b[2J\n\u202e"
 
 
 def test_lines_are_read_up_to_a_size():
