@@ -50,6 +50,7 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **kwargs)
         self._readings = {}
         self._disrupted = {}
+        self._own_claims = set()
 
     def v2_runner_on_ok(self, result):
         self._collect(result)
@@ -81,8 +82,14 @@ class CallbackModule(CallbackBase):
         # mig_check shows what it read without making facts of it.
         facts = (data.get("ansible_facts") or data).get("mig")
         if isinstance(facts, dict) and "gpus" in facts:
-            self._readings.setdefault(host, []).append(facts)
+            self._readings.setdefault(host, []).append(dict(facts, claim=self._others_claim(facts, data)))
+        elif "change_id" in data and "claimed" in data:
+            self._own_claims.add(data["change_id"])
         disrupted = self._disrupted.setdefault(host, [])
         # A result without done is a plan only: nothing has happened to the devices that it names.
         if "done" in data:
             disrupted.extend(data.get("disrupted") or ())
+
+    def _others_claim(self, facts, data):
+        claim = facts.get("claim") or data.get("claim")
+        return claim if isinstance(claim, dict) and claim.get("id") not in self._own_claims else None
