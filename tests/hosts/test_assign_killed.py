@@ -69,7 +69,6 @@ until systemctl is-failed down; do sleep 0.1; done
 RESTART = "Restart the services that run with something else"
 MOMENTS = [
     ("Write the environment files", "end"),
-    ("Write the drop-ins", "end"),
     ("Have systemd read the units", "start"),
     (RESTART, "start"),
     ("Write down that nothing is owed any more", "start"),
@@ -160,6 +159,18 @@ def test_killed_while_it_hands_out(host, run_playbook, moment):
     again = run_playbook(ROLE, [host], extra_vars=variables).ok()
     assert changed(again) == []
     assert host.run("systemctl show -p MainPID --value train down").stdout == pids
+
+
+def test_a_drop_in_that_systemd_has_not_noticed(host, run_playbook):
+    """Without users nothing else has systemd read its units; it says itself that it need not."""
+    host.run(CLEAN, check=False)
+    variables = {"mig_assign_services": [{"name": "train", "profile": "1c.3g.20gb"}]}
+    run_playbook(ROLE, [host], extra_vars=variables, kill_at=("Have systemd read the units", "start")).killed()
+    assert state(host, "train")["NeedDaemonReload"] == "no"
+    run_playbook(ROLE, [host], extra_vars=variables).ok()
+    ((train, _files),) = devices(host)["1c.3g.20gb"]
+    assert environment(host, "train")["CUDA_VISIBLE_DEVICES"] == train
+    assert changed(run_playbook(ROLE, [host], extra_vars=variables).ok()) == []
 
 
 TAKING = [
