@@ -77,6 +77,27 @@ def test_a_host_writes_nothing_into_slurms_files(what, tasks_from, slurm, tmp_pa
     assert [path.name for path in tmp_path.glob("*~")] == []
 
 
+def test_going_back_puts_back_slurms_own_files(slurm, tmp_path, run_playbook, edge_environment):
+    """Whatever a host has answered about the files that were written."""
+    host, control, variables = slurm
+    backup, victim = tmp_path / "slurm.conf.4711.2026-11-21@15:59:35~", tmp_path / "victim"
+    backup.write_text(f"{SLURM_CONF}# earlier\n", encoding="utf-8")
+    victim.write_text("root", encoding="utf-8")
+    lie(host, {}, {"systemctl": "exit 0"})
+    for path, after in ((victim, SLURM_CONF), (tmp_path / "slurm.conf", f"{SLURM_CONF}# earlier\n")):
+        said = {"item": "control", "files": [{"path": str(path), "backup": str(backup)}]}
+        written = {"results": [{"item": "gpu-host", "msg": "it was not reached"}, said]}
+        run = run_playbook(
+            play("mig_slurm", "back", mig_slurm_written=written, **variables),
+            [host, control],
+            environment=edge_environment,
+        ).ok()
+        assert victim.read_text(encoding="utf-8") == "root"
+        assert (tmp_path / "slurm.conf").read_text(encoding="utf-8") == after
+        why = run.results("ansible.builtin.set_fact")[-1]["result"]["ansible_facts"]["mig_slurm_back"]
+        assert ("victim' is no file of" in why) == (path == victim)
+
+
 def test_the_python_of_the_modules_is_a_path(simulated_host, run_playbook, tmp_path, edge_environment):
     host = simulated_host(A100)
     finding = {"check": "nvidia_ml_py", "severity": "error", "problem": "x", "advice": "y"}
