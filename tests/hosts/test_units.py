@@ -264,10 +264,9 @@ def test_a_unit_that_was_masked_or_removed_meanwhile_keeps_no_other_stopped(run_
     assert states(units) == ["active", "active", "active", "inactive"]
     assert record(units, None) == [["small.service", "gone.service"]]
 
-    units.run(
-        "systemctl unmask small; mv /root/small.service /etc/systemd/system; printf '[Service]\\nExecStart=/bin/sleep infinity\\n'"
-        " > /run/systemd/system/gone.service; systemctl daemon-reload"
-    )
+    units.run("systemctl unmask small; mv /root/small.service /etc/systemd/system")
+    units.run("cat > /run/systemd/system/gone.service", text="[Service]\nExecStart=/bin/sleep infinity\n")
+    units.run("systemctl daemon-reload")
     run_playbook("gpufleet.mig.restore", [units]).ok()
     assert states(units) == ["active"] * 4
     assert record(units, None) is None
