@@ -290,7 +290,8 @@ def test_a_socket_that_is_stopped_while_its_service_runs(run_playbook, units):
 
 def test_a_unit_that_was_masked_or_removed_meanwhile_keeps_no_other_stopped(run_playbook, units):
     reset(units, run_playbook)
-    units.run("systemctl stop train.socket watch train small; systemctl mask --runtime small")
+    units.run("systemctl stop train.socket watch train small")
+    units.run("mv /etc/systemd/system/small.service /root; systemctl mask small")
     record(units, ["train.socket", "watch.service", "train.service", "small.service", "gone.service"])
     foretold = run_playbook("gpufleet.mig.restore", [units], check=True).finish()
     assert foretold.returncode == 0, foretold.output
@@ -301,10 +302,9 @@ def test_a_unit_that_was_masked_or_removed_meanwhile_keeps_no_other_stopped(run_
     assert states(units) == ["active", "active", "active", "inactive"]
     assert record(units, None) == [["small.service", "gone.service"]]
 
-    units.run(
-        "systemctl unmask --runtime small; printf '[Service]\\nExecStart=/bin/sleep infinity\\n'"
-        " > /run/systemd/system/gone.service; systemctl daemon-reload"
-    )
+    units.run("systemctl unmask small; mv /root/small.service /etc/systemd/system")
+    units.run("cat > /run/systemd/system/gone.service", text="[Service]\nExecStart=/bin/sleep infinity\n")
+    units.run("systemctl daemon-reload")
     run_playbook("gpufleet.mig.restore", [units]).ok()
     assert states(units) == ["active"] * 4
     assert record(units, None) is None

@@ -150,7 +150,7 @@ def test_the_line_in_the_message_restores(run_playbook, simulated_host, tmp_path
 
 
 STEPS = [
-    {"ansible.builtin.set_fact": {"mig_drain_done": {"step": 1, "text": "{{ '{{' }} 7 * 7 }}"}}},
+    {"ansible.builtin.set_fact": {"mig_drain_done": {"step": 1, "text": "a: [b, {c}]"}}},
     {"ansible.builtin.include_role": {"name": "gpufleet.mig.mig_drain", "tasks_from": "remember"}},
     say("after a step"),
     # Meanwhile somebody else drains the same host.
@@ -175,7 +175,7 @@ def test_a_users_hook_of_several_steps_and_somebody_else(run_playbook, simulated
     assert (entries(host), log(host)) == (None, [])
 
     run_playbook(play, [host], environment, extra_vars={"somebody_else": True}).ok()
-    done = {"step": 2, "text": "{{ 7 * 7 }}"}
+    done = {"step": 2, "text": "a: [b, {c}]"}
     assert entries(host) == [
         {"hook": mine, "done": done, "change": "c-1"},
         {"hook": "gpu_clients", "done": {}, "change": "somebody-elses"},
@@ -207,7 +207,7 @@ def test_the_release_before_restores_what_this_one_left(run_playbook, simulated_
         play = role("restore", RELEASE_BEFORE) if old else RESTORE
         run_playbook(play, [host], extra_vars={} if old else {**here, "mig_drain_hooks": [mine]}).ok()
         assert entries(host) is None
-    assert log(host)[2:] == ['workloads mine {"step": 2, "text": "{{ 7 * 7 }}"}'] * 2
+    assert log(host)[2:] == ['workloads mine {"step": 2, "text": "a: [b, {c}]"}'] * 2
     asked = (tmp_path / "slurm" / "scontrol.log").read_text(encoding="utf-8").splitlines()
     assert asked == ["show node gpu", "update NodeName=gpu State=RESUME"] * 2
 
