@@ -44,12 +44,6 @@ EXAMPLES = r"""
 - name: Say who changed what last
   ansible.builtin.debug:
     msg: "{{ journal.gpus }}"
-
-- name: Go back to before the last change
-  gpufleet.mig.mig_instances:
-    layout: "{{ journal.layout | selectattr('mig_enabled') }}"
-    rehearse: true
-  when: journal.layout | length > 0
 """
 
 RETURN = r"""
