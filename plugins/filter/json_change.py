@@ -31,7 +31,10 @@ options:
 EXAMPLES = r"""
 - name: Another order is no change
   ansible.builtin.assert:
-    that: not ('{"a":1,"b":2}' | gpufleet.mig.json_change('{"b": 2, "a": 1}', 'The configuration')).changed
+    that: not (new | gpufleet.mig.json_change(old, 'The configuration')).changed
+  vars:
+    new: '{"a":1,"b":2}'
+    old: '{"b": 2, "a": 1}'
 """
 
 RETURN = r"""

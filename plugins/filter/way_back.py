@@ -35,9 +35,15 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Go back where that is safe
-  gpufleet.mig.mig_instances:
-    layout: "{{ (before | gpufleet.mig.way_back(now, [before.target])).layout }}"
+- name: A GPU that the change concerned and that has nothing of somebody else's
+  ansible.builtin.assert:
+    that: (check | gpufleet.mig.way_back(check, [check.target])).is_back
+  vars:
+    check:
+      before: [{gpus: [GPU-5f2c], mig_enabled: false}]
+      target: [{gpus: [GPU-5f2c], mig_enabled: true, instances: []}]
+      mig: {gpus: [{index: 0, uuid: GPU-5f2c, mig_mode: disabled, mig_mode_pending: disabled}]}
+      plan: [{action: set_mig_mode, gpu: {uuid: GPU-5f2c}}]
 """
 
 RETURN = r"""

@@ -259,9 +259,9 @@ interrupted:
   sample: null
 claim:
   description:
-    - Whose run has claimed this host (M(gpufleet.mig.mig_claim)): C(id) of its change, C(who), C(where) from, the
-      C(stage) and C(since) when; whether it has C(lapsed), and whether the saved layout came back at a boot meanwhile
-      (C(restored_at_boot)). V(null) where none has.
+    - Whose run has claimed this host (M(gpufleet.mig.mig_claim)). C(id) is that of its change, C(who) and C(where) tell
+      of its user and controller, C(stage) and C(since) of what it does; C(lapsed), whether another run may take the
+      host, and C(restored_at_boot), whether the saved layout came back at a boot meanwhile. V(null) where none has.
   returned: success
   type: dict
   sample: null

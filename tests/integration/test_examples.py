@@ -16,13 +16,8 @@ from paths import ROOT
 # Those need a host with systemd, a Kubernetes cluster or Slurm; what they do is tested in tests/hosts and
 # tests/kubernetes.
 ELSEWHERE = (
-<<<<<<< HEAD
-    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_persistence", "slurm_node_gres", "slurm_node_info",
-    "slurm_reconfigure", "systemd_start_units",
-=======
-    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_persistence", "slurm_device_record",
-    "slurm_node_gres", "slurm_node_info", "slurm_reconfigure",
->>>>>>> damage
+    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_claim", "mig_persistence", "slurm_device_record",
+    "slurm_node_gres", "slurm_node_info", "slurm_reconfigure", "systemd_start_units",
 )  # fmt: skip
 PLUGINS = [
     (kind, path.stem)
@@ -50,11 +45,7 @@ def test_all_examples_run(run_playbook, simulated_host, examples, check):
         name: simulated_host(*["--mig"] * (name != "mig_mode"), "A100-SXM4-40GB:2", name=name) for name in examples
     }
     hosts["mig_facts"].run("nvidia-smi", "mig", "-cgi", "9", "-C")
-<<<<<<< HEAD
-    with_state = ("mig_check", "mig_drain_record", "mig_mode", "mig_instances")
-=======
-    with_state = ("mig_check", "mig_mode", "mig_instances", "mig_journal_info")
->>>>>>> damage
+    with_state = ("mig_check", "mig_drain_record", "mig_mode", "mig_instances", "mig_journal_info")
     defaults = {f"gpufleet.mig.{name}": {"state_dir": "{{ mig_state_dir }}"} for name in with_state}
     plays = [
         {"hosts": name, "gather_facts": False, "module_defaults": defaults, "tasks": tasks}
