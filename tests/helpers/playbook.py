@@ -37,8 +37,8 @@ class Run:
     ):
         """``playbook`` is a name like gpufleet.mig.facts or a list of plays; ``environment`` one of environments.py.
 
-        ``kill_at`` is (task name, "start" or "end") or (task name, "start" or "end", which time): the run kills itself
-        there as kill() would, see killed().
+        ``kill_at`` is (task name, "start" or "end"[, which time[, how]]): the run kills itself there as kill() would,
+        see killed(), or with the signal that ``how`` names.
         """
         self._started = time.monotonic()
         directory.mkdir(parents=True)
@@ -66,7 +66,7 @@ class Run:
                 "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
                 "ANSIBLE_CALLBACKS_ENABLED": "results,gpufleet.mig.picture" + ",kill_at" * bool(kill_at),
-                "KILL_AT": json.dumps([*kill_at, 1][:3] if kill_at else None),
+                "KILL_AT": json.dumps([*kill_at, *(1, "tree")[len(kill_at) - 2 :]] if kill_at else None),
                 "GPUFLEET_MIG_PICTURE_FILE": str(self.picture_file),
                 "RESULTS_FILE": str(self.results_file),
                 "ANSIBLE_HOME": str(directory / "ansible"),

@@ -9,8 +9,9 @@ name: kill_at
 type: notification
 short_description: Kills its own run of ansible-playbook at the task that KILL_AT names
 description:
-  - KILL_AT is a JSON list of the task's name (with or without the role's before it), C(start) or C(end), and which
-    time that is to be, counted over all hosts.
+  - KILL_AT is a JSON list of the task's name (with or without the role's before it, C(*) for any), C(start) or C(end),
+    which time that is to be, counted over all hosts, and how it ends. C(tree) is SIGKILL for all its processes; the
+    name of a signal is for ansible-playbook alone.
   - C(start) is before a host begins it, C(end) is when a host's result is there, whatever it is, and nothing follows.
 requirements:
   - KILL_AT in the environment
@@ -18,6 +19,7 @@ requirements:
 
 import json
 import os
+import signal
 import sys
 
 from ansible.plugins.callback import CallbackBase
@@ -35,13 +37,15 @@ class CallbackModule(CallbackBase):
 
     def __init__(self):
         super().__init__()
-        self._task, self._when, self._times = json.loads(os.environ["KILL_AT"])
+        self._task, self._when, self._times, self._how = json.loads(os.environ["KILL_AT"])
 
     def _reached(self, when, task):
-        if when == self._when and self._task in (task.name, task.get_name()):
+        if when == self._when and self._task in ("*", task.name, task.get_name()):
             self._times -= 1
-            if not self._times:
+            if not self._times and self._how == "tree":
                 kill_tree(os.getpid())
+            elif not self._times:
+                os.kill(os.getpid(), signal.Signals[self._how])
 
     def v2_runner_on_start(self, host, task):
         self._reached("start", task)
