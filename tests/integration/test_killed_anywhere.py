@@ -29,62 +29,74 @@ def prepared(run_playbook, simulated_host):
     return host
 
 
-@pytest.fixture
-def trial(run_playbook, simulated_host, prepared, tmp_path):
-    """trial(number, way): a change that is killed at its task of that number, and restored or done again after that."""
-    variables = {
-        "mig_partition_layout": [{"instances": SEVEN}],
-        "mig_partition_drain": [hook(tmp_path / "hooks", "free", END_JOBS)],
-    }
+class Trials:
+    """Changes that are killed, each on a host of its own; what follows is done for all of those at once."""
 
-    def host_in_use(name):
-        host = simulated_host(name=name).become(prepared)
+    def __init__(self, run_playbook, simulated_host, prepared, tmp_path):
+        self._run_playbook, self._simulated_host, self._prepared = run_playbook, simulated_host, prepared
+        self._variables = {
+            "mig_partition_layout": [{"instances": SEVEN}],
+            "mig_partition_drain": [hook(tmp_path / "hooks", "free", END_JOBS)],
+        }
+
+    def _host_in_use(self, name):
+        host = self._simulated_host(name=name).become(self._prepared)
         host.job(host.show()["gpus"][0]["instances"][0]["compute_instances"][0]["uuid"])
         return host
 
-    def undisturbed():
-        run = run_playbook(PARTITION, [host_in_use("undisturbed")], extra_vars=variables).ok()
-        return len(run.results())
+    def undisturbed(self):
+        """How many tasks the run has when nothing kills it."""
+        return len(
+            self._run_playbook(PARTITION, [self._host_in_use("undisturbed")], extra_vars=self._variables).ok().results()
+        )
 
-    def killed(number, way):
-        host = host_in_use(f"host-{number}-{way}")
-        run = run_playbook(PARTITION, [host], extra_vars=variables, kill_at=("*", "start", number, way))
+    def killed(self, number, way):
+        """A host on which the run was killed at its task of that number, and the stage of the claim that it left."""
+        host = self._host_in_use(f"host-{number}-{way}")
+        run = self._run_playbook(PARTITION, [host], extra_vars=self._variables, kill_at=("*", "start", number, way))
         run.finish()
         assert run.returncode != 0, run.output
         left = claim_on(host)
-        if number % 2:
-            run_playbook(RESTORE, [host], extra_vars=variables).ok()
-            assert claim_on(host) is None
-            assert not (host.state_dir / "drain.json").exists()
-        run_playbook(PARTITION, [host], extra_vars=variables).ok()
-        assert (profiles(host), claim_on(host)) == ([SEVEN], None), run.output
-        assert not (host.state_dir / "drain.json").exists()
-        # What a run drained is restored, once for each that drained.
-        lines = log(host)
-        drained = sum(line == "drain free" for line in lines)
-        assert sum(line.startswith("workloads free") for line in lines) >= drained
-        again = run_playbook(PARTITION, [host], check=True, extra_vars=variables).ok()
+        return host, left.stage if left else "no claim"
+
+    def ended(self, hosts):
+        """Half of them are restored at once; then the same command is given for all."""
+        self._run_playbook(RESTORE, hosts[::2], extra_vars=self._variables).ok()
+        for host in hosts[::2]:
+            assert (claim_on(host), (host.state_dir / "drain.json").exists()) == (None, False), host.name
+        self._run_playbook(PARTITION, hosts, extra_vars=self._variables).ok()
+        for host in hosts:
+            assert (profiles(host), claim_on(host)) == ([SEVEN], None), host.name
+            assert not (host.state_dir / "drain.json").exists(), host.name
+            # What was drained is restored, as often as it was.
+            lines = log(host)
+            drained = sum(line == "drain free" for line in lines)
+            assert sum(line.startswith("workloads free") for line in lines) >= drained, host.name
+        again = self._run_playbook(PARTITION, hosts, check=True, extra_vars=self._variables).ok()
         assert not [one for one in again.results() if one["result"].get("changed")]
-        return left.stage if left else "no claim"
-
-    return undisturbed, killed
 
 
-def test_twelve_moments(trial):
-    undisturbed, killed = trial
-    tasks = undisturbed()
-    stages = [killed(1 + number * (tasks - 1) // MOMENTS, WAYS[number % len(WAYS)]) for number in range(MOMENTS)]
-    print(f"The killed runs had come to: {', '.join(stages)}")
+@pytest.fixture
+def trials(run_playbook, simulated_host, prepared, tmp_path):
+    return Trials(run_playbook, simulated_host, prepared, tmp_path)
+
+
+def test_twelve_moments(trials):
+    tasks = trials.undisturbed()
+    found = [trials.killed(1 + number * (tasks - 1) // MOMENTS, WAYS[number % len(WAYS)]) for number in range(MOMENTS)]
+    print(f"The killed runs had come to: {', '.join(stage for _host, stage in found)}")
+    trials.ended([host for host, _stage in found])
 
 
 @pytest.mark.prove
-def test_every_task_and_every_way(trial, progress):
-    undisturbed, killed = trial
-    tasks = undisturbed()
+def test_every_task_and_every_way(trials, progress):
+    tasks = trials.undisturbed()
     with progress("a run that is killed at each of its tasks", tasks * len(WAYS)) as tally:
         for number in range(1, tasks + 1):
+            hosts = []
             for way in WAYS:
-                killed(number, way)
+                hosts.append(trials.killed(number, way)[0])
                 tally.step()
+            trials.ended(hosts)
     line = f"- a whole run of mig_partition, killed at each of its {tasks} tasks in {len(WAYS)} ways: {tally.seconds} s"
     write_evidence("kills", [line])
