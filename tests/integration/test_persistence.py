@@ -16,6 +16,7 @@ import environments
 import pynvml
 import pytest
 from kept_host import MIG_MANAGER, OURS, KeptHost, layout_now
+from other_runs import claim_of_bob, claim_on
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted
 
@@ -100,6 +101,26 @@ def test_the_layout_is_there_again_after_a_reboot(modules, partitioned, model):
     written = journal(host.host)[records:]
     assert [record["event"] for record in written] == ["begin", "end"] * (1 if model == A100 else 2)
     assert {record["cause"] for record in written} == {"boot"}
+
+
+def test_a_claim_of_an_earlier_boot_keeps_the_boot_from_nothing_but_a_mode_that_its_run_has_set(modules, kept):
+    host = kept()
+    host.host.simulator("reboot")
+    # A run has just had the host reboot to switch the MIG mode of the first GPU off, and goes on after this boot.
+    first, second = (gpu["uuid"] for gpu in host.host.show()["gpus"])
+    claim_of_bob(host.host, silence=1e9, boot_id="the boot before", stage="reboot", modes={first: False})
+    answer = host.boot()
+    assert f"{first} is left as it is: a run has just set its MIG mode" in answer.stdout
+    assert "1 of 1 GPUs have the saved layout (1 brought back, 0 left as they were)." in answer.stdout
+    assert [gpu["mig_mode"] for gpu in host.host.show()["gpus"]] == [False, True]
+    assert layout_now(host.host, modules)[1] in host.saved
+    assert claim_on(host.host).restored is not None
+    # Where its mode is the saved one its instances come, and a claim of any other stage is no reason to wait.
+    for stage, modes in (("reboot", {first: True}), ("instances", {second: False})):
+        host.host.simulator("reboot")
+        claim_of_bob(host.host, silence=1e9, boot_id="the boot before", stage=stage, modes=modes)
+        assert "2 of 2 GPUs have the saved layout" in host.boot().stdout
+        assert layout_now(host.host, modules) == host.saved
 
 
 def test_what_is_right_already_is_left_alone(kept):
