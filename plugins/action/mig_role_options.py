@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import os
+import re
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import converted, planted, planted_refusal
+
+PINNED = re.compile(r"\{\{ __mig_\w+_options\.options\.\w+ \}\}")
 
 
 class ActionModule(ActionBase):
@@ -53,6 +56,13 @@ class ActionModule(ActionBase):
         try:
             # Inside a container, because ansible-core 2.19 and later take an omitted value out of it.
             values = self._templar.template({name: value})
+        except AnsibleUndefinedVariable as error:
+            # An option without a value, as an entry point around this one has pinned it.
+            if isinstance(value, str) and PINNED.fullmatch(value.strip()):
+                return {}
+            raise AnsibleActionFail(
+                f"Nothing was done for {task_vars['inventory_hostname']}: the variable {name} has no value: {error}"
+            ) from error
         except AnsibleError as error:
             raise AnsibleActionFail(
                 f"Nothing was done for {task_vars['inventory_hostname']}: the variable {name} has no value: {error}"

@@ -207,7 +207,10 @@ def test_what_does_not_come_up_is_named_in_every_run(host, run_playbook):
     host.run("mv /usr/local/bin/nvidia-cuda-mps-control /usr/local/bin/elsewhere")
     for _time in range(2):
         run = run_playbook(ROLE, [host], extra_vars=variables).failed()
-        assert "Unable to restart service train.service" in run.output
+        (failed,) = [one for one in run.results("ansible.builtin.systemd_service") if one["status"] == "failed"]
+        said = [item["msg"] for item in failed["result"]["results"] if item.get("failed")]
+        assert len(said) == 1
+        assert said[0].startswith("Unable to restart service train.service")
         assert state(host, "train")["ActiveState"] == "inactive"
         assert state(host, "down")["ActiveState"] == "active"
     host.run("mv /usr/local/bin/elsewhere /usr/local/bin/nvidia-cuda-mps-control")

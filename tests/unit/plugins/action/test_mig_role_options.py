@@ -101,6 +101,12 @@ def test_an_option_within_an_option_that_was_not_given_stays_away():
     assert options("mig_device_plugin", "main", {"mig_device_plugin_mps": {}}) == {"mig_device_plugin_mps": {}}
 
 
+def test_an_option_that_was_not_given_may_be_pinned_around():
+    pin = trust_as_template("{{ __mig_assign_options.options.mig_assign_strategy }}")
+    variables = {"mig_assign_strategy": pin, "__mig_assign_options": {"options": {}}}
+    assert options("mig_assign", "main", variables) == {}
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
