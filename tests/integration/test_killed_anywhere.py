@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import pytest
 from drain_hooks import END_JOBS, hook, log
-from evidence import write_evidence
 from layouts import profiles
 from other_runs import claim_on
 
@@ -98,5 +97,3 @@ def test_every_task_and_every_way(trials, progress):
                 hosts.append(trials.killed(number, way)[0])
                 tally.step()
             trials.ended(hosts)
-    line = f"- a whole run of mig_partition, killed at each of its {tasks} tasks in {len(WAYS)} ways: {tally.seconds} s"
-    write_evidence("kills", [line])
