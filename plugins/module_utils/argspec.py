@@ -22,7 +22,7 @@ CHANGING = {
     "rehearse": {"type": "bool", "default": False},
 }
 
-# mig_claim; what its documentation does not name is the controller's word, which its action plugin adds.
+# mig_claim; user, controller and over are the controller's word, which its action plugin adds.
 CLAIM = {
     "state": {"type": "str", "choices": ["taken", "renewed", "released"], "default": "taken"},
     "change_id": {"type": "str"},

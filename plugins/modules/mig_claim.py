@@ -71,6 +71,18 @@ options:
         boot leaves their mode alone.
     type: list
     elements: dict
+  user:
+    description: Who claims the host. It is set on the controller.
+    type: str
+    default: unknown
+  controller:
+    description: What the host is told of the controller and its process. It is set there.
+    type: dict
+    default: {}
+  over:
+    description: Ids of claims whose processes have ended on the controller. It is set there.
+    type: list
+    elements: str
   state_dir:
     description: The host's state directory, as for M(gpufleet.mig.mig_instances).
     type: path
