@@ -31,6 +31,11 @@ def host(simulated_host):
     return simulated_host("--mig", MODEL)
 
 
+def done(run):
+    """The results of mig_claim, without those of tasks that were left out."""
+    return [one for one in run.results(CLAIM) if one["status"] != "skipped"]
+
+
 def bare(instances, **options):
     """A play with the module alone."""
     task = {INSTANCES: {"instances": instances, "state_dir": "{{ mig_state_dir }}", **options}}
@@ -41,12 +46,12 @@ def test_a_run_has_the_host_from_before_the_check_to_its_end(run_playbook, host)
     run = run_playbook(PARTITION, [host], extra_vars=wanted(SEVEN)).ok()
     names = [one["action"] for one in run.results()]
     assert names.index(CLAIM) < names.index("gpufleet.mig.mig_check")
-    stages = [one["result"]["claimed"] for one in run.results(CLAIM)]
-    assert stages == [True] * (len(stages) - 1) + [False]
+    claims = [one["result"]["claimed"] for one in done(run)]
+    assert claims == [True] * (len(claims) - 1) + [False]
     assert claim_on(host) is None
     # With nothing to do it takes two tasks more, and neither is a change.
     again = run_playbook(PARTITION, [host], extra_vars=wanted(SEVEN)).ok()
-    assert len(again.results(CLAIM)) == 2
+    assert len(done(again)) == 2
     assert not [one for one in again.results() if one["result"].get("changed")]
     assert claim_on(host) is None
 
