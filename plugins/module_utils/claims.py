@@ -140,11 +140,15 @@ def read_claim(host_state):
         return None
     known = isinstance(data, dict) and data.get("version") == VERSION
     fits = known and all(isinstance(data.get(key), kind) for key, kind in WORDS.items())
-    fits = fits and all(type(data.get(key)) in (int, float) for key in NUMBERS)
+    fits = fits and all(_is_number(data.get(key)) for key in NUMBERS)
     if not fits or not isinstance(data.get("restored"), (str, type(None))):
         why = "is damaged" if known else f"is not of version {VERSION}: another release of gpufleet.mig wrote it"
         raise MigError(f"{path} {why}. {WAY_OUT}")
     return Claim(*(data.get(field) for field in Claim._fields))
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def take(host_state, wanted, clock, over=(), force=False):

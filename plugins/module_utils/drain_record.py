@@ -70,13 +70,16 @@ def read_entries(path):
     record = read_json(path, what_to_do=WHAT_TO_DO)
     if record is None:
         return []
-    if type(record.get("version")) is int and record["version"] > VERSION:
+    version = record.get("version")
+    if isinstance(version, bool) or not isinstance(version, int):
+        version = None
+    if version is not None and version > VERSION:
         raise MigError(
-            f"{path} is of version {record['version']}; this release of gpufleet.mig knows version {VERSION}. Restore "
+            f"{path} is of version {version}; this release of gpufleet.mig knows version {VERSION}. Restore "
             "with the release that wrote it."
         )
     entries = record.get("entries")
-    if record.get("version") != VERSION or type(record["version"]) is not int or not isinstance(entries, list):
+    if version != VERSION or not isinstance(entries, list):
         raise MigError(f"{path} is damaged: It has no version {VERSION} with a list of entries. {WHAT_TO_DO}")
     for number, entry in enumerate(entries):
         problem = _problem(entry)

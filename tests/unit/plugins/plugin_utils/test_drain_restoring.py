@@ -29,8 +29,8 @@ def entry(hook, done, change=None, number=0):
     return {"id": f"{number:064x}", "hook": hook, "done": done, "change": change}
 
 
-def restoring(*entries, hooks=HOOKS, exists=lambda path: "restore_clients" not in path):
-    return drain_restoring(list(entries), "gpu-7", hooks, "/role/tasks", HERE, LABELS, exists)
+def restoring(*entries, hooks=tuple(HOOKS), exists=lambda path: "restore_clients" not in path):
+    return drain_restoring(list(entries), "gpu-7", list(hooks), "/role/tasks", HERE, LABELS, exists)
 
 
 def slurm(**done):

@@ -78,7 +78,7 @@ def test_what_is_no_name_of_a_service_is_none(unit):
 
 
 @settings(deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner), max_leaves=5))
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_what_a_host_says_instead_of_an_id_moves_nobody(value):
     told = found(process(slurm_job={"id": value}, pod={"uid": value}))
     assert told["pods"] == []
