@@ -107,23 +107,27 @@ def _device_files(where, found):
 
 def _text(where, value, pattern):
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"{where}: {shown(value)} is none")
+        raise _wrong(where, value, "is none")
     return value
 
 
 def _bool(where, value):
     if not isinstance(value, bool):
-        raise ValueError(f"{where}: {shown(value)} is neither true nor false")
+        raise _wrong(where, value, "is neither true nor false")
     return value
 
 
 def _dict(where, value):
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: {shown(value)} is no mapping")
+        raise _wrong(where, value, "is no mapping")
     return value
 
 
 def _list(where, value):
     if not isinstance(value, list):
-        raise ValueError(f"{where}: {shown(value)} is no list")
+        raise _wrong(where, value, "is no list")
     return value
+
+
+def _wrong(where, value, why):
+    return ValueError(f"{where} is missing" if value is None else f"{where}: {shown(value)} {why}")
