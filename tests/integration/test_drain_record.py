@@ -167,26 +167,26 @@ STEPS = [
 ]
 
 
-def test_a_users_hook_of_several_steps_and_somebody_else(run_playbook, simulated_host, environment, tmp_path):
+def test_a_users_hook_of_several_steps_and_somebody_else(run_playbook, simulated_host, tmp_path):
     host = simulated_host(name="gpu")
     mine = hook(tmp_path, "mine", STEPS)
     play = role("drain", mig_drain_hooks=[mine], mig_drain_change_id="c-1")
-    run_playbook(play, [host], environment, check=True).ok()
+    run_playbook(play, [host], check=True).ok()
     assert (entries(host), log(host)) == (None, [])
 
-    run_playbook(play, [host], environment, extra_vars={"somebody_else": True}).ok()
+    run_playbook(play, [host], extra_vars={"somebody_else": True}).ok()
     done = {"step": 2, "text": "a: [b, {c}]"}
     assert entries(host) == [
         {"hook": mine, "done": done, "change": "c-1"},
         {"hook": "gpu_clients", "done": {}, "change": "somebody-elses"},
     ]
     variables = {"mig_drain_hooks": [mine]}
-    run_playbook(RESTORE, [host], environment, check=True, extra_vars=variables).ok()
+    run_playbook(RESTORE, [host], check=True, extra_vars=variables).ok()
     assert len(entries(host)) == 2
-    run_playbook(RESTORE, [host], environment, extra_vars=variables).ok()
+    run_playbook(RESTORE, [host], extra_vars=variables).ok()
     assert entries(host) is None
     assert log(host) == ["drain mine", "after a step", f"workloads mine {json.dumps(done)}"]
-    again = run_playbook(RESTORE, [host], environment, extra_vars=variables).ok()
+    again = run_playbook(RESTORE, [host], extra_vars=variables).ok()
     assert not [one["task"] for one in again.results() if one["result"].get("changed")]
 
 
@@ -240,7 +240,7 @@ def test_this_release_restores_what_the_one_before_left(run_playbook, simulated_
     assert log(host) == ["clients mine", 'workloads mine {"running": true}']
 
 
-def test_hooks_that_cannot_be_restored_keep_no_other(run_playbook, simulated_host, environment, tmp_path):
+def test_hooks_that_cannot_be_restored_keep_no_other(run_playbook, simulated_host, tmp_path):
     host = simulated_host(name="gpu")
     names = ("first", "gone", "absent", "fails", "stuck", "last")
     hooks = {name: hook(tmp_path, name) for name in names}
@@ -253,7 +253,7 @@ def test_hooks_that_cannot_be_restored_keep_no_other(run_playbook, simulated_hos
     tasks_file(tmp_path / "stuck_restore_clients.yml", [fails])
     put(host, *({"hook": path, "done": {"of": name}} for name, path in hooks.items()))
     variables = {"mig_drain_hooks": list(hooks.values())}
-    run = run_playbook(RESTORE, [host], environment, extra_vars=variables).failed()
+    run = run_playbook(RESTORE, [host], extra_vars=variables).failed()
     restored = [line.split()[1] for line in log(host)]
     assert restored == ["last", "stuck", "first"]
     assert [entry["done"]["of"] for entry in entries(host)] == ["gone", "absent", "fails", "stuck"]
@@ -265,7 +265,7 @@ def test_hooks_that_cannot_be_restored_keep_no_other(run_playbook, simulated_hos
     for name in ("gone", "absent", "fails", "stuck"):
         hook(tmp_path, name)
     (tmp_path / "stuck_restore_clients.yml").unlink()
-    run_playbook(RESTORE, [host], environment, extra_vars=variables).ok()
+    run_playbook(RESTORE, [host], extra_vars=variables).ok()
     assert entries(host) is None
     assert [line.split()[1] for line in log(host)][3:] == ["stuck", "fails", "absent", "gone"]
 
