@@ -56,14 +56,14 @@ class ActionModule(ActionBase):
         try:
             # Inside a container, because ansible-core 2.19 and later take an omitted value out of it.
             values = self._templar.template({name: value})
-        except AnsibleUndefinedVariable as error:
-            # An option without a value, as an entry point around this one has pinned it.
-            if isinstance(value, str) and PINNED.fullmatch(value.strip()):
-                return {}
-            raise AnsibleActionFail(
-                f"Nothing was done for {task_vars['inventory_hostname']}: the variable {name} has no value: {error}"
-            ) from error
         except AnsibleError as error:
+            # An option without a value, as an entry point around this one has pinned it.
+            if (
+                isinstance(error, AnsibleUndefinedVariable)
+                and isinstance(value, str)
+                and PINNED.fullmatch(value.strip())
+            ):
+                return {}
             raise AnsibleActionFail(
                 f"Nothing was done for {task_vars['inventory_hostname']}: the variable {name} has no value: {error}"
             ) from error

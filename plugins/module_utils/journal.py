@@ -16,6 +16,7 @@ import re
 
 from .errors import MigError
 from .host_files import open_regular, parsed
+from .visible import visible
 
 BLOCK = 1 << 16
 # A record of 16 GPUs with seven instances each takes less than 100 KiB.
@@ -83,7 +84,8 @@ def record_of(line):
     for word in WORDS:
         value = record.get(word)
         if isinstance(value, str):
-            record[word] = _in_one_line(value)
+            # A user's name comes from the environment.
+            record[word] = visible(value[:200])
         elif value is not None:
             return None
     return record
@@ -92,11 +94,6 @@ def record_of(line):
 def _names_a_gpu(entry):
     gpus = entry.get("gpus") if isinstance(entry, dict) else None
     return isinstance(gpus, list) and len(gpus) == 1 and isinstance(gpus[0], str) and bool(UUID.fullmatch(gpus[0]))
-
-
-def _in_one_line(text):
-    """A user's name comes from the environment: what cannot be printed is made visible."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text[:200])
 
 
 def last_record(path):
