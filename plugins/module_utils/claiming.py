@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import time
 
-from .claims import Claim, claim_data, described, has_lapsed, now, read_claim, release, renew, take
+from .claims import Claim, claim_data, described, is_free, now, read_claim, release, renew, take
 from .host_evidence import read_evidence
 from .host_state import HostState
 
@@ -37,25 +37,21 @@ def claim(params):
 def _taken(state, params):
     if not has_gpus():
         return {"claimed": False, "held": None, "held_by": None, "warnings": []}
-    deadline = time.monotonic() + params["timeout"]
+    deadline, over = time.monotonic() + params["timeout"], params["over"] or ()
     while True:
+        is_late = time.monotonic() >= deadline
         # Whoever waits asks without the lock, which a change may hold for long.
-        if _is_free(state, params) or time.monotonic() >= deadline:
+        if is_late or params["force"] or is_free(read_claim(state), params["change_id"], over, now()):
             with state.lock(params["lock_timeout"]):
                 clock = now()
-                there = take(state, _wanted(params, clock), clock, params["over"] or (), params["force"])
-            if there is None or time.monotonic() >= deadline:
+                there = take(state, _wanted(params, clock), clock, over, params["force"])
+            if there is None or is_late:
                 break
         time.sleep(POLL_SECONDS)
     if there is None:
         return {"claimed": True, "held": None, "held_by": None, "warnings": []}
     held = dict(claim_data(there, clock), controller=there.controller)
     return {"claimed": False, "held": held, "held_by": described(there, clock), "warnings": []}
-
-
-def _is_free(state, params):
-    there = read_claim(state) if not params["force"] else None
-    return there is None or there.change in (params["change_id"], *(params["over"] or ())) or has_lapsed(there, now())
 
 
 def _wanted(params, clock):

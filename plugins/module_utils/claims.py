@@ -151,6 +151,11 @@ def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def is_free(claim, change, over, clock):
+    """Whether the run of ``change`` may take a host with this claim, or None. Pure."""
+    return claim is None or claim.change in (change, *over) or has_lapsed(claim, clock)
+
+
 def take(host_state, wanted, clock, over=(), force=False):
     """Take the host for the Claim ``wanted``: None, or the Claim that is in the way.
 
@@ -163,7 +168,7 @@ def take(host_state, wanted, clock, over=(), force=False):
         if not force:
             raise
         there = None
-    if there and not (force or there.change in (*over, wanted.change) or has_lapsed(there, clock)):
+    if not (force or is_free(there, wanted.change, over, clock)):
         return there
     _write(host_state, wanted)
     return None
