@@ -24,17 +24,14 @@ CHANGING = {
 
 # mig_claim; user, controller and over are the controller's word, which its action plugin adds.
 CLAIM = {
+    **CHANGE,
     "state": {"type": "str", "choices": ["taken", "renewed", "released"], "default": "taken"},
-    "change_id": {"type": "str"},
     "stage": {"type": "str", "default": "check"},
-    "claimed": {"type": "bool", "default": False},
     "deadline": {"type": "float", "default": 0},
     "grace": {"type": "float", "default": 3600},
     "timeout": {"type": "float", "default": 0},
     "force": {"type": "bool", "default": False},
     "gpus": {"type": "list", "elements": "dict"},
-    "state_dir": {"type": "path"},
-    "lock_timeout": {"type": "float", "default": 300},
     "user": {"type": "str", "default": "unknown"},
     "controller": {"type": "dict", "default": {}},
     "over": {"type": "list", "elements": "str"},

@@ -21,6 +21,7 @@ from typing import Dict, NamedTuple, Optional
 
 from . import host_files
 from .errors import MigError
+from .visible import visible
 
 FILE = "claim.json"
 VERSION = 1
@@ -93,7 +94,7 @@ def described(claim, clock):
     pid = claim.controller.get("pid")
     process = f", process {pid}" if pid else ""
     silent = _duration(clock.seconds - claim.renewed) if claim.boot_id == clock.boot_id else "its last boot"
-    return (
+    return visible(
         f"{claim.user} from {claim.controller.get('name') or 'an unknown controller'}{process} (stage {claim.stage}, "
         f"since {claim.since}, silent for {silent}, change {claim.change})"
     )
@@ -138,7 +139,7 @@ def read_claim(host_state):
     data = host_files.read_json(path, MOST_BYTES, WAY_OUT)
     if data is None:
         return None
-    known = isinstance(data, dict) and data.get("version") == VERSION
+    known = data.get("version") == VERSION
     fits = known and all(isinstance(data.get(key), kind) for key, kind in WORDS.items())
     fits = fits and all(_is_number(data.get(key)) for key in NUMBERS)
     if not fits or not isinstance(data.get("restored"), (str, type(None))):

@@ -15,7 +15,6 @@ import json
 import os
 import re
 
-from .claims import heed_claim
 from .errors import MigError
 from .host_files import MOST_BYTES, parsed, read_json, remove, write
 from .host_state import HostState
@@ -34,33 +33,29 @@ WHAT_TO_DO = (
 )
 
 
-def drain_record(params, check_mode, move):
+def drain_record(params, check_mode, move, heed):
     """The result of mig_drain_record; ``params`` are its options, ``move`` is AnsibleModule.atomic_move.
 
-    Raises MigError, and then nothing was written.
+    ``heed`` is what a HostState heeds as soon as it is locked. Raises MigError, and then nothing was written.
     """
     change = params["change_id"] or None
     if change and not CHANGE_ID.fullmatch(change):
         raise MigError(
             f"change_id: got {change[:80]!r}; expected letters, digits, dots, colons, dashes, underscores and blanks."
         )
-    state = HostState(params["state_dir"])
+    state = HostState(params["state_dir"], heed)
     path = os.path.join(state.path, DRAINED)
-    if params["state"] == "read":
+    if params["state"] == "read" or check_mode:
         before = read_entries(path)
-        return _result(path, before, before)
-    if check_mode:
-        before = read_entries(path)
-        return _result(path, before, merged(before, params))
+        return _result(path, before, before if params["state"] == "read" else merged(before, params))
     with state.lock(params["lock_timeout"]):
-        warning = heed_claim(state, change, params["claimed"])
         before = read_entries(path)
         after = merged(before, params)
         if not after:
             remove(path)
         elif after != before:
             write(path, _content(path, after), move, MODE)
-    return dict(_result(path, before, after), warnings=[warning] if warning else [])
+    return _result(path, before, after)
 
 
 def read_entries(path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mig_claim
 short_description: One run at a time on a GPU host
-version_added: 0.2.0
+version_added: 0.3.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
@@ -24,6 +24,7 @@ description:
     is another run's. Without them it is refused as long as a run has the host.
   - A host without NVIDIA GPUs and without NVIDIA's driver is not claimed.
 extends_documentation_fragment:
+  - gpufleet.mig.change
   - gpufleet.mig.linux
 options:
   state:
@@ -83,13 +84,6 @@ options:
     description: Ids of claims whose processes have ended on the controller. It is set there.
     type: list
     elements: str
-  state_dir:
-    description: The host's state directory, as for M(gpufleet.mig.mig_instances).
-    type: path
-  lock_timeout:
-    description: How many seconds to wait for the lock of the state directory.
-    type: float
-    default: 300
 attributes:
   check_mode:
     description: Neither takes, renews nor releases anything, and nobody is refused.

@@ -21,6 +21,7 @@ description:
 notes:
   - Whoever is root on the host decides what the file says. It must not become a host, a path or a command elsewhere.
 extends_documentation_fragment:
+  - gpufleet.mig.change
   - gpufleet.mig.linux
 options:
   state:
@@ -50,20 +51,6 @@ options:
         without one is nobody's.
       - Where a run has claimed the host, what is written must belong to its change.
     type: str
-  claimed:
-    description: Whether the change belongs to a run that has claimed the host, and must have it still.
-    type: bool
-    default: false
-  state_dir:
-    description:
-      - Where the file and the host's lock are, the same directory that the changing modules use.
-      - The default is C(/var/lib/gpufleet-mig) for root, and C($XDG_STATE_HOME/gpufleet-mig)
-        (C(~/.local/state/gpufleet-mig)) for other users.
-    type: path
-  lock_timeout:
-    description: How many seconds to wait while another run changes something on the same host.
-    type: float
-    default: 300
 attributes:
   action_group:
     description: Use C(group/gpufleet.mig.all) in C(module_defaults) to give all modules of the collection the same
@@ -128,6 +115,8 @@ entries:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGE
+from ansible_collections.gpufleet.mig.plugins.module_utils.claims import heeding_claims
 from ansible_collections.gpufleet.mig.plugins.module_utils.drain_record import drain_record
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
@@ -139,10 +128,7 @@ def main():
             "hook": {"type": "str"},
             "done": {"type": "raw"},
             "ids": {"type": "list", "elements": "str"},
-            "change_id": {"type": "str"},
-            "claimed": {"type": "bool", "default": False},
-            "state_dir": {"type": "path"},
-            "lock_timeout": {"type": "float", "default": 300},
+            **CHANGE,
         },
         required_if=[
             ("state", "begun", ["hook"]),
@@ -154,7 +140,7 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = drain_record(module.params, module.check_mode, module.atomic_move)
+        result = drain_record(module.params, module.check_mode, module.atomic_move, heeding_claims(module))
     except MigError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

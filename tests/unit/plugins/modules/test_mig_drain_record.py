@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import stat
@@ -33,9 +34,9 @@ def path(tmp_path):
 def record(path):
     """record(state=..., ...) gives the module's result, without a process of its own."""
 
-    def run(check_mode=False, **params):
+    def run(check_mode=False, heed=None, **params):
         params = {**DEFAULTS, "state_dir": str(path.parent), **params}
-        return drain_record.drain_record(params, check_mode, os.replace)
+        return drain_record.drain_record(params, check_mode, os.replace, heed and functools.partial(heed, params))
 
     return run
 
@@ -183,18 +184,17 @@ def test_a_change_id_that_is_none(path, record, change):
     assert not path.exists()
 
 
-def test_the_claim_is_heeded_under_the_lock(path, record, monkeypatch):
+def test_the_claim_is_heeded_under_the_lock(path, record):
     asked = []
 
-    def heed_claim(state, change_id, claimed):
+    def heed(params, state):
         with pytest.raises(MigError, match="Another change"), HostState(state.path).lock(0):
             pass
-        asked.append((change_id, claimed))
+        asked.append((params["change_id"], params["claimed"]))
         raise MigError("It is somebody else's.")
 
     record(state="begun", hook="systemd", change_id="c-1")
     before = path.read_bytes()
-    monkeypatch.setattr(drain_record, "heed_claim", heed_claim)
     ids = [one["id"] for one in record()["entries"]]
     for params in (
         {"state": "begun", "hook": "systemd"},
@@ -202,8 +202,8 @@ def test_the_claim_is_heeded_under_the_lock(path, record, monkeypatch):
         {"state": "absent", "ids": ids},
     ):
         with pytest.raises(MigError, match="somebody else"):
-            record(**params, change_id="c-2", claimed=True)
+            record(**params, heed=heed, change_id="c-2", claimed=True)
     assert asked == [("c-2", True)] * 3
     assert path.read_bytes() == before
-    record(state="absent", ids=ids, check_mode=True)
+    record(state="absent", ids=ids, check_mode=True, heed=heed)
     assert len(asked) == 3
