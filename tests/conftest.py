@@ -9,17 +9,26 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import tempfile
 
 import environments
 import machines
 import pytest
 from evidence import Progress
 from kubernetes_cluster import KubernetesCluster
-from paths import SIMULATOR
+from paths import BUILD, SIMULATOR
 from playbook import Run
 from simulated_host import SimulatedHost
 from systemd_hosts import start_hosts
 from xdist.scheduler import LoadScopeScheduling
+
+# What tests start compiles what it imports once, whatever the surroundings say, and not into the checkout; and packs and
+# compiles Ansible's modules once (callback_plugins/results.py, compiled_once). Benchmarks do neither.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(BUILD / "pycache")
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _made_once = tempfile.TemporaryDirectory(prefix="made-once-")
+    os.environ["MADE_ONCE"] = _made_once.name
 
 
 def _fail_skip(report):

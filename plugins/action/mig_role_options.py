@@ -6,14 +6,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import re
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ansible_collections.gpufleet.mig.plugins import filter as filters
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import converted, planted, planted_refusal
+
+# To find a filter ansible-core imports the files of its collection one by one, anew in the process of each task of each
+# host. This file it imports before it forks them, and with it, then, all filters once.
+for _found in pkgutil.iter_modules(filters.__path__, f"{filters.__name__}."):
+    importlib.import_module(_found.name)
 
 PINNED = re.compile(r"\{\{ __mig_\w+_options\.options\.\w+ \}\}")
 

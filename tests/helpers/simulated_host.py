@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from own_files import opened
 from paths import SIMULATOR
@@ -43,7 +44,8 @@ class SimulatedHost:
 
     def use_interpreter(self, interpreter, **environment):
         """Ansible runs the modules with this interpreter and these further environment variables from now on."""
-        variables = {**self.environment, **environment}
+        once = {"PYTHONPATH": str(Path(__file__).parent / "compiled_once")} if "MADE_ONCE" in os.environ else {}
+        variables = {**once, **self.environment, **environment}
         exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
         self.python.write_text(f"#!/bin/sh\n{exports}exec '{interpreter}' \"$@\"\n", encoding="utf-8")
         self.python.chmod(0o755)
