@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from drain_hooks import tasks_file
+from kills import killed_at_each_task
 from slurm_cluster import SlurmCluster
 
 PARTITION, RESTORE = "gpufleet.mig.partition", "gpufleet.mig.restore"
@@ -140,6 +141,25 @@ def test_a_killed_controller_leaves_what_restore_needs(run, cluster):
     assert "fan broken" in told.result("ansible.builtin.debug")["msg"]
     assert cluster.node_state() == ("ALLOCATED+DRAIN", "fan broken")
     assert cluster.node.run(f"test -e {DRAINED}", check=False).returncode
+
+
+@pytest.mark.prove
+def test_killed_at_each_task(run, cluster, progress):
+    def start(**options):
+        return run(drain(mig_drain_slurm_jobs="requeue"), **options)
+
+    def mend(repeated):
+        if repeated:
+            start().ok()
+        run(RESTORE).ok()
+        assert in_service(cluster)
+        assert cluster.node.run(f"test -e {DRAINED}", check=False).returncode
+        cluster.end_all()
+
+    def prepare():
+        cluster.run("1g.5gb")
+
+    killed_at_each_task(progress, "a drain by slurm that is killed at each of its tasks", prepare, start, mend)
 
 
 def test_what_slurm_refuses_is_told(run, run_playbook, cluster):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from kills import killed_at_each_task
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.in_the_way import in_the_way
 
@@ -309,3 +310,23 @@ def test_a_unit_that_was_masked_or_removed_meanwhile_keeps_no_other_stopped(run_
     assert states(units) == ["active"] * 4
     assert record(units, None) is None
     units.run("systemctl stop gone; rm /run/systemd/system/gone.service; systemctl daemon-reload")
+
+
+@pytest.mark.prove
+def test_killed_at_each_task(run_playbook, units, progress):
+    variables = {**layout(OTHER), "mig_partition_drain": ["systemd"]}
+
+    def start(**options):
+        return run_playbook(PARTITION, [units], extra_vars=variables, **options)
+
+    def mend(repeated):
+        if not repeated:
+            run_playbook("gpufleet.mig.restore", [units], extra_vars=variables).ok()
+            assert (states(units), record(units, None)) == (["active"] * 4, None)
+        start().ok()
+        assert (states(units), record(units, None)) == (["active"] * 4, None)
+
+    def prepare():
+        reset(units, run_playbook)
+
+    killed_at_each_task(progress, "a change by systemd that is killed at each of its tasks", prepare, start, mend)

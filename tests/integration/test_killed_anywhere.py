@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import pytest
 from drain_hooks import END_JOBS, hook, log
+from kills import WAYS
 from layouts import profiles
 from other_runs import claim_on
 
 PARTITION, RESTORE = "gpufleet.mig.partition", "gpufleet.mig.restore"
 SEVEN, HALVES = {"1g.10gb": 7}, {"3g.40gb": 2}
-WAYS = ("tree", "SIGINT", "SIGTERM", "SIGKILL")
 MOMENTS = 12
 
 

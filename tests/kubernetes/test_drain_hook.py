@@ -12,6 +12,7 @@ import json
 
 import pytest
 from drain_hooks import tasks_file
+from kills import killed_at_each_task
 from kubernetes_cluster import pod
 from layouts import profiles
 from paths import ROOT
@@ -71,11 +72,11 @@ class Place:
             cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
             cluster.wait("create", "serviceaccount/default", namespace=namespace)
 
-    def drain(self, *in_the_way, check=False, **variables):
+    def drain(self, *in_the_way, check=False, kill_at=None, **variables):
         """Start a drain of these pods, each (namespace, name)."""
         must_be_free = [self.blocker(*one) for one in in_the_way]
         variables = {"mig_drain_must_be_free": must_be_free, **variables}
-        return self._run_playbook(role("drain"), [self.host], check=check, extra_vars=variables)
+        return self._run_playbook(role("drain"), [self.host], check=check, kill_at=kill_at, extra_vars=variables)
 
     def restore(self, **variables):
         """Start the restoring of what is drained."""
@@ -399,6 +400,28 @@ def test_a_controller_that_is_killed_is_made_good_by_restore(place):
     assert (place.cordoned(), place.labels()) == (True, {"dcgm": PAUSED})
     place.restore().ok()
     assert (place.labels(), place.cordoned(), place.remembered()) == ({"dcgm": "true"}, False, None)
+
+
+@pytest.mark.prove
+def test_killed_at_each_task(place, progress):
+    one, _two = place.namespaces
+    place.label(dcgm="true")
+    place.replicated(one, "web", 2)
+
+    def start(**options):
+        return place.drain((one, place.pods(one)[0]), **options)
+
+    def mend(repeated):
+        if repeated:
+            place.drain().ok()
+        place.restore().ok()
+        assert (place.labels(), place.cordoned(), place.remembered()) == ({"dcgm": "true"}, False, None)
+        # Also after an eviction that a worker of the killed run still waits for.
+        place.cluster.wait("jsonpath={.status.readyReplicas}=2", "replicaset/web", namespace=one)
+
+    killed_at_each_task(
+        progress, "a drain by kubernetes that is killed at each of its tasks", lambda: None, start, mend
+    )
 
 
 def test_the_whole_node_where_that_is_wished(place):
