@@ -22,8 +22,8 @@ from simulated_host import SimulatedHost
 from systemd_hosts import start_hosts
 from xdist.scheduler import LoadScopeScheduling
 
-# What tests start compiles what it imports once, whatever the surroundings say, and not into the checkout; and packs and
-# compiles Ansible's modules once (callback_plugins/results.py, compiled_once). Benchmarks do neither.
+# What tests start compiles what it imports once, whatever the surroundings say, and not into the checkout. Ansible's
+# modules are packed and compiled once (callback_plugins/results.py, compiled_once). Benchmarks do neither.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(BUILD / "pycache")
 if "PYTEST_XDIST_WORKER" not in os.environ:

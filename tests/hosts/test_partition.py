@@ -63,6 +63,31 @@ def states(run, hosts):
     return {name: run.outcome(host)["state"] for name, host in hosts.items()}
 
 
+class Pause:
+    """A task, ``task``, at which a run waits on the controller until it is told to go on."""
+
+    def __init__(self, directory):
+        self._arrived, self._go_on = directory / "arrived", directory / "go-on"
+        for path in (self._arrived, self._go_on):
+            os.mkfifo(path)
+        self.task = {
+            "ansible.builtin.command": {"argv": ["sh", "-c", f"echo here > {self._arrived}; cat {self._go_on}"]},
+            "delegate_to": "localhost",
+            "become": False,
+        }
+
+    def reached(self, run):
+        """Wait until the run is there."""
+        reader = os.open(self._arrived, os.O_RDONLY | os.O_NONBLOCK)
+        came = select.select([reader], [], [], 300)[0]
+        os.close(reader)
+        assert came, run.finish().output
+
+    def end(self):
+        """Let it go on."""
+        self._go_on.write_text("", encoding="utf-8")
+
+
 def test_six_hosts_in_one_play(hosts, run_playbook, tmp_path):
     hosts["resets"].run(CLIENTS)
     hosts["reboots"].simulator("passthrough on")
@@ -121,19 +146,12 @@ def test_bad_days_in_one_play(hosts, run_playbook, tmp_path):
     hosts["resets"].run("mount -t tmpfs -o size=16k none /var/lib/gpufleet-mig")
     hosts["resets"].run("head -c 16k /dev/zero > /var/lib/gpufleet-mig/full", check=False)
     reload = {"ansible.builtin.command": {"argv": ["mig-simulator", "reload-driver"]}}
-    arrived, go_on = tmp_path / "arrived", tmp_path / "go-on"
-    os.mkfifo(arrived)
-    os.mkfifo(go_on)
-    pull = {
-        "ansible.builtin.command": {"argv": ["sh", "-c", f"echo here > {arrived}; cat {go_on}"]},
-        "delegate_to": "localhost",
-        "become": False,
-    }
+    pull = Pause(tmp_path)
     more = {
         "trixie-1": {"mig_partition_tasks": {"before_instances": tasks_file(tmp_path / "reload.yml", [reload])}},
         "lost": {"ansible_become_exe": "/bin/false"},
         "away": {
-            "mig_partition_tasks": {"before_instances": tasks_file(tmp_path / "pull.yml", [pull])},
+            "mig_partition_tasks": {"before_instances": tasks_file(tmp_path / "pull.yml", [pull.task])},
             "ansible_ssh_extra_args": "-o ServerAliveInterval=1 -o ServerAliveCountMax=3",
         },
     }
@@ -141,12 +159,9 @@ def test_bad_days_in_one_play(hosts, run_playbook, tmp_path):
     run = run_playbook(
         PARTITION, [Changed(host, more.get(name, {})) for name, host in chosen.items()], extra_vars=variables
     )
-    reader = os.open(arrived, os.O_RDONLY | os.O_NONBLOCK)
-    came = select.select([reader], [], [], 300)[0]
-    os.close(reader)
-    assert came, run.finish().output
+    pull.reached(run)
     hosts["away"].unplug()
-    go_on.write_text("", encoding="utf-8")
+    pull.end()
     run.finish()
     hosts["away"].plug_in()
     hosts["resets"].run("umount /var/lib/gpufleet-mig")
@@ -187,6 +202,56 @@ def test_two_controllers_at_once(hosts, run_playbook):
     for run in runs:
         run.ok()
     assert counts(host) == [3, 3]
+
+
+def test_its_own_reboot_where_the_saved_layout_has_the_other_mode(hosts, run_playbook):
+    host = hosts["reboots"]
+    # What was saved at the end of one round says of the mode the opposite of what the next one wants.
+    for layout, after in (([{"mig_enabled": False}], [None]), (LAYOUT, [3])):
+        boot = host.boot_id()
+        variables = {"mig_partition_layout": layout, "mig_partition_reboot": True}
+        run = run_playbook(PARTITION, [host], extra_vars=variables).ok()
+        assert run.outcome(host)["reboot"]
+        assert (counts(host), host.boot_id() != boot) == (after, True)
+        again = run_playbook(PARTITION, [host], extra_vars=variables).ok()
+        assert not [one for one in again.results() if one["result"].get("changed")], again.output
+        host.reboot()
+        assert counts(host) == after
+
+
+STAGES = ("check", "drain", "instances", "verify", "persistence")
+
+
+@pytest.mark.parametrize("controller", ["stays", "is lost"])
+@pytest.mark.parametrize(
+    "stage", [one if one == "instances" else pytest.param(one, marks=pytest.mark.prove) for one in STAGES]
+)
+def test_a_power_cut_at_a_stage(hosts, run_playbook, tmp_path, stage, controller):
+    host = hosts["away"]
+    run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": OTHER}).ok()
+    pause = Pause(tmp_path)
+    variables = {"mig_partition_layout": LAYOUT}
+    given = {"mig_partition_drain": [tasks_file(tmp_path / f"none{part}.yml", []) for part in ("_restore", "")][1:]}
+    if stage == "drain":
+        job = host.job(host.show()["gpus"][0]["instances"][0]["compute_instances"][0]["uuid"])
+    place = {"mig_partition_tasks": {f"before_{stage}": tasks_file(tmp_path / "pause.yml", [pause.task])}}
+    run = run_playbook(PARTITION, [host], extra_vars={**variables, **given, **place})
+    pause.reached(run)
+    host.power_cut()
+    if stage == "drain":
+        host.end_job(job)
+    if controller == "stays":
+        pause.end()
+        run.finish()
+        assert "Traceback" not in run.output
+        assert run.outcome(host)["state"] in ("changed", "failed", "unfinished"), run.output
+    else:
+        run.kill()
+    run_playbook("gpufleet.mig.restore", [host], extra_vars=given).ok()
+    run_playbook(PARTITION, [host], extra_vars=variables).ok()
+    assert counts(host) == [3]
+    left = host.run("ls /var/lib/gpufleet-mig").stdout.split()
+    assert {"claim.json", "drain.json"}.isdisjoint(left)
 
 
 def test_a_power_cut_in_the_middle_of_a_change(hosts, run_playbook):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+from datetime import datetime, timezone
 
+import modules
 import pytest
 from drain_hooks import FAIL, hook, log, tasks_file
 from layouts import profiles
@@ -112,6 +114,26 @@ def test_a_lapsed_claim_is_taken(run_playbook, host):
     run = run_playbook(bare(HALVES), [host]).ok()
     assert "had lapsed" in run.output
     assert (profiles(host), claim_on(host)) == ([HALVES], None)
+
+
+@pytest.mark.parametrize("shift", ["+1 day", "-1 day"])
+def test_a_clock_that_is_set_by_a_day_changes_nothing(host, shift):
+    def change(instances):
+        through = ("faketime", "--exclude-monotonic", shift)
+        return modules.run_module(host, "mig_instances", {"instances": instances}, through=through)
+
+    claim_of_bob(host, silent_for=100, silence=3600)
+    assert "claimed by bob" in change(SEVEN).failed()["msg"]
+    assert profiles(host) == [{}]
+    os.unlink(claim_file(host))
+    claim_of_bob(host, silent_for=100, silence=60)
+    assert "had lapsed" in json.dumps(change(SEVEN).ok()["warnings"])
+    assert (profiles(host), claim_on(host)) == ([SEVEN], None)
+    # It was set: the journal's times, which are only shown, are of another day.
+    (day,) = {
+        line.partition('"time": "')[2][:10] for line in (host.state_dir / "journal.jsonl").read_text().splitlines()
+    }
+    assert day != datetime.now(timezone.utc).strftime("%Y-%m-%d")
 
 
 def test_restore_takes_a_live_claim_only_when_told(run_playbook, host):
