@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import NamedTuple, Tuple
 
 from .errors import MigError
-from .units import systemctl
+from .units import is_unit, systemctl
 
-# As systemd.unit(5) has it, of the kinds that are stopped; no pattern, no option, and not the root file system.
-UNIT = re.compile(r"(?![-.])[A-Za-z0-9:_.\\@-]{1,240}\.(?:service|socket|timer|path|mount|automount)")
+# The kinds of unit that are stopped, and so started again.
+KINDS = (".service", ".socket", ".timer", ".path", ".mount", ".automount")
 RUNNING = ("active", "activating", "reloading", "refreshing")
 PROPERTIES = "Id,LoadState,ActiveState,Triggers,Job"
 # The exit status of timeout(1).
@@ -35,7 +34,7 @@ class Unit(NamedTuple):
 def check_names(names):
     """Raise MigError where one of them is no name of a unit that may be started."""
     for name in names:
-        if not UNIT.fullmatch(name):
+        if not is_unit(name, KINDS):
             raise MigError(f"units: got {name[:80]!r}; expected the name of a unit, such as notebooks.service.")
 
 

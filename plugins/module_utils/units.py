@@ -35,6 +35,17 @@ class Unit(NamedTuple):
         return {"enabled": self.enabled, "active": self.active, "status": self.status or None}
 
 
+def is_unit(name, kinds):
+    """Whether this is the full name of one unit of these kinds, for a command's argument. Pure."""
+    return (
+        isinstance(name, str)
+        and name.endswith(kinds)
+        and bool(NAME.fullmatch(name))
+        and len(name) <= NAME_LENGTH
+        and "@." not in name[-11:]
+    )
+
+
 def unit_name(where, text, kinds=KINDS):
     """The full name of the unit that ``text`` names; one without any of the ``kinds`` at its end is a service.
 
@@ -42,7 +53,7 @@ def unit_name(where, text, kinds=KINDS):
     option of a command, holds a slash, a blank or a line's end, is too long, or is a template without an instance.
     """
     name = text if not isinstance(text, str) or text.endswith(kinds) else f"{text}.service"
-    if not (isinstance(name, str) and NAME.fullmatch(name) and len(name) <= NAME_LENGTH) or "@." in name[-11:]:
+    if not is_unit(name, KINDS):
         kind = "systemd service" if kinds == (".service",) else "systemd unit"
         raise MigError(f"{where}: got {shown(text)}; expected a {kind} such as train.service")
     return name

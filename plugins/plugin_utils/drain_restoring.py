@@ -17,7 +17,8 @@ import shlex
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.drain_record import CHANGE_ID, DRAINED, LONGEST_HOOK
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_files import DEEPEST
-from ansible_collections.gpufleet.mig.plugins.module_utils.starting import UNIT
+from ansible_collections.gpufleet.mig.plugins.module_utils.starting import KINDS
+from ansible_collections.gpufleet.mig.plugins.module_utils.units import is_unit
 
 CLIENTS, WORKLOADS = "_restore_clients", "_restore"
 # The role's own hooks, with the stages in which each restores something. The GPU clients of the operating system are
@@ -167,7 +168,7 @@ def _done(hook, entry, variables, labels):
 
 
 def _units(hook, units):
-    if not isinstance(units, list) or not all(isinstance(one, str) and UNIT.fullmatch(one) for one in units):
+    if not isinstance(units, list) or not all(is_unit(one, KINDS) for one in units):
         raise _Refused(f"says of the hook {hook} what that hook does not write")
     return units
 
