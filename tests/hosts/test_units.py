@@ -10,6 +10,7 @@ import json
 
 import pytest
 from kills import killed_at_each_task
+from playbook import Run
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.in_the_way import in_the_way
 
@@ -141,18 +142,20 @@ def layout(instances):
 
 
 @pytest.fixture(scope="module")
-def units(host, tmp_path_factory):
-    """The host on which these units run, on LARGE."""
+def units(host, main_environment, tmp_path_factory):
+    """The host on which these units run, GPU 0 with MIG on."""
     for folder, files in (("/etc/systemd/system", UNITS), ("/usr/local/bin", PROGRAMS)):
         for name, text in files.items():
             host.run(f"cat > {folder}/{name} && chmod +x {folder}/{name}", text=text)
+    Run(tmp_path_factory.mktemp("units") / "run", main_environment, PARTITION, [host], extra_vars=layout(LARGE)).ok()
     return host
 
 
-def reset(host, run_playbook):
+def reset(host):
     """GPU 0 as LARGE says, all units started anew, and nothing in their log."""
     host.run("systemctl daemon-reload; systemctl stop train.socket watch train small; rm -f /var/log/units")
-    run_playbook(PARTITION, [host], extra_vars=layout(LARGE)).ok()
+    host.run("nvidia-smi mig -i 0 -dci && nvidia-smi mig -i 0 -dgi", check=False)
+    host.run(f"nvidia-smi mig -i 0 -cgi {','.join(LARGE)} -C")
     host.run("systemctl start train.socket small watch")
     host.run("until test $(grep -c start- /var/log/units) = 3; do sleep 0.1; done; rm /var/log/units")
 
@@ -167,7 +170,7 @@ def devices(host):
 
 
 def test_what_holds_a_device_is_stopped_and_started_again(run_playbook, units):
-    reset(units, run_playbook)
+    reset(units)
     before, small = devices(units), units.run("systemctl show --property=MainPID small").stdout
     variables = {**layout(OTHER), "mig_partition_drain": ["systemd"]}
 
@@ -201,7 +204,7 @@ STUBBORN = {
 @pytest.mark.parametrize("kind", STUBBORN)
 def test_a_unit_that_does_not_stop(run_playbook, units, kind):
     settings, message = STUBBORN[kind]
-    reset(units, run_playbook)
+    reset(units)
     units.run(
         "mkdir -p /run/systemd/system/train.service.d; cat > /run/systemd/system/train.service.d/stop.conf",
         text=settings,
@@ -223,7 +226,7 @@ def test_a_unit_that_does_not_stop(run_playbook, units, kind):
 
 
 def test_a_transient_unit_is_not_stopped(run_playbook, units):
-    reset(units, run_playbook)
+    reset(units)
     units.run("systemctl stop watch train train.socket; systemd-run --unit=once /usr/local/bin/use 3g once")
     units.run("until grep -q start-once /var/log/units; do sleep 0.1; done")
     before = devices(units)
@@ -250,7 +253,7 @@ def states(host):
 
 def test_a_run_that_ends_while_a_group_is_stopped_leaves_what_restore_can_mend(run_playbook, units):
     # The service takes its time; the run is killed as soon as it begins to stop, its socket with it.
-    reset(units, run_playbook)
+    reset(units)
     units.run("rm -f /tmp/go-on; mkdir -p /run/systemd/system/train.service.d")
     drop_in = "/run/systemd/system/train.service.d/stop.conf"
     stop = "sh -c 'touch /tmp/stopping; until test -e /tmp/go-on; do sleep 0.1; done'"
@@ -270,7 +273,7 @@ def test_a_run_that_ends_while_a_group_is_stopped_leaves_what_restore_can_mend(r
 
 
 def test_a_socket_that_is_stopped_while_its_service_runs(run_playbook, units):
-    reset(units, run_playbook)
+    reset(units)
     units.run("systemctl stop train.socket watch")
     process = units.run("systemctl show --property=MainPID train").stdout
     record(units, ["train.socket", "watch.service", "train.service"])
@@ -290,7 +293,7 @@ def test_a_socket_that_is_stopped_while_its_service_runs(run_playbook, units):
 
 
 def test_a_unit_that_was_masked_or_removed_meanwhile_keeps_no_other_stopped(run_playbook, units):
-    reset(units, run_playbook)
+    reset(units)
     units.run("systemctl stop train.socket watch train small")
     units.run("mv /etc/systemd/system/small.service /root; systemctl mask small")
     record(units, ["train.socket", "watch.service", "train.service", "small.service", "gone.service"])
@@ -327,6 +330,6 @@ def test_killed_at_each_task(run_playbook, units, progress):
         assert (states(units), record(units, None)) == (["active"] * 4, None)
 
     def prepare():
-        reset(units, run_playbook)
+        reset(units)
 
     killed_at_each_task(progress, "a change by systemd that is killed at each of its tasks", prepare, start, mend)
