@@ -140,3 +140,37 @@ def test_verify_says_the_difference(run_playbook, simulated_host):
         "GPU 0: create compute instance 3g.40gb in the GPU instance at slices 4-7",
     ]
     assert host.show() == before
+
+
+@pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, None])
+@pytest.mark.parametrize("now", [True, False])
+def test_a_mode_that_somebody_has_left_pending_is_finished(run_playbook, simulated_host, now, wanted):
+    # As after `nvidia-smi -mig 1`, or 0, while a client was there.
+    host = simulated_host(*["--mig"] * now, "A100-SXM4-40GB")
+    job = host.hold(0)
+    host.run("nvidia-smi", "-i", "0", "-mig", "01"[not now])
+    job.kill()
+    job.wait()
+    before = host.show()
+    gpu = before["gpus"][0]
+    assert gpu["mig_mode_pending"] != gpu["mig_mode"]
+    entry = {"instances": wanted} if wanted else {"mig_enabled": False}
+    options = {"extra_vars": {"mig_partition_layout": [entry]}}
+    foretold = run_playbook(PARTITION, [host], check=True, diff=True, **options).ok()
+    assert foretold.outcome(host)["state"] == "would_change"
+    assert host.show() == before
+    done = run_playbook(PARTITION, [host], **options).ok()
+    assert done.outcome(host)["state"] == "changed"
+    assert profiles(host) == [wanted]
+    again = run_playbook(PARTITION, [host], **options).ok()
+    assert not [one for one in again.results() if one["result"].get("changed")]
+
+
+def test_a_mode_that_is_pending_in_a_virtual_machine_needs_a_reboot(run_playbook, simulated_host):
+    host = simulated_host("A100-SXM4-40GB")
+    host.simulator("passthrough", "on")
+    host.run("nvidia-smi", "-i", "0", "-mig", "1")
+    before = host.show()
+    run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]}).failed()
+    assert "Set mig_partition_reboot: true to let this role reboot it." in run.outcome(host)["message"]
+    assert host.show() == before
