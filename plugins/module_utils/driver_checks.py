@@ -103,10 +103,13 @@ def check_host(evidence, snapshot, states, entries=None, wanted=(), minimum=None
     which the user wants no host.
     """
     layouts = {gpu.index: layout for gpu, layout in wanted}
+    # Without MIG a GPU is as an entry that wants none there says, whatever its model could do.
+    with_mig = entries if entries is None else [entry for entry in entries if entry.layout.mig_enabled]
     concerned = [
         gpu
         for gpu in snapshot.gpus
-        if (gpu.mig_capable or gpu.problem or model_of(gpu.pci_device_id)) and _concerns(entries, gpu)
+        if _concerns(entries, gpu)
+        and (gpu.mig_capable or gpu.problem or (model_of(gpu.pci_device_id) and _concerns(with_mig, gpu)))
     ]
     findings = _host(evidence, snapshot, states, entries, concerned, minimum)
     for gpu in snapshot.gpus:

@@ -87,8 +87,8 @@ def resolve_layout(entries, gpus):
     :param entries: what validate_layout returns
     :param gpus: the Gpu values of this host
     :returns: a tuple of (Gpu, GpuLayout) in index order, without the GPUs that no entry is about
-    :raises LayoutError: for GPUs that are named and absent or not MIG-capable, and for two entries of equal rank about
-        one GPU
+    :raises LayoutError: for GPUs that are named and absent, or shall have MIG and are not MIG-capable, and for two
+        entries of equal rank about one GPU
     """
     chosen = {}
     for entry in entries:
@@ -114,6 +114,9 @@ def _gpus_of(entry, gpus):
     if entry.narrowed and not fitting:
         return []
     found = [(gpu, selector) for gpu, selector in find_gpus(entry.gpus, gpus) if entry.is_about(gpu)]
+    if not entry.layout.mig_enabled:
+        # Without MIG a GPU is as such an entry wants it.
+        return [gpu for gpu, _selector in found if gpu.mig_capable or gpu.problem]
     require_mig_capable(found, gpus)
     return [gpu for gpu, _selector in found]
 

@@ -166,6 +166,14 @@ def test_which_entry_has_the_say(layout, expected):
     assert says(layout, gpus[::-1]) == says(layout, gpus)
 
 
+def test_a_gpu_without_mig_is_passed_over_where_none_is_wanted():
+    gpus = host(A100, L40S)
+    assert resolve([{"gpus": [0, 1], "mig_enabled": False}], gpus) == ((gpus[0], OFF),)
+    assert resolve([{"gpus": [1], "mig_enabled": False}, one("1g.5gb")], gpus) == resolve([one("1g.5gb")], gpus)
+    # That it is not there is an error all the same.
+    assert "there is no GPU 7" in refusal(resolve, [{"gpus": [7], "mig_enabled": False}], gpus)
+
+
 def test_gpus_come_in_index_order():
     assert [one.index for one, _layout in resolve([{"instances": {}}], host(A100, A100, A100)[::-1])] == [
         0,

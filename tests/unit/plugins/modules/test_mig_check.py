@@ -128,6 +128,10 @@ def test_a_gpu_that_the_driver_knows_no_mig_on_is_explained(simulated_host):
     assert checks(found) == ["mig"]
     assert "is not MIG-capable" in found["refusal"]
     assert (found["reached"], found["evidence"]["mig_capable"]) == (False, True)
+    # Where no MIG is wanted there is nothing to explain.
+    found = check(host, layout=[{"gpus": [0], "mig_enabled": False}])
+    assert checks(found) == []
+    assert (found["reached"], found["ok"], found["plan"]) == (True, True, [])
 
 
 def test_a_library_of_another_version_than_the_module(simulated_host):
