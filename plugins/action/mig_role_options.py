@@ -16,7 +16,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gpufleet.mig.plugins import filter as filters
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import converted, planted, planted_refusal
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import (
+    converted,
+    planted,
+    planted_refusal,
+    strategy_refusal,
+)
 
 # To find a filter ansible-core imports the files of its collection one by one, anew in the process of each task of each
 # host. This file it imports before it forks them, and with it, then, all filters once.
@@ -33,10 +38,15 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(argument_spec={"entry_point": {"type": "str"}})
+        _valid, arguments = self.validate_argument_spec(
+            argument_spec={"entry_point": {"type": "str"}, "together": {"type": "bool", "default": False}}
+        )
         names = planted(task_vars.get("ansible_facts") or {})
         if names:
             raise AnsibleActionFail(planted_refusal(task_vars["inventory_hostname"], names))
+        refusal = strategy_refusal(task_vars["inventory_hostname"], self._task.get_play().strategy)
+        if arguments["together"] and refusal:
+            raise AnsibleActionFail(refusal)
         options = self._options(arguments["entry_point"], task_vars) if arguments["entry_point"] else {}
         # What is templated once is not to be templated again where it is used.
         return dict(result, changed=False, options=wrap_var(options))

@@ -25,6 +25,12 @@ options:
       - The entry point of the role that the task belongs to, as C(meta/argument_specs.yml) names it. Without one it
         returns no variables.
     type: str
+  together:
+    description:
+      - Refuse a play in which each host goes its own way (strategies C(free) and C(host_pinned)), since the role does
+        something once for all hosts. Under those ansible-core ends all hosts there, wherever each of them is.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: It changes nothing.

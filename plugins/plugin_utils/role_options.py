@@ -36,6 +36,17 @@ def planted_refusal(host, names):
     )
 
 
+def strategy_refusal(host, strategy):
+    """Why a role that does something once for all hosts is not run in a play of this strategy: a sentence, or None."""
+    if not strategy.endswith(("free", "host_pinned")):
+        return None
+    return (
+        f"Nothing was done for {host}: this play has strategy: {strategy}, under which each host goes its own way, and"
+        " this role tells of all hosts of the play at once. Leave strategy out, or write strategy: linear; forks and"
+        " serial say how many hosts are worked on at the same time."
+    )
+
+
 def converted(options, values):
     """The values of a role's options as the types of its argument spec: ({option: value}, [what is wrong with them]).
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import pytest
+from drain_hooks import tasks_file
 from layouts import profiles
 
 LAYOUT = [
@@ -58,3 +60,44 @@ def test_mig_facts_in_gather_facts_on_a_mixed_fleet(run_playbook, simulated_host
     assert [gpu["mig_capable"] for gpu in facts["l40s"]["gpus"]] == [False]
     assert facts["bare"]["gpus"] == []
     assert facts["bare"]["reason"]
+
+
+STRATEGIES = {
+    "linear": {},
+    "serial": {"serial": 1},
+    "throttle": {"throttle": 1},
+    "one fork": {},
+    "free": {"strategy": "free"},
+    "host_pinned": {"strategy": "ansible.builtin.host_pinned"},
+}
+
+
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(way, marks=[pytest.mark.prove] * (way in ("linear", "throttle", "one fork"))) for way in STRATEGIES],
+)
+def test_no_strategy_ends_a_run_in_its_middle(run_playbook, simulated_host, tmp_path, way):
+    hosts = [simulated_host("--mig", "A100-SXM4-40GB", name=name) for name in ("a", "b")]
+    before = [host.show() for host in hosts]
+    # One host takes its time, so that the other would come to the summary first.
+    slow = {"ansible.builtin.wait_for": {"timeout": 2}, "when": "inventory_hostname == 'b'"}
+    variables = {
+        "mig_partition_layout": [{"instances": {"3g.20gb": 2}}],
+        "mig_partition_tasks": {"before_instances": tasks_file(tmp_path / "slow.yml", [slow])},
+    }
+    options = dict(STRATEGIES[way])
+    role = {
+        "role": "gpufleet.mig.mig_partition",
+        **({"throttle": options.pop("throttle")} if way == "throttle" else {}),
+    }
+    play = [{"hosts": "all", "gather_facts": False, "roles": [role], "vars": variables, **options}]
+    run = run_playbook(play, hosts, forks=1 if way == "one fork" else 5)
+    if "strategy" not in options:
+        run.ok()
+        assert [profiles(host) for host in hosts] == [[{"3g.20gb": 2}]] * 2
+        assert len(run.results("gpufleet.mig.mig_summary")) == (2 if way == "serial" else 1)
+    else:
+        run.failed()
+        assert f"this play has strategy: {options['strategy']}" in run.output
+        assert [host.show() for host in hosts] == before
+        assert not [host for host in hosts if host.state_dir.exists()]
