@@ -287,6 +287,8 @@ def _publish(folder, machines, sockets):
             "ansible_user": USER,
             "ansible_ssh_private_key_file": str(folder / "key"),
             "ansible_ssh_common_args": " ".join(SSH_OPTIONS),
+            # Ansible's own, without compression: nothing leaves this machine.
+            "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s",
             "ansible_control_path_dir": str(sockets),
             "ansible_control_path": f"%(directory)s/%%r@{machine.name}",
             "ansible_python_interpreter": "/usr/bin/python3",

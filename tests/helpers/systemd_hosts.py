@@ -10,10 +10,18 @@ import json
 import os
 import shlex
 import subprocess
+from pathlib import Path
 
 import machines
 from paths import SIMULATOR
 from playbook import Run
+
+COMPILED_ONCE = """
+mkdir /var/cache/made-once
+cd /usr/lib/python3/dist-packages
+cat > compiled_once.py
+echo import compiled_once > compiled_once.pth
+"""
 
 
 class SystemdHost:
@@ -130,6 +138,8 @@ def start_hosts(folder, gpus, environment):
     systems = {name: next((one for one in longest_first if name.startswith(one)), "bookworm") for name in gpus}
     reached = machines.up(folder, systems, owner=os.getpid())
     hosts = [SystemdHost(folder, name, reached[name]) for name in gpus]
+    for host in hosts:
+        host.run(COMPILED_ONCE, text=(Path(__file__).parent / "compiled_once" / "sitecustomize.py").read_text("utf-8"))
     simulated = [host for host in hosts if gpus[host.name]]
     role = {
         "role": "gpufleet.mig.mig_simulator",
