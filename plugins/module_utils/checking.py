@@ -27,6 +27,7 @@ from .nvml_read import GATHER, GATHER_FOR_RESET
 NOTHING = {
     "reached": True,
     "refusal": None,
+    "nothing_to_compare": None,
     "in_the_way": None,
     "plan": [],
     "target": [],
@@ -120,6 +121,10 @@ def _check_and_rehearse(evidence, snapshot, states, entries, params, run_command
     findings = check_host(evidence, snapshot, states, entries, wanted, params["minimum"])
     if not mismatch:
         rehearsed, warnings = _rehearse(snapshot, states, entries, params["keep"], run_command)
+        capable = [gpu for gpu in snapshot.gpus if gpu.mig_capable]
+        if capable and not wanted:
+            rehearsed["nothing_to_compare"] = _nothing_to_compare(capable)
+            warnings = [*warnings, rehearsed["nothing_to_compare"]]
         return findings, rehearsed, warnings
     if not any(finding.severity == ERROR for finding in findings):
         raise mismatch
@@ -154,6 +159,14 @@ def _rehearse(snapshot, states, entries, keep, run_command):
         "reboot_required": reboot and not refusal,
     }
     return {**NOTHING, **result, **found}, warnings
+
+
+def _nothing_to_compare(gpus):
+    return (
+        f"No entry of the layout is about any MIG-capable GPU of this host: {'; '.join(gpu.name for gpu in gpus)}. So "
+        "nothing was compared. Look at gpus, product and pci_device_id of the entries; the file of nvidia-mig-parted "
+        "has no entry for some models."
+    )
 
 
 def _target(plan):

@@ -300,6 +300,13 @@ refusal:
   returned: with O(layout)
   type: str
   sample: null
+nothing_to_compare:
+  description:
+    - A sentence where no entry of O(layout) is about any MIG-capable GPU of the host, V(null) elsewhere. RV(reached) is
+      true then, for nothing is to do.
+  returned: with O(layout)
+  type: str
+  sample: null
 in_the_way:
   description: The message with which a run would refuse because of RV(must_be_free), V(null) where that is empty.
   returned: with O(layout)

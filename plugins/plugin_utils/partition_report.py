@@ -12,15 +12,26 @@ from collections.abc import Mapping
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
 
-from .partition_result import CHANGED, FAILED, NO_GPUS, NOT_REACHED, UNCHANGED, UNFINISHED, UNREACHABLE, WOULD_CHANGE
+from .partition_result import (
+    CHANGED,
+    FAILED,
+    NO_GPUS,
+    NOT_REACHED,
+    NOTHING_TO_COMPARE,
+    UNCHANGED,
+    UNFINISHED,
+    UNREACHABLE,
+    WOULD_CHANGE,
+)
 
-VERSION = 1
+VERSION = 2
 WIDTH, INDENT = 110, "    "
 LISTS = ("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus")
 DEEPEST = 30  # levels of a result, which has half as many
 LONGEST_MESSAGE = 10000  # in the table; the report has all of it
 WORDS = {
     NO_GPUS: "no MIG-capable GPU",
+    NOTHING_TO_COMPARE: "nothing to compare",
     UNCHANGED: "as wanted",
     CHANGED: "changed",
     WOULD_CHANGE: "would change",
@@ -160,7 +171,7 @@ def _headline(data, hosts):
 
 
 def _row(host, result):
-    if result["state"] in (NO_GPUS, UNREACHABLE, UNFINISHED, NOT_REACHED):
+    if result["state"] in (NO_GPUS, NOTHING_TO_COMPARE, UNREACHABLE, UNFINISHED, NOT_REACHED):
         return (host, _gpus(result), WORDS[result["state"]], "", "", "")
     drained = len(result["drained"])
     names = ", ".join(hook.rpartition("/")[2] for hook in result["hooks"])

@@ -19,7 +19,8 @@ from .role_options import planted, planted_refusal
 STATUS = '"kind":"Status"'
 REFUSED = re.compile(r'"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
 
-NO_GPUS, UNCHANGED, CHANGED, WOULD_CHANGE = "no_gpus", "unchanged", "changed", "would_change"
+NO_GPUS, NOTHING_TO_COMPARE = "no_gpus", "nothing_to_compare"
+UNCHANGED, CHANGED, WOULD_CHANGE = "unchanged", "changed", "would_change"
 FAILED, UNREACHABLE, UNFINISHED, NOT_REACHED = "failed", "unreachable", "unfinished", "not_reached"
 
 
@@ -70,7 +71,9 @@ def partition_result(run):
         "check_mode": check_mode,
         "changed": bool(changed or (check_mode and (plan or unknown))),
         "stage": failures[0]["stage"] if failures else None,
-        "message": " ".join(failure["message"] for failure in failures) or (check.get("problem") if unknown else None),
+        "message": " ".join(failure["message"] for failure in failures)
+        or (check.get("problem") if unknown else None)
+        or check.get("nothing_to_compare"),
         "gpus": [
             {key: gpu.get(key) for key in ("index", "uuid", "pci_address", "product")}
             for gpu in (check.get("mig") or {}).get("gpus") or ()
@@ -108,6 +111,8 @@ def _state(check, failures, changed, would_change):
         return FAILED
     if not (check.get("evidence") or {}).get("mig_capable"):
         return NO_GPUS
+    if check.get("nothing_to_compare"):
+        return NOTHING_TO_COMPARE
     return CHANGED if changed else WOULD_CHANGE if would_change else UNCHANGED
 
 

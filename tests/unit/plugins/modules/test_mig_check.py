@@ -134,6 +134,18 @@ def test_a_gpu_that_the_driver_knows_no_mig_on_is_explained(simulated_host):
     assert (found["reached"], found["ok"], found["plan"]) == (True, True, [])
 
 
+def test_a_layout_that_is_about_none_of_the_gpus(simulated_host):
+    host = simulated_host(A100, "L40S-48GB")
+    found = check(host, layout=[{"product": "*H100*", "instances": {}}, {"gpus": [1], "mig_enabled": False}])
+    assert found["nothing_to_compare"].startswith(
+        "No entry of the layout is about any MIG-capable GPU of this host: GPU 0 ("
+    )
+    assert found["nothing_to_compare"] in str(found["warnings"])
+    assert (found["reached"], found["ok"], found["plan"], found["target"]) == (True, True, [], [])
+    assert check(host, layout=[{"gpus": [0], "mig_enabled": False}])["nothing_to_compare"] is None
+    assert check(simulated_host("L40S-48GB", name="l40s"), layout=SEVEN)["nothing_to_compare"] is None
+
+
 def test_a_library_of_another_version_than_the_module(simulated_host):
     host = simulated_host(A100)
     host.simulator("fault", "nvmlInitWithFlags", "--return", "LIB_RM_VERSION_MISMATCH")

@@ -57,6 +57,16 @@ def told(results, everyone, batch=None, present=None):
     return data
 
 
+def test_where_nothing_was_compared_nothing_is_as_wanted():
+    why = "No entry of the layout is about any MIG-capable GPU of this host."
+    data = told({"a": result(check={**CHECK, "plan": [], "nothing_to_compare": why})}, ["a"])
+    assert (data["version"], data["counts"]) == (2, {"nothing_to_compare": 1})
+    assert data["hosts"]["a"]["message"] == why
+    lines = table(data, ["a"])
+    assert lines[0] == "MIG: 1 nothing to compare"
+    assert lines[2:] == ["a     1 x A100-SXM4-40GB  nothing to compare", f"    {why}"]
+
+
 def test_what_was_done_counts_not_what_was_planned():
     assert (CHANGED["state"], CHANGED["kept"], CHANGED["disrupted"]) == ("changed", ["MIG-kept"], ["MIG-gone"])
     assert CHANGED["reset_gpus"] == [RESET["gpu"]]
