@@ -181,9 +181,10 @@ def parse_profile(value, where):
     # No real name is long, and int() refuses numbers of thousands of digits in a way of its own.
     found = PROFILE_NAME.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 40 else None
     if found is None:
+        meant = _meant(value)
         raise LayoutError(
             f"{where}: expected a profile name such as 3g.20gb, 1c.3g.20gb or 1g.5gb+me, got {shown(value)};"
-            " nvidia-smi mig -lgip lists those of a GPU"
+            + (f" did you mean {meant}?" if meant else " nvidia-smi mig -lgip lists those of a GPU")
         )
     slices = int(found.group("slices"))
     compute = int(found.group("compute") or slices)
@@ -191,6 +192,13 @@ def parse_profile(value, where):
     if compute > slices:
         raise LayoutError(f"{where}: {found.group()} asks for {compute} compute slices, and {outer} has {slices}")
     return ProfileName(outer if compute == slices else found.group(), outer, compute, slices)
+
+
+def _meant(value):
+    """The profile name that nvidia-smi -L (MIG 1g.5gb), Kubernetes (mig-1g.5gb.me) or a hasty hand means, or None."""
+    text = re.sub(r"^(nvidia\.com/)?mig[- ]", "", as_text(value)[:40].lower())
+    text = re.sub(r"(gb)\.(?=[a-z])", r"\1+", text)
+    return text if PROFILE_NAME.fullmatch(text) else None
 
 
 def _parse_instances(instances, where):

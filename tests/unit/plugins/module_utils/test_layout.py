@@ -358,6 +358,21 @@ def placed(start, size, profile, *compute):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("1G.5GB", "1g.5gb"),
+        ("MIG 1g.5gb", "1g.5gb"),
+        ("mig-1c.3g.20gb", "1c.3g.20gb"),
+        ("1g.5gb.me", "1g.5gb+me"),
+        ("nvidia.com/mig-1g.24gb.me.all", "1g.24gb+me.all"),
+    ],
+)
+def test_what_was_meant_is_named(written, meant):
+    assert f"got '{written}'; did you mean {meant}?" in refusal(validate_layout, [{"instances": {written: 1}}])
+    assert "did you mean" not in refusal(validate_layout, [{"instances": {"1g": 1}}])
+
+
 def test_layout_entry():
     instances = (
         placed(4, 4, "3g.20gb", (2, 1, "1c.3g.20gb"), (0, 2, "2c.3g.20gb")),
