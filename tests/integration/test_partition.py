@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pytest
+from drain_hooks import FAIL, tasks_file
 from layouts import profiles
 
 PARTITION = "gpufleet.mig.partition"
@@ -140,6 +141,21 @@ def test_verify_says_the_difference(run_playbook, simulated_host):
         "GPU 0: create compute instance 3g.40gb in the GPU instance at slices 4-7",
     ]
     assert host.show() == before
+
+
+def test_after_going_back_the_picture_shows_what_is_there(run_playbook, simulated_host, tmp_path):
+    host = simulated_host("--mig", MODEL)
+    host.run("nvidia-smi", "mig", "-cgi", "3g.40gb", "-C")
+    variables = {
+        "mig_partition_layout": [{"instances": {"1g.10gb": 7}}],
+        "mig_partition_tasks": {"after_verify": tasks_file(tmp_path / "fail.yml", [FAIL])},
+    }
+    run = run_playbook(PARTITION, [host], extra_vars=variables).failed()
+    assert run.outcome(host)["brought_back"]
+    assert profiles(host) == [{"3g.40gb": 1}]
+    picture = "\n".join(run.picture())
+    assert "3g.40gb" in picture
+    assert "1g.10gb" not in picture
 
 
 @pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, None])
