@@ -13,8 +13,9 @@ from .geometry import compute_profiles_of
 from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
 from .search import contents_fit, spreads
 
-LET_GO = "End or move what uses it, wait for it with busy_timeout, or ask for a layout that keeps it."
-LET_GO_OF_GPU = "End or move what uses it, or leave the mode pending with when_busy: pending."
+# Whoever reads this has a module or the role, whose options differ.
+LET_GO = "End or move what uses it, or ask for a layout that keeps it."
+LET_GO_OF_GPU = "End or move what uses it."
 
 START_FABRIC_MANAGER = "start Fabric Manager (nvidia-fabricmanager.service), with which each GPU is reset alone"
 

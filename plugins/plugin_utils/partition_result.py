@@ -63,7 +63,7 @@ def partition_result(run):
         # What came back is as before, but for the devices that the driver gave another life.
         there = {*(check.get("kept") or ()), *(check.get("disrupted") or ())}
         changed = any(there & set(change.get("disrupted") or ()) for change in done)
-    plan = check.get("plan") or []
+    plan, actions = _planned(check, run["changes"][:2])
     # In check mode a host that lacks nvidia-ml-py would get it; nothing more can be foretold of it.
     unknown = check_mode and not check.get("ok", True)
     result = {
@@ -79,7 +79,7 @@ def partition_result(run):
             for gpu in (check.get("mig") or {}).get("gpus") or ()
         ],
         "plan": plan,
-        "actions": list(check.get("actions") or ()),
+        "actions": actions,
         "kept": list(check.get("kept") or ()),
         "disrupted": list(check.get("disrupted") or ()),
         "drained": list(run["drained"]),
@@ -94,6 +94,18 @@ def partition_result(run):
     if result["state"] == UNREACHABLE:
         result["message"] = failure_message(check)
     return result
+
+
+def _planned(check, forward):
+    """(steps, sentences) of a change: those of the check, or those that followed where these were others.
+
+    Some drivers tell what a GPU can hold only once MIG is on.
+    """
+    plan, actions = list(check.get("plan") or ()), list(check.get("actions") or ())
+    followed = [step for change in forward for step in change.get("plan") or ()]
+    if all(step in plan for step in followed):
+        return plan, actions
+    return followed, [action for change in forward for action in change.get("actions") or ()]
 
 
 def _others_claim(claim, check):

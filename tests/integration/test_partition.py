@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from drain_hooks import FAIL, tasks_file
+from drain_hooks import END_JOBS, FAIL, hook, tasks_file
 from layouts import profiles
 
 PARTITION = "gpufleet.mig.partition"
@@ -66,8 +66,12 @@ def test_check_mode_says_what_an_older_gpu_keeps_from_it(run_playbook, simulated
     foretold = run_playbook(PARTITION, [host], check=True, extra_vars=layout).ok()
     assert foretold.result(MODE)["changed"]
     assert "could not be planned yet" in " ".join(foretold.output.split())
-    run_playbook(PARTITION, [host], extra_vars=layout).ok()
+    run = run_playbook(PARTITION, [host], extra_vars=layout).ok()
     assert profiles(host) == [{"1g.5gb": 7}]
+    # The report has what was done, not what could be foretold of it.
+    outcome = run.outcome(host)
+    assert sum("create GPU instance 1g.5gb" in action for action in outcome["actions"]) == 7
+    assert sum(step["action"] == "create_gpu_instance" for step in outcome["plan"]) == 7
 
 
 def test_busy_instances_stay_and_refusals_name_the_job(run_playbook, simulated_host):
@@ -156,6 +160,34 @@ def test_after_going_back_the_picture_shows_what_is_there(run_playbook, simulate
     picture = "\n".join(run.picture())
     assert "3g.40gb" in picture
     assert "1g.10gb" not in picture
+
+
+def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp_path):
+    host = simulated_host("--mig", MODEL)
+    host.run("nvidia-smi", "mig", "-cgi", "3g.40gb,3g.40gb", "-C")
+    device = host.show()["gpus"][0]["instances"][0]["compute_instances"][0]["uuid"]
+    host.job(device)
+    before = host.show()
+    variables = {
+        "mig_partition_layout": [{"instances": {"1g.10gb": 7}}],
+        "mig_partition_drain": [hook(tmp_path, "jobs", END_JOBS)],
+    }
+    foretold = run_playbook(PARTITION, [host], check=True, diff=True, extra_vars=variables).ok()
+    assert foretold.result(INSTANCES)["changed"]
+    for line in ("-  slices 0-3   3g.40gb", "+  slice 0      1g.10gb"):
+        assert line in foretold.output
+    assert host.show() == before
+    done = run_playbook(PARTITION, [host], extra_vars=variables).ok()
+    assert done.result(INSTANCES)["diff"] == foretold.result(INSTANCES)["diff"]
+
+    # Without hooks it is refused, with advice that whoever uses the role can take.
+    busy = simulated_host("A100-SXM4-40GB", name="busy")
+    busy.job(0)
+    refused = run_playbook(PARTITION, [busy], extra_vars={"mig_partition_layout": variables["mig_partition_layout"]})
+    message = refused.failed().outcome(busy)["message"]
+    assert "Or name hooks in mig_partition_drain that empty it." in message
+    assert "when_busy" not in message
+    assert "busy_timeout" not in message
 
 
 @pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, None])

@@ -221,7 +221,7 @@ def test_disabling_destroys_idle_instances_and_refuses_busy_ones():
     assert len(plan_mode(seven(), False).steps) == 7 * 2 + 2
     refusal = plan_mode(seven(4), False)
     assert [blocker.device.uuid for blocker in refusal.blockers] == ["MIG-11-0"]
-    assert "when_busy: pending" in refusal.message
+    assert "End or move what uses it." in refusal.message
 
 
 def test_process_on_a_gpu_without_mig_blocks_its_mode():
