@@ -222,3 +222,16 @@ def test_a_mode_that_is_pending_in_a_virtual_machine_needs_a_reboot(run_playbook
     run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]}).failed()
     assert "Set mig_partition_reboot: true to let this role reboot it." in run.outcome(host)["message"]
     assert host.show() == before
+
+
+def test_the_checks_alone(run_playbook, simulated_host):
+    host = simulated_host("--mig", MODEL)
+    before = host.show()
+    run = run_playbook(
+        PARTITION, [host], tags=["check"], extra_vars={"mig_partition_layout": [{"instances": {"1g.10gb": 7}}]}
+    )
+    run.ok()
+    assert len(run.result("gpufleet.mig.mig_check")["plan"]) == 14
+    assert host.show() == before
+    assert not [one for one in run.results() if one["result"].get("changed")]
+    assert not host.state_dir.exists()
