@@ -225,7 +225,7 @@ def test_its_own_reboot_where_the_saved_layout_has_the_other_mode(hosts, run_pla
 STAGES = ("check", "drain", "instances", "verify", "persistence")
 
 
-@pytest.mark.parametrize("controller", ["stays", "is lost"])
+@pytest.mark.parametrize("controller", ["stays", pytest.param("is lost", marks=pytest.mark.prove)])
 @pytest.mark.parametrize(
     "stage", [one if one == "instances" else pytest.param(one, marks=pytest.mark.prove) for one in STAGES]
 )
