@@ -15,6 +15,7 @@ from pathlib import Path
 
 from paths import COLLECTIONS
 from process_tree import kill_tree
+from simulated_host import compiled_once
 
 
 class Run:
@@ -63,6 +64,7 @@ class Run:
             cwd=directory,
             env={
                 **os.environ,
+                **compiled_once(),
                 "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
                 "ANSIBLE_CALLBACKS_ENABLED": "results,gpufleet.mig.picture" + ",kill_at" * bool(kill_at),

@@ -18,6 +18,11 @@ from own_files import opened
 from paths import SIMULATOR
 
 
+def compiled_once():
+    """Environment variables with which Python compiles modules once for all tests, see compiled_once/."""
+    return {"PYTHONPATH": str(Path(__file__).parent / "compiled_once")} if "MADE_ONCE" in os.environ else {}
+
+
 class SimulatedHost:
     """One host in ``directory``: its GPUs in the file ``state``, the modules' lock and journal in ``state_dir``.
 
@@ -44,8 +49,7 @@ class SimulatedHost:
 
     def use_interpreter(self, interpreter, **environment):
         """Ansible runs the modules with this interpreter and these further environment variables from now on."""
-        once = {"PYTHONPATH": str(Path(__file__).parent / "compiled_once")} if "MADE_ONCE" in os.environ else {}
-        variables = {**once, **self.environment, **environment}
+        variables = {**compiled_once(), **self.environment, **environment}
         exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
         self.python.write_text(f"#!/bin/sh\n{exports}exec '{interpreter}' \"$@\"\n", encoding="utf-8")
         self.python.chmod(0o755)
