@@ -27,8 +27,10 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"report": {"type": "path"}})
         everyone, batch = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_batch"]
-        results = {host: _result(task_vars["hostvars"][host]) for host in everyone}
-        facts = {host: planted(task_vars["hostvars"][host].get("ansible_facts") or {}) for host in everyone}
+        # Not templated: a host may answer with facts so deep that templating them fails, and that for all hosts.
+        variables = {host: task_vars["hostvars"].raw_get(host) for host in everyone}
+        results = {host: _result(variables[host]) for host in everyone}
+        facts = {host: planted(variables[host].get("ansible_facts") or {}) for host in everyone}
         data = report(
             {host: one for host, one in results.items() if one},
             everyone,

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from liar import lie
 
@@ -178,3 +180,27 @@ def test_one_host_does_not_keep_the_others_from_being_told_of(simulated_host, ru
     summary = run.results("gpufleet.mig.mig_summary")[0]["result"]["summary"]
     assert [line.split()[0] for line in summary if line.startswith(("liar", "other"))] == ["liar", "other"]
     assert "nothing that the modules of this collection return" in " ".join(map(str.strip, summary))
+
+
+def test_deep_facts_of_one_host_keep_no_other_from_being_told_of(
+    simulated_host, run_playbook, edge_environment, tmp_path
+):
+    # From about 240 levels on ansible-core 2.19 and later could template them no more, and the summary failed for all.
+    deep = []
+    for _number in range(260):
+        deep = [deep]
+    liar, other = simulated_host(A100, "--mig", name="liar"), simulated_host(A100, "--mig", name="other")
+    lie(liar, {"ping": {"ansible_facts.x": deep}})
+    report = tmp_path / "report.json"
+    run = run_playbook(
+        [
+            {"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.ping": {}}]},
+            {"hosts": "all", "gather_facts": False, "roles": ["gpufleet.mig.mig_partition"]},
+        ],
+        [liar, other],
+        environment=edge_environment,
+        extra_vars={"mig_partition_layout": [{"instances": {"1g.5gb": 7}}], "mig_partition_report": str(report)},
+    )
+    run.finish()
+    assert json.loads(report.read_text(encoding="utf-8"))["hosts"]["other"]["state"] == "changed"
+    assert any(line.startswith("other") for line in run.results("gpufleet.mig.mig_summary")[0]["result"]["summary"])
