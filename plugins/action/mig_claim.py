@@ -17,11 +17,15 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.claimant import claimant, is_gone, is_this_run
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.connection_variables import planted_connection
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import planted_refusal
 
 # A connection that is silent for long may be cut, and a controller that holds a host may end meanwhile.
 WAIT_SECONDS = 20
 # The id of a claim comes from the host.
 CHANGE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# A host has one claim; one that goes on telling of others, all of runs that have ended, is not believed for ever.
+GONE = 8
 
 
 class ActionModule(ActionBase):
@@ -31,6 +35,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        # A stage begins: the host has answered since the last one. With these it would choose what runs here.
+        if names := planted_connection(task_vars.get("ansible_facts") or {}):
+            return dict(result, failed=True, msg=planted_refusal(task_vars["inventory_hostname"], names))
         arguments = dict(self._task.args)
         state = arguments.get("state", "taken")
         change = arguments["change_id"] = arguments.get("change_id") or str(uuid.uuid4())
@@ -55,16 +62,18 @@ class ActionModule(ActionBase):
         arguments.update(user=getpass.getuser(), controller=claimant(os.getppid(), host))
         end = time.monotonic() + float(arguments.get("timeout") or 0)
         arguments["timeout"] = 0
+        over = []
         while True:
             answer = self._ask(arguments, task_vars)
             held = answer.get("held")
             if answer.get("failed") or not held:
-                return dict(answer, taken=bool(answer.get("claimed")))
+                return dict(answer, change_id=arguments["change_id"], taken=bool(answer.get("claimed")))
             there = held.get("controller")
             if is_this_run(there, arguments["controller"]) and CHANGE_ID.fullmatch(str(held.get("id"))):
                 return {"change_id": held["id"], "claimed": True, "taken": False}
-            if is_gone(there) and held.get("id") not in arguments.get("over", ()):
-                arguments["over"] = [held["id"]]
+            if is_gone(there) and held.get("id") not in over and len(over) < GONE:
+                over.append(held["id"])
+                arguments["over"] = over[-1:]
                 continue
             left = end - time.monotonic()
             if left <= 0:
@@ -72,7 +81,10 @@ class ActionModule(ActionBase):
             arguments["timeout"] = min(WAIT_SECONDS, left)
 
     def _ask(self, arguments, task_vars):
-        return self._execute_module("gpufleet.mig.mig_claim", module_args=arguments, task_vars=task_vars)
+        answer = self._execute_module("gpufleet.mig.mig_claim", module_args=arguments, task_vars=task_vars)
+        # It has none; a host that answers some sets variables with them.
+        answer.pop("ansible_facts", None)
+        return answer
 
 
 def _refusal(host, held_by):

@@ -16,12 +16,16 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gpufleet.mig.plugins import filter as filters
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.connection_variables import connection_variables
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import (
     converted,
     planted,
     planted_refusal,
     strategy_refusal,
 )
+
+# Asked of ansible-core once, before tasks are forked.
+connection_variables()
 
 # To find a filter ansible-core imports the files of its collection one by one, anew in the process of each task of each
 # host. This file it imports before it forks them, and with it, then, all filters once.

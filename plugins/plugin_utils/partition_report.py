@@ -28,6 +28,7 @@ VERSION = 2
 WIDTH, INDENT = 110, "    "
 LISTS = ("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus")
 DEEPEST = 30  # levels of a result, which has half as many
+LONGEST_PRODUCT = 60
 LONGEST_MESSAGE = 10000  # in the table; the report has all of it
 WORDS = {
     NO_GPUS: "no MIG-capable GPU",
@@ -186,7 +187,7 @@ def _row(host, result):
 
 
 def _gpus(result):
-    products = Counter((gpu["product"] or "unknown").replace("NVIDIA ", "") for gpu in result["gpus"])
+    products = Counter((gpu["product"] or "unknown").replace("NVIDIA ", "")[:LONGEST_PRODUCT] for gpu in result["gpus"])
     return ", ".join(f"{count} x {product}" for product, count in products.items())
 
 

@@ -2,13 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The variables with which a role begins, and the facts of a host that may not be among them. Pure."""
+"""The variables with which a role begins, and the facts of a host that may not be among them."""
 
 from __future__ import annotations
 
 import re
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from .connection_variables import planted_connection
 
 # Every variable of the collection, the roles' private ones included. The fact ``mig`` is what mig_facts returns.
 OURS = re.compile(r"_*mig_")
@@ -17,17 +19,19 @@ NAMES, LENGTH = 8, 60
 
 
 def planted(facts):
-    """Those of a host's facts (``ansible_facts``) that have the name of a variable of the collection, sorted."""
-    return sorted(str(name) for name in facts if OURS.match(str(name)))
+    """Those of a host's facts (``ansible_facts``) that have the name of a variable of the collection or of Ansible's
+    connections, sorted."""
+    return sorted([str(name) for name in facts if OURS.match(str(name))] + planted_connection(facts))
 
 
 def planted_refusal(host, names):
     """What is said of a host that has such facts. The names are its words: only what a name may hold is shown."""
     shown = [re.sub(r"\W", "?", name[:LENGTH], flags=re.ASCII) for name in names[:NAMES]]
+    whose = "gpufleet.mig" if all(map(OURS.match, names)) else "gpufleet.mig or of Ansible's connections"
     if len(names) > NAMES:
         shown.append(f"and {len(names) - NAMES} more")
     return (
-        f"{host} has facts with names of variables of gpufleet.mig: {', '.join(shown)}. Facts outrank inventory and"
+        f"{host} has facts with names of variables of {whose}: {', '.join(shown)}. Facts outrank inventory and"
         " role defaults, so whoever is root on a host could choose which commands run on the controller and on other"
         " hosts. So nothing more is done with it. They came with an answer of that host, or from a fact cache of an"
         " earlier run. If nobody of yours has set them (set_fact with cacheable: true, a fact module, a file in"

@@ -37,31 +37,31 @@ class Attack:
         self.victim = simulated_host("--mig", A100, name="victim")
         self.asked = HostileAnswers(self.victim, {})
         self.before = self.host.show()
-        self._loot = directory / "loot"
-        self._loot.mkdir()
+        self.loot = directory / "loot"
+        self.loot.mkdir()
         touch = {
             "name": "Do as root of the controller",
-            "ansible.builtin.command": {"argv": ["touch", str(self._loot / "task-file")]},
+            "ansible.builtin.command": {"argv": ["touch", str(self.loot / "task-file")]},
             "delegate_to": "localhost",
         }
         evil = tasks_file(directory / "evil.yml", [touch])
-        lookup = f"{{{{ lookup('ansible.builtin.pipe', 'touch {self._loot}/lookup') }}}}"
+        lookup = f"{{{{ lookup('ansible.builtin.pipe', 'touch {self.loot}/lookup') }}}}"
         stages = ("check", "mode", "instances", "verify", "persistence", "expose", "restore")
         self.facts = {
             "mig_partition_tasks": {f"{place}_{stage}": evil for place in ("before", "after") for stage in stages},
             "mig_partition_drain": ["slurm"],
             "mig_drain_slurm_host": "victim",
             "mig_slurm_host": "victim",
-            "mig_partition_report": str(self._loot / "report"),
+            "mig_partition_report": str(self.loot / "report"),
             "mig_partition_keep": [lookup],
             "mig_drain_change_id": lookup,
             f"mig_{lookup}": lookup,
-            "__mig_partition_options": {"options": {"mig_partition_report": str(self._loot / "report")}},
+            "__mig_partition_options": {"options": {"mig_partition_report": str(self.loot / "report")}},
         }
 
     def gained(self):
         """What the attacker has got of the controller, and what the other host was made to run."""
-        return sorted(path.name for path in self._loot.iterdir()) + self.asked.modules()
+        return sorted(path.name for path in self.loot.iterdir()) + self.asked.modules()
 
 
 @pytest.fixture
@@ -111,6 +111,26 @@ def test_from_an_earlier_play(run_playbook, attack, controller):
     refused(run_playbook([earlier, role()], [attack.host, attack.victim], controller))
     assert attack.gained() == []
     assert attack.host.show() == attack.before
+
+
+@pytest.mark.parametrize("module", ["mig_claim", "mig_check", "mig_instances"])
+def test_how_ansible_reaches_hosts_is_not_the_hosts_to_say(run_playbook, attack, edge_environment, module):
+    # ansible-core lets facts set these, and would run the one and send everything through the other.
+    facts = {f"ansible_{name}": str(attack.loot / "evil") for name in ("sftp_executable", "control_path")}
+    asked = HostileAnswers(attack.host, facts, module=module)
+    run = run_playbook([role()], [attack.host, attack.victim], edge_environment)
+    if module == "mig_claim":
+        # Its answer is the collection's own to take, which has no use for facts.
+        run.ok()
+        assert profiles(attack.host) == [{"3g.20gb": 1}]
+        return
+    run.failed()
+    assert "attacker has facts with names of variables of gpufleet.mig or of Ansible's connections: " in run.output
+    assert "sftp_executable" in run.output.partition("Ansible's connections: ")[2].partition(". ")[0]
+    # It is not asked any more.
+    assert asked.modules()[-1] == module
+    assert attack.gained() == []
+    assert run.outcome(attack.host)["state"] == "failed"
 
 
 def test_where_nothing_is_to_be_done(run_playbook, attack):
