@@ -45,6 +45,7 @@ collections_path = {root}/build/collections
 callbacks_enabled = gpufleet.mig.picture
 host_key_checking = false
 localhost_warning = false
+inject_facts_as_vars = false
 """
 ACTIVATE = """\
 # . build/demo/activate   puts ansible-playbook and the simulated GPUs' commands on PATH
