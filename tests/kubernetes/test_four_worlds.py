@@ -272,6 +272,7 @@ def service_with_its_own_mind(worlds):
         worlds.host.run(f"rm {path}; systemctl daemon-reload; systemctl restart web")
 
 
+@pytest.mark.prove  # of each of these its role's own tests tell as well
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
@@ -285,20 +286,17 @@ def service_with_its_own_mind(worlds):
                 "exit status 1",
             ],
         ),
-        # Of these two the roles' own tests tell as well.
-        pytest.param(
+        (
             toolkit_that_lies,
             [
                 "The CDI specification of bookworm-slurm-gpu",
                 "Missing: nvidia.com/gpu=MIG-",
                 "Named, but not there: nvidia.com/gpu=MIG-gone",
             ],
-            marks=pytest.mark.prove,
         ),
-        pytest.param(
+        (
             gres_of_somebody_else,
             ["Slurm: slurmd of bookworm-slurm-gpu", "It lacks gpu:a100_3g.20gb (the 3g.20gb MIG-", "slurmd says: "],
-            marks=pytest.mark.prove,
         ),
         (
             service_with_its_own_mind,
@@ -307,6 +305,8 @@ def service_with_its_own_mind(worlds):
     ],
 )
 def test_a_broken_world_is_named(worlds, partition, broken, says):
+    if collections.Counter(worlds.there().values()) != AFTER:
+        partition().ok()
     with broken(worlds) as variables:
         run = partition(variables=variables).failed()
     message = run.outcome(worlds.host)["message"]
@@ -315,6 +315,7 @@ def test_a_broken_world_is_named(worlds, partition, broken, says):
     assert collections.Counter(worlds.there().values()) == AFTER
 
 
+@pytest.mark.prove
 def test_mended_they_agree_again(worlds, partition):
     partition().ok()
     worlds.assert_agreement()
