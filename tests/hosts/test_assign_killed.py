@@ -150,7 +150,7 @@ def changed(run):
     return [one["task"] for one in run.results() if one["result"].get("changed")]
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: " ".join(moment))
+@pytest.mark.parametrize("moment", MOMENTS, ids=" ".join)
 def test_killed_while_it_hands_out(host, run_playbook, moment):
     host.run(CLEAN, check=False)
     variables = {"mig_assign_services": SERVICES}
@@ -181,7 +181,7 @@ TAKING = [
 ]
 
 
-@pytest.mark.parametrize("moment", TAKING, ids=lambda moment: " ".join(moment))
+@pytest.mark.parametrize("moment", TAKING, ids=" ".join)
 def test_killed_while_it_takes_back(host, run_playbook, moment):
     host.run(CLEAN, check=False)
     run_playbook(ROLE, [host], extra_vars={"mig_assign_services": SERVICES}).ok()

@@ -26,7 +26,8 @@ def compiled_once(pathname, source):
         with open(path, "rb") as file:
             return marshal.load(file)
     except OSError:
-        code = compiled(pathname, source)
+        pass  # nobody has yet
+    code = compiled(pathname, source)
     try:
         with open(f"{path}.{os.getpid()}", "wb") as file:
             marshal.dump(code, file)
