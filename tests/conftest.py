@@ -135,7 +135,7 @@ def main_environment():
     return environments.main_environment()
 
 
-@pytest.fixture(scope="session", params=["oldest", "newest"])
+@pytest.fixture(scope="session", params=["oldest", pytest.param("newest", marks=pytest.mark.prove)])
 def edge_environment(request):
     """The oldest and the newest supported pair of ansible-core and Python of which this machine has the Python."""
     found = environments.pair(request.param)

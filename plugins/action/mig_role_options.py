@@ -48,9 +48,10 @@ class ActionModule(ActionBase):
         names = planted(task_vars.get("ansible_facts") or {})
         if names:
             raise AnsibleActionFail(planted_refusal(task_vars["inventory_hostname"], names))
-        refusal = strategy_refusal(task_vars["inventory_hostname"], self._task.get_play().strategy)
-        if arguments["together"] and refusal:
-            raise AnsibleActionFail(refusal)
+        if arguments["together"]:
+            refusal = strategy_refusal(task_vars["inventory_hostname"], self._task.get_play().strategy)
+            if refusal:
+                raise AnsibleActionFail(refusal)
         options = self._options(arguments["entry_point"], task_vars) if arguments["entry_point"] else {}
         # What is templated once is not to be templated again where it is used.
         return dict(result, changed=False, options=wrap_var(options))

@@ -127,7 +127,7 @@ def _mig_devices(gpu, instances, numbers, types):
             ]
             devices.append(
                 {
-                    "what": f"the {mig['profile']}{' ' + mig['uuid'] if names else ''} on GPU {gpu['index']}",
+                    "what": f"the {mig['profile']}{' ' + mig['uuid'] if mig.get('uuid') else ''} on GPU {gpu['index']}",
                     "type": f"{_name(gpu, types)[1]}_{mig['profile']}",
                     "uuid": mig.get("uuid"),
                     "index": mig.get("index"),

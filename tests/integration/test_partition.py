@@ -56,6 +56,7 @@ def test_check_apply_check_apply(run_playbook, simulated_host, main_environment)
     check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), main_environment)
 
 
+@pytest.mark.parametrize("edge_environment", ["oldest", "newest"], indirect=True, scope="session")
 def test_check_apply_check_apply_on_other_controllers(run_playbook, simulated_host, edge_environment):
     check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), edge_environment)
 

@@ -97,7 +97,7 @@ def test_every_other_name_is_an_option_or_given_by_the_role(role):
 @pytest.mark.parametrize(("role", "entry"), ENTRIES)
 def test_an_entry_point_takes_its_options_first_and_reads_them_from_there(role, entry):
     first, *others = tasks_of(ROLES[role] / "tasks" / f"{entry}.yml")
-    assert first["gpufleet.mig.mig_role_options"] == {"entry_point": entry}
+    assert first["gpufleet.mig.mig_role_options"]["entry_point"] == entry
     # Where a run is limited to other tags, too: these tasks would read what was not taken.
     assert first["tags"] == ["always"]
     files = [*reached(role, f"{entry}.yml"), *(ROLES[role] / "vars").rglob("*.yml")]

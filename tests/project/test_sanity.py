@@ -7,14 +7,9 @@
 from __future__ import annotations
 
 import ansible_test
-import pytest
 from paths import ROOT
 
 
-# Making its environments and running them takes minutes: every day on one end.
-@pytest.mark.parametrize(
-    "edge_environment", ["oldest", pytest.param("newest", marks=pytest.mark.prove)], indirect=True, scope="session"
-)
 def test_sanity_passes(edge_environment):
     status, complaints = ansible_test.sanity(edge_environment)
     assert status == 0, f"{edge_environment.name}\n{complaints}"
