@@ -46,8 +46,8 @@ def strategy_refusal(host, strategy):
         return None
     return (
         f"Nothing was done for {host}: this play has strategy: {strategy}, under which each host goes its own way, and"
-        " this role tells of all hosts of the play at once. Leave strategy out, or write strategy: linear; forks and"
-        " serial say how many hosts are worked on at the same time."
+        " this role does something once for all hosts of the play. Leave strategy out, or write strategy: linear; forks"
+        " and serial say how many hosts are worked on at the same time."
     )
 
 

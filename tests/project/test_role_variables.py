@@ -94,10 +94,15 @@ def test_every_other_name_is_an_option_or_given_by_the_role(role):
     assert sorted({name for file in files for name in names_of(file)} - given - options) == []
 
 
+# Those that do something once for all hosts of a play.
+TOGETHER = (("mig_partition", "main"), ("mig_simulator", "main"))
+
+
 @pytest.mark.parametrize(("role", "entry"), ENTRIES)
 def test_an_entry_point_takes_its_options_first_and_reads_them_from_there(role, entry):
     first, *others = tasks_of(ROLES[role] / "tasks" / f"{entry}.yml")
-    assert first["gpufleet.mig.mig_role_options"]["entry_point"] == entry
+    together = {"together": True} if (role, entry) in TOGETHER else {}
+    assert first["gpufleet.mig.mig_role_options"] == {"entry_point": entry, **together}
     # Where a run is limited to other tags, too: these tasks would read what was not taken.
     assert first["tags"] == ["always"]
     files = [*reached(role, f"{entry}.yml"), *(ROLES[role] / "vars").rglob("*.yml")]
