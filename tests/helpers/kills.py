@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from evidence import write_evidence
+
 # All its processes at once, as when the controller is lost, or ansible-playbook alone by a signal.
 WAYS = ("tree", "SIGINT", "SIGTERM", "SIGKILL")
 
@@ -20,7 +22,7 @@ def killed_at_each_task(progress, name, prepare, start, mend):
     prepare()
     tasks = len(start().ok().results())
     mend(False)
-    with progress(name, tasks * len(WAYS)) as tally:
+    with progress(f"{name} that is killed at each of its tasks", tasks * len(WAYS)) as tally:
         for number in range(1, tasks + 1):
             for way in WAYS:
                 prepare()
@@ -28,3 +30,4 @@ def killed_at_each_task(progress, name, prepare, start, mend):
                 assert run.returncode != 0, run.output
                 mend((number + WAYS.index(way)) % 2 == 0)
                 tally.step()
+    write_evidence(f"killed: {name}", [f"- {name}: {tasks} tasks, {tasks * len(WAYS)} kills; {tally.seconds} s"])

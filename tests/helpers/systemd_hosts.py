@@ -35,7 +35,9 @@ class SystemdHost:
 
     def variables(self):
         """What an inventory says of this host."""
-        return {**self._reached, "ansible_become": True}
+        # A connection that Ansible keeps open does not outlive the cable by long: what it waits for would come late.
+        alive = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+        return {**self._reached, "ansible_become": True, "ansible_ssh_extra_args": alive}
 
     def controller_address(self):
         """Where this machine is, seen from there."""

@@ -159,7 +159,7 @@ def test_killed_at_each_task(run, cluster, progress):
     def prepare():
         cluster.run("1g.5gb")
 
-    killed_at_each_task(progress, "a drain by slurm that is killed at each of its tasks", prepare, start, mend)
+    killed_at_each_task(progress, "a drain with the hook slurm", prepare, start, mend)
 
 
 def test_what_slurm_refuses_is_told(run, run_playbook, cluster):

@@ -332,4 +332,4 @@ def test_killed_at_each_task(run_playbook, units, progress):
     def prepare():
         reset(units)
 
-    killed_at_each_task(progress, "a change by systemd that is killed at each of its tasks", prepare, start, mend)
+    killed_at_each_task(progress, "a change of a real host with the hook systemd", prepare, start, mend)

@@ -419,9 +419,7 @@ def test_killed_at_each_task(place, progress):
         # Also after an eviction that a worker of the killed run still waits for.
         place.cluster.wait("jsonpath={.status.readyReplicas}=2", "replicaset/web", namespace=one)
 
-    killed_at_each_task(
-        progress, "a drain by kubernetes that is killed at each of its tasks", lambda: None, start, mend
-    )
+    killed_at_each_task(progress, "a drain with the hook kubernetes", lambda: None, start, mend)
 
 
 def test_the_whole_node_where_that_is_wished(place):
