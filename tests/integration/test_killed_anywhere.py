@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pytest
 from drain_hooks import END_JOBS, hook, log
+from evidence import write_evidence
 from kills import WAYS
 from layouts import profiles
 from other_runs import claim_on
