@@ -31,6 +31,7 @@ NOTHING = {
     "in_the_way": None,
     "plan": [],
     "target": [],
+    "not_checked": [],
     "actions": [],
     "diff": {"before": "", "after": ""},
     "kept": [],
@@ -134,7 +135,7 @@ def _check_and_rehearse(evidence, snapshot, states, entries, params, run_command
 def _rehearse(snapshot, states, entries, keep, run_command):
     from .changing import heeding_allocations, with_names
     from .host_planner import decide_layout
-    from .results import result_of
+    from .results import not_checked, result_of
     from .transaction import Change
 
     decide = heeding_allocations(lambda read: decide_layout(read, entries, keep))
@@ -154,6 +155,7 @@ def _rehearse(snapshot, states, entries, keep, run_command):
         # What a run would be refused for and a rehearsal is not.
         "in_the_way": result_of(change, real=False)[1] if change.refusals and not refusal else None,
         "target": [] if refusal else [entry for entry in map(_target, change.plans) if entry],
+        "not_checked": [] if refusal else not_checked(change),
         "reset_gpus": [] if refusal else in_place,
         "reset_required": bool(in_place) and not refusal,
         "reboot_required": reboot and not refusal,

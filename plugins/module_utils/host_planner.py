@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from .errors import what_to_do
 from .layout import resolve_layout
-from .model import Plan, Refusal
-from .planner import plan_instances, plan_mode
+from .model import Refusal
+from .planner import plan_instances, plan_mode, plan_unseen
 from .reset_groups import reset_together
 
 
@@ -44,8 +44,11 @@ def _instances(snapshot, entries, keep, rehearsing):
             elif not gpu.mig_mode:
                 gpu = gpu._replace(mig_mode=True, mig_mode_pending=True, instances=())
                 knows_profiles = any(profile.placements for profile in gpu.profiles)
-                (off if knows_profiles else silent).append(gpu)
-                decision = None if knows_profiles else Plan(gpu)
+                decision = None if knows_profiles else plan_unseen(gpu, layout)
+                if knows_profiles:
+                    off.append(gpu)
+                elif not isinstance(decision, Refusal):
+                    silent.append(gpu)
         decisions.append(decision or _planned(gpu, layout, frozenset(keep)))
     return decisions, off, silent
 

@@ -16,7 +16,8 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 # [<C>c.]<G>g.<M>gb[+me|+gfx|+me.all|-me], the names of the MIG User Guide and of nvidia-smi mig -lgip / -lcip.
 PROFILE_NAME = re.compile(
-    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.[1-9][0-9]*gb(?:[+-][a-z]+(?:\.[a-z]+)*)?)$"
+    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>[1-9][0-9]*)gb"
+    r"(?:[+-][a-z]+(?:\.[a-z]+)*)?)$"
 )
 
 

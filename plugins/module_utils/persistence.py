@@ -34,10 +34,10 @@ MIG_MANAGER_LABEL = "gpufleet-mig"
 
 # The rooms that boot.py needs, all of them with the modules; a test holds this list against their imports.
 _ROOMS = """
-boot cgroups changing claims comparison compensation data device_files errors execution geometry holders host_evidence
-host_files host_planner host_state journal kubelet layout model nvml nvml_read nvml_state planner pod_resources
-processes refusals reset reset_groups reset_peers results saved_layout search selectors slurm transaction
-visible
+boot by_name cgroups changing claims comparison compensation data device_files driver_releases errors execution
+geometry holders host_evidence host_files host_planner host_state journal kubelet layout model nvml nvml_read nvml_state
+planner pod_resources processes refusals reset reset_groups reset_peers results saved_layout search selectors slurm
+transaction visible
 """
 ROOMS = _ROOMS.split()
 MAIN = "import sys\n\nfrom gpufleet_mig.boot import main\n\nsys.exit(main())\n"

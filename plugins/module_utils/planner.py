@@ -51,6 +51,17 @@ def plan_instances(gpu, layout, keep=frozenset()):
     return _refusals().busy(gpu, plan, blockers) if blockers else plan
 
 
+def plan_unseen(gpu, layout):
+    """Plan the instances of a GPU with MIG on to be, of which the driver does not tell yet what it can hold.
+
+    Returns a Plan without steps and without target, or a Refusal of kind impossible where that is certain already.
+    """
+    from .by_name import excess  # such drivers are few
+
+    found = excess(gpu, layout)
+    return _refusals().impossible_by_name(gpu, layout, *found) if found else Plan(gpu, mig_mode=True)
+
+
 def plan_mode(gpu, enabled, reset=True, pending=False, keep=frozenset()):
     """Plan MIG mode of one GPU.
 

@@ -57,6 +57,15 @@ def impossible(gpu, geometry, layout):
     return Refusal(gpu, "impossible", message, nearest=nearest)
 
 
+def impossible_by_name(gpu, layout, kind, needed, there):
+    """Refuse a layout whose names alone ask for more compute or memory slices than the GPU has."""
+    message = (
+        f"{gpu.name} cannot have {_layout_in_words(layout)}: by their names they need at least {needed} {kind} slices, "
+        f"and the GPU has {there}. Ask for fewer or smaller ones."
+    )
+    return Refusal(gpu, "impossible", message)
+
+
 def busy(gpu, plan, blockers, nearest=None):
     """Refuse a plan that ``blockers`` are in the way of: who they are, in the way of what, and what can be done.
 

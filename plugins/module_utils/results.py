@@ -58,6 +58,11 @@ def result_of(change, real=True, rehearsal=False):
     return result, " ".join(failure_message(outcome) for outcome in to_tell) or None
 
 
+def not_checked(change):
+    """The GPUs of a rehearsed Change whose instances are not planned: MIG is off, and the driver does not tell yet."""
+    return [gpu_data(plan.gpu) for plan in change.plans if plan.mig_mode and plan.target is None]
+
+
 def _partial(change, failed):
     """What a failed change must say: how far it got, what was undone and what is left."""
     outcomes = change.outcomes

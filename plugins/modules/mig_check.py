@@ -322,6 +322,16 @@ target:
   sample:
     - gpus: [GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4]
       mig_enabled: false
+not_checked:
+  description:
+    - The GPUs of which RV(plan) has the mode alone, because MIG is off and their driver tells profiles only while it is
+      on. A layout whose names ask for more slices than such a GPU has is refused all the same. Any other is planned,
+      and may be refused, once MIG is on.
+  returned: with O(layout)
+  type: list
+  elements: dict
+  sample:
+    - {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
 plan:
   description: The steps of mig_mode and then mig_instances for each GPU, as these modules return them.
   returned: with O(layout)

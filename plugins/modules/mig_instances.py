@@ -150,6 +150,12 @@ plan:
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       profile: 3g.20gb
       placement: {start: 4, size: 4}
+not_checked:
+  description: The GPUs not planned yet, because MIG is off and their driver tells profiles only while it is on.
+  returned: in check mode and with O(rehearse)
+  type: list
+  elements: dict
+  sample: []
 actions:
   description: The same as sentences.
   returned: always
@@ -273,7 +279,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.changing import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import short_form, validate_layout
-from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.results import not_checked, result_of
 
 
 def main():
@@ -309,6 +315,8 @@ def main():
     result, problem = result_of(change, not rehearsing, params["rehearse"])
     if problem:
         module.fail_json(msg=problem, **result)
+    if rehearsing:
+        result["not_checked"] = not_checked(change)
     module.exit_json(**result)
 
 

@@ -26,7 +26,7 @@ from .partition_result import (
 
 VERSION = 2
 WIDTH, INDENT = 110, "    "
-LISTS = ("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus")
+LISTS = ("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus", "not_checked")
 DEEPEST = 30  # levels of a result, which has half as many
 LONGEST_PRODUCT = 60
 LONGEST_MESSAGE = 10000  # in the table; the report has all of it
@@ -102,11 +102,12 @@ def _unknown(state, message, check_mode):
 
 def _is_whole(result):
     """Whether what the table shows of a result has the types that it needs."""
-    gpus, resets, hooks = (result.get(name) for name in ("gpus", "reset_gpus", "hooks"))
+    gpus, hooks = result.get("gpus"), result.get("hooks")
+    numbered = ("reset_gpus", "not_checked")
     return (
         all(isinstance(result.get(name), (list, tuple)) for name in LISTS)
         and all(isinstance(gpu, Mapping) and isinstance(gpu.get("product"), (str, type(None))) for gpu in gpus)
-        and all(isinstance(gpu, Mapping) and "index" in gpu for gpu in resets)
+        and all(isinstance(gpu, Mapping) and "index" in gpu for name in numbered for gpu in result[name])
         and all(isinstance(hook, str) for hook in hooks)
         and isinstance(result.get("message"), (str, type(None)))
         and isinstance(result.get("claim"), (Mapping, type(None)))
@@ -201,7 +202,13 @@ def _words(result):
         elif result["changed"] and not result["check_mode"]:
             words.append("the new layout stays")
     if result["reset_gpus"]:
-        words.append(f"reset GPU {','.join(str(gpu['index']) for gpu in result['reset_gpus'])}")
+        words.append(f"reset GPU {_indexes(result['reset_gpus'])}")
     if result["reboot"]:
         words.append("reboot")
+    if result["not_checked"]:
+        words.append(f"instances of GPU {_indexes(result['not_checked'])} not planned yet")
     return ", ".join(words)
+
+
+def _indexes(gpus):
+    return ",".join(str(gpu["index"]) for gpu in gpus)

@@ -104,6 +104,8 @@ def _planned(check, forward):
     plan, actions = list(check.get("plan") or ()), list(check.get("actions") or ())
     followed = [step for change in forward for step in change.get("plan") or ()]
     if all(step in plan for step in followed):
+        # What was changed has been checked.
+        "not_checked": list(check.get("not_checked") or ()) if check_mode else [],
         return plan, actions
     return followed, [action for change in forward for action in change.get("actions") or ()]
 

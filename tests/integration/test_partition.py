@@ -67,12 +67,32 @@ def test_check_mode_says_what_an_older_gpu_keeps_from_it(run_playbook, simulated
     foretold = run_playbook(PARTITION, [host], check=True, extra_vars=layout).ok()
     assert foretold.result(MODE)["changed"]
     assert "could not be planned yet" in " ".join(foretold.output.split())
+    assert "would change, reset GPU 0, instances of GPU 0 not planned yet" in foretold.output
+    assert [gpu["index"] for gpu in foretold.outcome(host)["not_checked"]] == [0]
     run = run_playbook(PARTITION, [host], extra_vars=layout).ok()
     assert profiles(host) == [{"1g.5gb": 7}]
     # The report has what was done, not what could be foretold of it.
     outcome = run.outcome(host)
+    assert outcome["not_checked"] == []
     assert sum("create GPU instance 1g.5gb" in action for action in outcome["actions"]) == 7
     assert sum(step["action"] == "create_gpu_instance" for step in outcome["plan"]) == 7
+
+
+def test_what_an_older_gpu_cannot_have_by_its_name_is_refused_before_anybody_is_disturbed(
+    run_playbook, simulated_host, tmp_path
+):
+    host = simulated_host("A100-SXM4-40GB")
+    job = host.job(host.show()["gpus"][0]["uuid"])
+    before = host.show()
+    options = {
+        "mig_partition_layout": [{"instances": {"3g.20gb": 2, "1g.5gb": 1}}],
+        "mig_partition_drain": [hook(tmp_path, "end", END_JOBS)],
+    }
+    outcome = run_playbook(PARTITION, [host], extra_vars=options).failed().outcome(host)
+    assert (outcome["stage"], outcome["changed"], outcome["drained"]) == ("check", False, [])
+    assert "at least 9 memory slices, and the GPU has 8" in outcome["message"]
+    assert host.show() == before
+    assert job.poll() is None
 
 
 def test_busy_instances_stay_and_refusals_name_the_job(run_playbook, simulated_host):

@@ -62,6 +62,11 @@ def test_mode_and_instances_are_rehearsed_together(simulated_host):
     # What a driver tells only with MIG on is said; that MIG is off is part of the plan.
     (warning,) = found["warnings"]
     assert "GPU 0: MIG mode is off, and this driver tells profiles only while it is on" in str(warning)
+    assert [gpu["uuid"] for gpu in found["not_checked"]] == [found["mig"]["gpus"][0]["uuid"]]
+    foretold = run_module(host, "mig_instances", {"layout": SEVEN}, check=True).ok()
+    assert foretold["not_checked"] == found["not_checked"]
+    assert "MIG disabled" not in foretold["diff"]["after"]
+    assert "not_checked" not in run_module(simulated_host("--mig", H100), "mig_instances", {"layout": SEVEN[1:]}).ok()
 
 
 def test_what_it_rehearses_is_what_happens(simulated_host):
@@ -99,6 +104,29 @@ def test_a_layout_that_does_not_fit_is_a_refusal(simulated_host):
     assert "at most 2 fit on one GPU" in found["refusal"]
     assert (found["ok"], found["reached"], found["plan"], found["reset_gpus"]) == (True, False, [], [])
     assert list(found["nearest"].values()) == [{"3g.20gb": 2}]
+
+
+@pytest.mark.parametrize(
+    ("model", "instances", "needed"),
+    [
+        (A100, {"3g.20gb": 2, "1g.5gb": 1}, "at least 9 memory slices, and the GPU has 8"),
+        ("A30-24GB", {"2g.12gb": 2, "1g.6gb": 1}, "at least 5 compute slices, and the GPU has 4"),
+    ],
+)
+def test_a_layout_impossible_by_its_names_is_a_refusal_before_the_driver_tells_profiles(
+    simulated_host, model, instances, needed
+):
+    host = simulated_host(model)
+    layout = [{"instances": instances}]
+    found = check(host, layout=layout)
+    assert needed in found["refusal"]
+    nothing = {"ok": True, "reached": False, "plan": [], "target": [], "not_checked": [], "reset_gpus": []}
+    assert {key: found[key] for key in nothing} == nothing
+    assert needed in run_module(host, "mig_instances", {"layout": layout}, check=True).failed()["msg"]
+    # Where the driver tells profiles, the planner says more of it.
+    on = check(simulated_host("--mig", model), layout=layout)["refusal"]
+    assert "cannot have" in on
+    assert "The nearest that fits is" in on
 
 
 def test_bad_input_fails(simulated_host):

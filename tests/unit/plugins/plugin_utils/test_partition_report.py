@@ -67,6 +67,14 @@ def test_where_nothing_was_compared_nothing_is_as_wanted():
     assert lines[2:] == ["a     1 x A100-SXM4-40GB  nothing to compare", f"    {why}"]
 
 
+def test_instances_that_are_not_planned_yet_are_told_of_in_check_mode():
+    foretold = result(check={**CHECK, "not_checked": [RESET["gpu"]]}, check_mode=True)
+    assert foretold["not_checked"] == [RESET["gpu"]]
+    data = told({"a": foretold}, ["a"])
+    assert "would change, reset GPU 0, instances of GPU 0 not planned yet" in table(data, ["a"])[2]
+    assert result(check={**CHECK, "not_checked": [RESET["gpu"]]})["not_checked"] == []
+
+
 def test_what_was_done_counts_not_what_was_planned():
     assert (CHANGED["state"], CHANGED["kept"], CHANGED["disrupted"]) == ("changed", ["MIG-kept"], ["MIG-gone"])
     assert CHANGED["reset_gpus"] == [RESET["gpu"]]
@@ -165,7 +173,7 @@ def test_failure_message(given, message):
     "odd",
     [
         {"gpus": 7}, {"gpus": [7]}, {"gpus": [{"product": ["x"]}]}, {"message": {"a": 1}}, {"hooks": [7]},
-        {"reset_gpus": [7]}, {"reset_gpus": [{}]}, {"kept": None},
+        {"reset_gpus": [7]}, {"reset_gpus": [{}]}, {"kept": None}, {"not_checked": [{}]},
     ],
 )  # fmt: skip
 def test_the_words_of_one_host_do_not_keep_the_others_from_being_told_of(odd):
