@@ -13,7 +13,14 @@ from __future__ import annotations
 from typing import NamedTuple, Optional
 
 from .data import gpu_data, mode_word
-from .driver_releases import CONTAINER_TOOLKIT, PLACES_COMPUTE_INSTANCES, PLACES_GPU_INSTANCES, is_older, model_of
+from .driver_releases import (
+    CONTAINER_TOOLKIT,
+    PLACES_COMPUTE_INSTANCES,
+    PLACES_GPU_INSTANCES,
+    is_older,
+    model_of,
+    vbios_of_compute_mode,
+)
 from .errors import BindingMissing, LibraryMissing, kind_of, what_to_do
 from .model import PROFILE_NAME, Gpu, GpuState
 
@@ -237,7 +244,12 @@ def _driver_for_model(gpu, snapshot):
     if not gpu.mig_capable:
         found = "The driver does not offer MIG on this GPU, though the model has it."
         needed = "A GPU that is a vGPU, or in a mode such as confidential computing, cannot be partitioned."
-        return [Finding("mig", ERROR, gpu, found, needed, "Look at nvidia-smi -q -i for its modes.")]
+        remedy = "Look at nvidia-smi -q -i for its modes."
+        vbios = vbios_of_compute_mode(gpu.pci_device_id)
+        if vbios:
+            needed = f"This one has none in display mode: it needs compute mode, and VBIOS {vbios} or later."
+            remedy = "nvidia-smi -q -i shows the VBIOS; NVIDIA's DisplayModeSelector, 1.72 or later, sets the mode."
+        return [Finding("mig", ERROR, gpu, found, needed, remedy)]
     if snapshot.cuda_version and is_older(snapshot.cuda_version, model.cuda):
         found = f"The driver serves CUDA {snapshot.cuda_version}."
         return [Finding("cuda", ERROR, gpu, found, f"MIG on {model.name} needs CUDA {model.cuda}.", INSTALL)]

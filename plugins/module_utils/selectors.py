@@ -116,7 +116,13 @@ def require_mig_capable(found, gpus):
     for gpu, selector in found:
         if not gpu.mig_capable and not gpu.problem:
             capable = _names(other for other in gpus if other.mig_capable)
-            raise LayoutError(f"{selector.where}: {gpu.name} is not MIG-capable; MIG-capable on this host: {capable}")
+            from .driver_releases import vbios_of_compute_mode  # needed only to explain
+
+            vbios = vbios_of_compute_mode(gpu.pci_device_id)
+            why = f" (in display mode, or with a VBIOS before {vbios}, it has no MIG)" if vbios else ""
+            raise LayoutError(
+                f"{selector.where}: {gpu.name} is not MIG-capable{why}; MIG-capable on this host: {capable}"
+            )
 
 
 def select_gpus(selectors, gpus, mig_capable_only=True, where="gpus"):

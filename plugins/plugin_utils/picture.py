@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.driver_releases import model_of, vbios_of_compute_mode
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
 
 KEPT, NEW, PLAIN, BUSY, FREE, TEXT = "kept", "new", "plain", "busy", "free", "text"
@@ -152,7 +153,10 @@ def _why_not(gpu):
     if gpu["problem"]:
         return gpu["problem"]
     if not gpu["mig_capable"]:
-        return "no MIG on this model"
+        device_id = int(gpu.get("pci_device_id") or "0", 16)
+        if vbios_of_compute_mode(device_id):
+            return "no MIG: in display mode, or its VBIOS is too old"
+        return "no MIG offered by the driver" if model_of(device_id) else "no MIG on this model"
     if gpu["mig_mode"] != "enabled":
         return "MIG off"
     if gpu["instances"] is None:

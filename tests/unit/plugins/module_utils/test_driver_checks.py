@@ -25,6 +25,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.errors import (
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_evidence import HostEvidence, PciDevice
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import resolve_layout, validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Engines, Gpu, GpuState, Profile, Snapshot
+from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import LayoutError
 
 A100 = Gpu(
     0,
@@ -94,6 +95,26 @@ def test_the_minimum_of_a_model_that_the_driver_is_too_old_to_know_mig_on():
     assert checked(gpu, driver="510.47.03", layout=[{"instances": {"1g.10gb": 1}}])["driver_model"]
     assert checked(gpu)["mig"].severity == "error"
     assert checked(gpu, A100, layout=[{"gpus": [0], "instances": {}}]) == {}
+
+
+@pytest.mark.parametrize(
+    ("device_id", "vbios"),
+    [(0x2BB1, "98.02.55.00.00"), (0x2BB4, "98.02.6A.00.00"), (0x2BB3, "98.02.73.00.00")],
+)
+def test_a_workstation_card_in_display_mode_is_explained(device_id, vbios):
+    gpu = H100._replace(mig_mode=None, mig_mode_pending=None, pci_device_id=device_id << 16 | 0x10DE)
+    for layout in (None, [{"instances": {"1g.24gb": 1}}]):
+        found = checked(gpu, layout=layout)["mig"]
+        assert "display mode" in found.needed
+        assert f"VBIOS {vbios} or later" in found.needed
+        assert "DisplayModeSelector, 1.72 or later" in found.remedy
+    with pytest.raises(LayoutError, match=f"display mode, or with a VBIOS before {vbios}, it has no MIG"):
+        checked(gpu, layout=[{"gpus": [1], "instances": {"1g.24gb": 1}}])
+    # With MIG, and where none is wanted, nothing is said; no other card has such a mode.
+    assert checked(gpu._replace(mig_mode=False, mig_mode_pending=False)) == {}
+    assert checked(gpu, layout=[{"mig_enabled": False}]) == {}
+    server = checked(gpu._replace(pci_device_id=0x2BB510DE))["mig"]
+    assert "display mode" not in server.message
 
 
 @pytest.mark.parametrize(

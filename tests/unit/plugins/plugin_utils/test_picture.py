@@ -84,7 +84,11 @@ def test_a_gpu_instance_without_compute_instances_is_recognised_by_its_id():
 
 def test_gpus_without_instances_to_show():
     hidden = {**instance("1g.5gb", 0, 1, "MIG-1"), "placement": None}
-    assert picture(facts(mig_capable=False, mig_mode=None))[0].endswith("no MIG on this model")
+    without = {"mig_capable": False, "mig_mode": None}
+    assert picture(facts(**without))[0].endswith("no MIG on this model")
+    assert picture(facts(**without, pci_device_id="0x26B910DE"))[0].endswith("no MIG on this model")
+    assert picture(facts(**without, pci_device_id="0x20B010DE"))[0].endswith("no MIG offered by the driver")
+    assert picture(facts(**without, pci_device_id="0x2BB410DE"))[0].endswith("in display mode, or its VBIOS is too old")
     assert picture(facts(mig_mode="disabled"))[0].endswith("MIG off")
     assert picture(facts(problem="GPU is lost", mig_capable=None))[0].endswith("GPU is lost")
     assert picture(facts(hidden, hidden))[0].endswith("not shown to this user: 1g.5gb, 1g.5gb")
@@ -110,6 +114,8 @@ def test_colours_only_when_asked_for():
         facts(instance(7, 0, 4, "MIG-1")),
         facts(instances=7),
         facts(index=[], mig_mode="disabled"),
+        facts(mig_capable=False, pci_device_id=[7]),
+        facts(mig_capable=False, pci_device_id="odd"),
         {"gpus": 7},
         {"gpus": ["x"]},
         {"gpus": [{}]},
