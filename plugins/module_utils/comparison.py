@@ -24,10 +24,9 @@ def difference(plan, after, needs):
     if not needs and after.mig_mode and plan.target is not None and after.placed != plan.target:
         missing = [instance for instance in plan.target if instance not in after.placed]
         extra = [instance for instance in after.placed if instance not in plan.target]
-        return (
-            f"{after.name} reported success, but its instances differ: missing {_in_words(missing)}; "
-            f"not expected {_in_words(extra)}. {LIED}"
-        )
+        what = (("missing", missing), ("not expected", extra))
+        differ = "; ".join(f"{word} {_in_words(instances)}" for word, instances in what if instances)
+        return f"{after.name} reported success, but its instances differ: {differ}. {LIED}"
     return None
 
 
@@ -36,14 +35,12 @@ def _on_off(mode):
 
 
 def _in_words(instances):
-    return (
-        ", ".join(
-            f"{one.profile} at slice {one.start} holding "
-            + (" + ".join(f"{device.profile} at {device.start}" for device in one.compute_instances) or "nothing")
-            for one in instances
-        )
-        or "nothing"
-    )
+    return ", ".join(f"{one.profile} at slice {one.start} {_contents_in_words(one)}" for one in instances)
+
+
+def _contents_in_words(instance):
+    inside = [f"{device.profile} at {device.start}" for device in instance.compute_instances]
+    return f"holding {' + '.join(inside)}" if inside else "without compute instances"
 
 
 def modes(gpu):

@@ -136,7 +136,9 @@ def _layout_in_words(layout):
 
 def _contents_in_words(want):
     names = [device.profile for device in want.compute_instances]
-    return "" if names == [want.profile] else f" holding {' + '.join(names) or 'nothing'}"
+    if names == [want.profile]:
+        return ""
+    return f" holding {' + '.join(names)}" if names else " without compute instances"
 
 
 def _counts_in_words(counts):

@@ -279,7 +279,8 @@ def _picture(gpu, mig_mode, placed, pending=()):
     ]
     for one in placed if mig_mode else ():
         inside = [device.profile for device in one.compute_instances]
-        contents = "" if inside == [one.profile] else f" holding {' + '.join(inside) or 'nothing'}"
+        contents = f" holding {' + '.join(inside)}" if inside else " without compute instances"
+        contents = "" if inside == [one.profile] else contents
         lines.append(f"  {_slices(one):<12} {one.profile}{contents}")
     return "\n".join(lines) + "\n"
 

@@ -144,7 +144,7 @@ def test_the_list_form_with_placements_and_compute_instances(modules, simulated_
     assert instances[2] == ("2g.10gb", ())
     assert sorted(profile for profile, _inside in instances.values()) == ["1g.5gb+me", "2g.10gb", "3g.20gb"]
     assert "slices 4-7   3g.20gb holding 2c.3g.20gb + 1c.3g.20gb" in done["diff"]["after"]
-    assert "slices 2-3   2g.10gb holding nothing" in done["diff"]["after"]
+    assert "slices 2-3   2g.10gb without compute instances" in done["diff"]["after"]
 
 
 def test_counts_of_compute_instances_fill_what_is_there_first(modules, simulated_host):

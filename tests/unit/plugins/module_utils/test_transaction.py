@@ -15,10 +15,12 @@ from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import execution, transaction
 from ansible_collections.gpufleet.mig.plugins.module_utils.changing import journal_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.comparison import difference
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Plan
 from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
 
@@ -143,8 +145,27 @@ def test_a_driver_that_lies_is_caught_by_reading_again(state, number):
     port.hooks[number] = lie
     _change, result, message = run(port, state, WANTED)
     assert message
+    assert "nothing;" not in message
+    assert "expected nothing" not in message
+    assert "holding nothing" not in message
     assert port.gpus["GPU-0"].placed == before.placed
     assert result["left"] == []
+
+
+def test_what_differs_is_named_and_what_does_not_is_not(state):
+    # The last step of the plan makes a compute instance: without it the GPU instance is there, and empty.
+    port = ModelPort(gpu(A100))
+    port.hooks[2] = lie
+    _change, _result, message = run(port, state, {"7g.40gb": 1})
+    differ = (
+        "missing 7g.40gb at slice 0 holding 7g.40gb at 0; not expected 7g.40gb at slice 0 without compute instances."
+    )
+    assert f"its instances differ: {differ} The driver did not do what it said" in message
+    one, other = (gpu_instance(number, "1g.5gb", number, 1) for number in (4, 5))
+    plan = Plan(gpu(A100), mig_mode=True, target=gpu(A100, [one]).placed)
+    for there, differ in (([], "missing 1g.5gb at slice 4"), ([one, other], "not expected 1g.5gb at slice 5")):
+        message = difference(plan, gpu(A100, there), None)
+        assert message.partition("its instances differ: ")[2].startswith(f"{differ} holding 1g.5gb at 0. The driver")
 
 
 def test_a_job_that_starts_between_plan_and_step_is_never_ended(state):
