@@ -12,6 +12,7 @@ short_description: The sentence in a failed task's result
 description:
   - Takes the result of a failed task, such as C(ansible_failed_result) in a C(rescue), and gives its message. Of a loop
     it gives those of the items that failed, each once; of a program also the last line of its error output.
+  - Warnings, and what ssh says before its own reason, are left out.
 options:
   _input:
     description:

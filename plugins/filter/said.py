@@ -12,6 +12,8 @@ short_description: What a program said, in one line that does nothing to a termi
 description:
   - Takes what a program printed, puts one space between its words, and escapes in them what does not print, such as
     escape sequences and marks that turn the direction of writing.
+  - Lines that only warn, such as those of systemctl about unit files that changed, are left out unless it printed
+    nothing else.
 options:
   _input:
     description:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Tuple
 
 from .errors import MigError
 from .units import is_unit, systemctl
+from .visible import said
 
 # The kinds of unit that are stopped, and so started again.
 KINDS = (".service", ".socket", ".timer", ".path", ".mount", ".automount")
@@ -127,5 +128,5 @@ def _why(name, errors, run_command):
             f"{name} cannot start while {names} runs, and what runs is not disturbed. When it may be interrupted: "
             f"systemctl stop {names} && systemctl start {name} {names}."
         )
-    said = " ".join(errors.split()) or "systemctl gave no reason"
-    return f"{name} did not start: {said.rstrip('.')}. See systemctl status {name}."
+    words = said(errors) or "systemctl gave no reason"
+    return f"{name} did not start: {words.rstrip('.')}. See systemctl status {name}."

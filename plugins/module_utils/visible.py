@@ -6,6 +6,20 @@
 
 from __future__ import annotations
 
+import re
+
+# How a line begins that is about something else than what failed: warnings of the program itself and of Python, pip,
+# apt, logfmt and klog, what ssh says of its connection, and where ssh or Ansible was asked to say more.
+_BESIDE_THE_POINT = re.compile(
+    r"\s*(?:(?:\S{1,99}: )?\[?(?:deprecation )?(?:warning|notice)\b"
+    r"|\S{1,999}:[0-9]+: [A-Za-z]*Warning: "
+    r"|(?:time|ts)=.{1,99} level=warn"
+    r"|(?-i:W: |W[0-9]{4} [0-9:.]+ )"
+    r"|(?:shared )?connection to \S+ closed|debug[1-3]: )",
+    re.IGNORECASE,
+)
+_OF_PYTHON = re.compile(r"\S+:[0-9]+: [A-Za-z]*Warning: ")
+
 
 def visible(text):
     r"""The text in one line that does nothing to a terminal: what does not print is escaped, such as \n or \x1b.
@@ -20,9 +34,23 @@ def visible(text):
     )
 
 
+def reasons(text):
+    """The lines of what a program said when it failed that may say why: without warnings, and without empty lines."""
+    found, of_python = [], False
+    for line in text.splitlines():
+        # Below its warning Python shows the line of the source.
+        if line.strip() and not _BESIDE_THE_POINT.match(line) and not (of_python and line[0].isspace()):
+            found.append(line)
+        of_python = bool(_OF_PYTHON.match(line))
+    return found
+
+
 def said(text):
-    """What a command said, in one line: words with a space between them, each visible."""
-    return visible(" ".join(text.split()))
+    """What a command said, in one line: words with a space between them, each visible.
+
+    Without warnings, unless it said nothing else.
+    """
+    return visible(" ".join(" ".join(reasons(text) or [text]).split()))
 
 
 def visible_lines(text):

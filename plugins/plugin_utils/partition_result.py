@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible_lines
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import reasons, visible_lines
 
 from .role_options import planted, planted_refusal
 
@@ -18,6 +18,9 @@ from .role_options import planted, planted_refusal
 # as JSON or, where it is bytes, with each backslash doubled.
 STATUS = '"kind":"Status"'
 REFUSED = re.compile(r'"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
+
+# Ansible's connection plugin puts behind these words all that ssh printed, a host's banner first.
+SSH = re.compile(r"((?:via ssh|over ssh|incorrect password): )")
 
 NO_GPUS, NOTHING_TO_COMPARE = "no_gpus", "nothing_to_compare"
 UNCHANGED, CHANGED, WOULD_CHANGE = "unchanged", "changed", "would_change"
@@ -36,8 +39,24 @@ def failure_message(result):
     if refused:
         with contextlib.suppress(ValueError):
             return visible_lines(f"The Kubernetes API server says: {json.loads(refused[1])}")
-    details = str(result.get("stderr") or result.get("module_stderr") or "").strip()
-    return visible_lines(f"{message} {details.splitlines()[-1]}" if details and details not in message else message)
+    # Over ssh with a terminal a module that breaks down says why on its output.
+    printed = (str(result.get(name) or "") for name in ("stderr", "module_stderr", "module_stdout"))
+    # A program that said nothing but a warning gave no other reason.
+    why = next((lines[-1].strip() for lines in map(reasons, printed) if lines), "")
+    why = why or str(result.get("stderr") or "").strip().rpartition("\n")[2]
+    message = _without_warnings(message)
+    return visible_lines(message if why in message else f"{message} {why}")
+
+
+def _without_warnings(message):
+    """A message without the warnings of other programs, and of what ssh said the last line, which says why."""
+    said = SSH.split(message, maxsplit=1)
+    if len(said) == 3:
+        start, words, printed = said
+        return f"{start}{words}{(reasons(printed) or printed.splitlines() or [''])[-1].strip()}"
+    lines = reasons(message)
+    warns = lines and len(lines) < sum(bool(line.strip()) for line in message.splitlines())
+    return "\n".join(lines).strip() if warns else message
 
 
 def partition_result(run):
@@ -85,6 +104,8 @@ def partition_result(run):
         "drained": list(run["drained"]),
         "hooks": list(run["hooks"]),
         "reset_gpus": list(check.get("reset_gpus") or ()),
+        # What was changed has been checked.
+        "not_checked": list(check.get("not_checked") or ()) if check_mode else [],
         "reboot": bool(check.get("reboot_required")) if check_mode else bool(run["rebooted"]),
         "brought_back": run["brought_back"],
         "claim": _others_claim(claim, check),
@@ -104,8 +125,6 @@ def _planned(check, forward):
     plan, actions = list(check.get("plan") or ()), list(check.get("actions") or ())
     followed = [step for change in forward for step in change.get("plan") or ()]
     if all(step in plan for step in followed):
-        # What was changed has been checked.
-        "not_checked": list(check.get("not_checked") or ()) if check_mode else [],
         return plan, actions
     return followed, [action for change in forward for action in change.get("actions") or ()]
 

@@ -38,7 +38,7 @@ class Systemd:
             return 124, "", ""
         refused = name.endswith(".socket") and name.replace(".socket", ".service") in self.running
         if refused or name in self.masked or not set(self.needs.get(name, ())) <= self.running:
-            return 1, "", f"Job for {name} failed.\n"
+            return 1, "", f"Warning: The unit file of {name} changed on disk.\nJob for {name} failed.\n"
         self.running.add(name)
         return 0, "", ""
 

@@ -44,5 +44,17 @@ def test_what_a_command_said_is_one_line():
     assert said("error: a\x1b[1m\n  and b\n") == r"error: a\x1b[1m and b"
 
 
+def test_what_a_command_only_warned_of_is_no_part_of_its_reason():
+    changed = "Warning: The unit file of a.service changed on disk. Run 'systemctl daemon-reload' to reload units."
+    assert said(f"{changed}\nJob for a.service failed.\nSee systemctl status.\n") == (
+        "Job for a.service failed. See systemctl status."
+    )
+    assert said(changed + "\n") == changed
+    assert said("error: Warnings are\n\n  errors here\n") == "error: Warnings are errors here"
+    assert said("Warning: so\nw: not found\n") == "w: not found"
+    python = "x.py:1: DeprecationWarning: old\n  import old\n"
+    assert said(f"{python}Traceback:\n  File\n{python}ImportError: no\n") == "Traceback: File ImportError: no"
+
+
 def test_lines_stay_lines():
     assert visible_lines("a\x1b[1m\nb\r\n") == "a\\x1b[1m\nb\\r\n"

@@ -150,6 +150,21 @@ def test_the_table():
 
 
 REFUSAL = '{"kind":"Status","apiVersion":"v1","message":"pods \\"a\\" is forbidden: no","code":403}'
+SSH = "Failed to connect to the host via ssh: "
+WHY = "E: it cannot be done: no warning: of any kind"
+FOREIGN = [
+    "WARNING: You are using pip version 21.0; however, version 23.0 is available.",
+    "[notice] A new release of pip is available: 23.0 -> 25.0",
+    "[DEPRECATION WARNING]: this feature will be removed.",
+    "[WARNING]: Host gpu-1 is using the discovered Python interpreter at /usr/bin/python3.11",
+    "/usr/lib/python3/dist-packages/x.py:12: FutureWarning: The pynvml package is deprecated.\n  import pynvml",
+    "Warning: The unit file of a.service changed on disk. Run 'systemctl daemon-reload' to reload units.",
+    "W: Some index files failed to download.",
+    'time="2026-01-31T03:00:00Z" level=warning msg="Could not load the mode"',
+    "W0131 03:00:00.123456    4711 warnings.go:70] spec.x is deprecated",
+    "Connection to gpu-1 closed.",
+    "debug1: Exit status 1",
+]
 REFUSED = 'The Kubernetes API server says: pods "a" is forbidden: no'
 
 
@@ -162,6 +177,18 @@ REFUSED = 'The Kubernetes API server says: pods "a" is forbidden: no'
         ({}, "It gave no reason; see the output above."),
         ({"msg": f"Exception '403\nHTTP response body: {REFUSAL}\n\nOriginal traceback: ...'"}, REFUSED),
         ({"msg": f"Failed to patch object: {REFUSAL.encode()}"}, REFUSED),
+        *(
+            ({"msg": "non-zero return code", "stderr": f"{WHY}\n{warning}\n"}, f"non-zero return code {WHY}")
+            for warning in FOREIGN
+        ),
+        *(({"msg": f"{warning}\n{WHY}"}, WHY) for warning in FOREIGN),
+        *(({"msg": SSH + f"{warning}\r\n* Welcome. *\r\n{WHY}"}, SSH + WHY) for warning in FOREIGN),
+        ({"msg": SSH + f"Warning: Permanently added 'h' (ED25519) to the list of known hosts.\r\n{WHY}"}, SSH + WHY),
+        ({"msg": "Broke", "module_stderr": "Shared connection to h closed.\r\n", "module_stdout": WHY}, "Broke " + WHY),
+        # Better a warning than no reason.
+        ({"msg": FOREIGN[0]}, FOREIGN[0]),
+        ({"msg": "non-zero return code", "stderr": FOREIGN[0]}, f"non-zero return code {FOREIGN[0]}"),
+        ({"msg": "two\n\nlines"}, "two\n\nlines"),
         ({"msg": "b'" + REFUSAL.replace("pods", "\\'pods") + "'"}, "b'" + REFUSAL.replace("pods", "\\'pods") + "'"),
     ],
 )
@@ -196,4 +223,6 @@ def test_a_failure_message_that_was_made_to_be_read_for_ever():
     start = time.process_time()
     for text in ('"kind":"Status"' * 10**5, '"kind":"Status"' + '"message":"' * 10**5 + "\\", "\\" * 10**6):
         failure_message({"msg": text})
+    for text in ("a:" * 10**6, "a:1:" * 10**6, " " * 10**6, "time=" * 10**6, "\n \n" * 10**6, "via ssh: " * 10**6):
+        failure_message({"msg": text, "stderr": text})
     assert time.process_time() - start < 5
