@@ -63,6 +63,11 @@ def test_one_that_does_not_start_keeps_no_other_and_is_tried_again_while_others_
     assert systemd.started.count("d.service") == 3
 
 
+def test_why_one_did_not_start_is_said_without_what_systemctl_warns_of():
+    _started, left = start(["b.service"], Systemd(needs={"b.service": ["other.service"]}), 9)
+    assert left == {"b.service": "b.service did not start: Job for b.service failed. See systemctl status b.service."}
+
+
 def test_a_socket_whose_service_runs_is_left_with_what_to_do():
     systemd = Systemd(running=["a.service", "b.service"])
     started, left = start(UNITS, systemd, 9)
