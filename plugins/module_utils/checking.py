@@ -100,6 +100,7 @@ def check(params, run_command, root="/"):
         "mig": facts_of(snapshot, ("instances", "processes")),
         "before": [entry for entry in map(layout_of, snapshot.gpus) if entry],
         **rehearsed,
+        **(problem.result if problem else {}),
     }, warnings
 
 

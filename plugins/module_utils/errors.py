@@ -9,6 +9,8 @@ An NVML return code is turned into a kind here and nowhere else; who must decide
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 # The return codes of nvml.h, each at its own number; 999 is UNKNOWN.
 _NAMES = """
 SUCCESS UNINITIALIZED INVALID_ARGUMENT NOT_SUPPORTED NO_PERMISSION ALREADY_INITIALIZED NOT_FOUND INSUFFICIENT_SIZE
@@ -67,7 +69,9 @@ def what_to_do(kind):
 
 
 class MigError(Exception):
-    """An error whose text is a complete message for the operator."""
+    """An error whose text is a complete message for the operator; ``result`` is what a module returns beside it."""
+
+    result: ClassVar[dict] = {}
 
 
 class NvmlError(MigError):
@@ -100,7 +104,12 @@ class LibraryMissing(MigError):
 
 
 class BindingMissing(MigError):
-    """The Python package nvidia-ml-py is missing or too old; ``found`` is None or (version, path)."""
+    """The Python package nvidia-ml-py is missing or too old; ``found`` is None or (version, path).
+
+    The action plugins run a module that returns ``result`` again with the controller's nvidia-ml-py.
+    """
+
+    result: ClassVar[dict] = {"nvidia_ml_py": "missing"}
 
     def __init__(self, requirement, executable, found=None):
         self.requirement = requirement

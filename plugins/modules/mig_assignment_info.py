@@ -335,6 +335,13 @@ record:
   returned: success
   type: dict
   sample: {}
+nvidia_ml_py:
+  description:
+    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
+    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a fit nvidia-ml-py
+  type: str
+  sample: temporary
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -368,7 +375,7 @@ def main():
     try:
         result = assignment(module.params, module.run_command)
     except MigError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **error.result)
     module.exit_json(**result)
 
 

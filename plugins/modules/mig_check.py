@@ -399,6 +399,14 @@ nearest:
   returned: with O(layout), where it does not fit
   type: dict
   sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}
+nvidia_ml_py:
+  description:
+    - V(missing) where the host has no fit one and the controller could not lend its own. Then
+      nothing that NVML tells was checked.
+    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a fit nvidia-ml-py
+  type: str
+  sample: temporary
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -359,6 +359,13 @@ ansible_facts:
               returned: always
               type: str
               sample: null
+nvidia_ml_py:
+  description:
+    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
+    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a fit nvidia-ml-py
+  type: str
+  sample: temporary
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -425,7 +432,7 @@ def main():
         state = HostState(module.params["state_dir"])
         snapshot = read(module.params["gpus"], gather)
     except MigError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **error.result)
     try:
         assigned = owners()
     except MigError as error:

@@ -270,6 +270,13 @@ nearest:
   returned: when a layout is refused
   type: dict
   sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}
+nvidia_ml_py:
+  description:
+    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
+    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a fit nvidia-ml-py
+  type: str
+  sample: temporary
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -309,7 +316,7 @@ def main():
             entries = validate_layout(params["layout"])
         change = run(module, decide)
     except MigError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **error.result)
     for warning in change.warnings:
         module.warn(warning)
     result, problem = result_of(change, not rehearsing, params["rehearse"])

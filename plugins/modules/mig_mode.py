@@ -252,6 +252,13 @@ reboot_required:
   returned: always
   type: bool
   sample: false
+nvidia_ml_py:
+  description:
+    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
+    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a fit nvidia-ml-py
+  type: str
+  sample: temporary
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -295,7 +302,7 @@ def main():
         entries = validate_layout(layout, prefix)
         change = run(module, decide, pending, GATHER_FOR_RESET)
     except MigError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **error.result)
     for warning in change.warnings:
         module.warn(warning)
     result, problem = result_of(change, not rehearsing, params["rehearse"])

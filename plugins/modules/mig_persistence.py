@@ -115,6 +115,13 @@ unit:
     enabled: true
     active: true
     status: 8 of 8 GPUs have the saved layout (8 brought back, 0 left as they were).
+nvidia_ml_py:
+  description:
+    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
+    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a fit nvidia-ml-py
+  type: str
+  sample: temporary
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -141,7 +148,7 @@ def main():
     try:
         keep(module, result)
     except MigError as error:
-        module.fail_json(msg=str(error), **result)
+        module.fail_json(msg=str(error), **{**result, **error.result})
     module.exit_json(**result)
 
 

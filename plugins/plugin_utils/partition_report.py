@@ -16,6 +16,7 @@ from .partition_result import (
     CHANGED,
     FAILED,
     NO_GPUS,
+    NOT_CHECKED,
     NOT_REACHED,
     NOTHING_TO_COMPARE,
     UNCHANGED,
@@ -36,6 +37,7 @@ WORDS = {
     UNCHANGED: "as wanted",
     CHANGED: "changed",
     WOULD_CHANGE: "would change",
+    NOT_CHECKED: "not checked",
     FAILED: "FAILED",
     UNREACHABLE: "UNREACHABLE",
     UNFINISHED: "UNFINISHED",
@@ -173,7 +175,7 @@ def _headline(data, hosts):
 
 
 def _row(host, result):
-    if result["state"] in (NO_GPUS, NOTHING_TO_COMPARE, UNREACHABLE, UNFINISHED, NOT_REACHED):
+    if result["state"] in (NO_GPUS, NOTHING_TO_COMPARE, NOT_CHECKED, UNREACHABLE, UNFINISHED, NOT_REACHED):
         return (host, _gpus(result), WORDS[result["state"]], "", "", "")
     drained = len(result["drained"])
     names = ", ".join(hook.rpartition("/")[2] for hook in result["hooks"])

@@ -23,7 +23,7 @@ REFUSED = re.compile(r'"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
 SSH = re.compile(r"((?:via ssh|over ssh|incorrect password): )")
 
 NO_GPUS, NOTHING_TO_COMPARE = "no_gpus", "nothing_to_compare"
-UNCHANGED, CHANGED, WOULD_CHANGE = "unchanged", "changed", "would_change"
+UNCHANGED, CHANGED, WOULD_CHANGE, NOT_CHECKED = "unchanged", "changed", "would_change", "not_checked"
 FAILED, UNREACHABLE, UNFINISHED, NOT_REACHED = "failed", "unreachable", "unfinished", "not_reached"
 
 
@@ -83,12 +83,12 @@ def partition_result(run):
         there = {*(check.get("kept") or ()), *(check.get("disrupted") or ())}
         changed = any(there & set(change.get("disrupted") or ()) for change in done)
     plan, actions = _planned(check, run["changes"][:2])
-    # In check mode a host that lacks nvidia-ml-py would get it; nothing more can be foretold of it.
+    # In check mode nothing more can be foretold of a host that lacks nvidia-ml-py, like the controller.
     unknown = check_mode and not check.get("ok", True)
     result = {
-        "state": _state(check, failures, changed, check_mode and (bool(plan) or unknown)),
+        "state": _state(check, failures, changed, check_mode and bool(plan), unknown),
         "check_mode": check_mode,
-        "changed": bool(changed or (check_mode and (plan or unknown))),
+        "changed": bool(changed or (check_mode and plan)),
         "stage": failures[0]["stage"] if failures else None,
         "message": " ".join(failure["message"] for failure in failures)
         or (check.get("problem") if unknown else None)
@@ -137,13 +137,15 @@ def _others_claim(claim, check):
     return {key: found.get(key) for key in ("id", "who", "where", "stage", "since", "lapsed")}
 
 
-def _state(check, failures, changed, would_change):
+def _state(check, failures, changed, would_change, unknown):
     if check.get("unreachable"):
         return UNREACHABLE
     if failures:
         return FAILED
     if not (check.get("evidence") or {}).get("mig_capable"):
         return NO_GPUS
+    if unknown:
+        return NOT_CHECKED
     if check.get("nothing_to_compare"):
         return NOTHING_TO_COMPARE
     return CHANGED if changed else WOULD_CHANGE if would_change else UNCHANGED

@@ -20,7 +20,10 @@ from paths import SIMULATOR
 
 def compiled_once():
     """Environment variables with which Python compiles modules once for all tests, see compiled_once/."""
-    return {"PYTHONPATH": str(Path(__file__).parent / "compiled_once")} if "MADE_ONCE" in os.environ else {}
+    if "MADE_ONCE" not in os.environ:
+        return {}
+    paths = [str(Path(__file__).parent / "compiled_once"), os.environ.get("PYTHONPATH")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 class SimulatedHost:
@@ -50,7 +53,9 @@ class SimulatedHost:
     def use_interpreter(self, interpreter, **environment):
         """Ansible runs the modules with this interpreter and these further environment variables from now on."""
         variables = {**compiled_once(), **self.environment, **environment}
-        exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
+        # What Ansible was told of modules' paths counts, too.
+        further = {"PYTHONPATH": "${PYTHONPATH:+:$PYTHONPATH}"}
+        exports = "".join(f"export {name}='{value}'{further.get(name, '')}\n" for name, value in variables.items())
         self.python.write_text(f"#!/bin/sh\n{exports}exec '{interpreter}' \"$@\"\n", encoding="utf-8")
         self.python.chmod(0o755)
 

@@ -70,6 +70,13 @@ def test_each_host_gets_it_from_where_it_can(run_playbook, hosts):
     rehearsal = run_playbook(play(), hosts.values(), check=True, forks=len(hosts)).ok()
     for name, host in hosts.items():
         assert bool(changed(rehearsal, name)) is bool(SOURCES[name])
+        # Checked meanwhile with a copy of the controller's, which went with its task.
+        (check,) = rehearsal.results(CHECK, name)
+        assert (check["result"]["ok"], check["result"].get("nvidia_ml_py")) == (
+            True,
+            "temporary" if SOURCES[name] else None,
+        )
+        assert host.run("find / -xdev -name pynvml.py -newer /etc/hostname").stdout == ""
         assert (f"nvidia-ml-py would be brought to {name}." in rehearsal.output) is bool(SOURCES[name])
         assert host.run(f"test -e {PRIVATE_DIRECTORY}", check=False).returncode == 1
     assert {name: host.run(SITE).stdout for name, host in hosts.items()} == before

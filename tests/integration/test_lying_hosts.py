@@ -104,7 +104,9 @@ def test_the_python_of_the_modules_is_a_path(simulated_host, run_playbook, tmp_p
     host = simulated_host(A100)
     finding = {"check": "nvidia_ml_py", "severity": "error", "problem": "x", "advice": "y"}
     evil = f"{tmp_path}/../evil"
-    lie(host, {"mig_check": {"findings": [finding], "evidence.user": 0, "evidence.python": evil, "ok": False}})
+    lies = {"findings": [finding], "evidence.user": 0, "evidence.python": evil, "ok": False}
+    lies.update({"nvidia_ml_py": "missing", "evidence.nvidia_devices": True})
+    lie(host, {"mig_check": lies})
     run = run_playbook(play("mig_driver", mig_driver_python_package="index"), [host], environment=edge_environment)
     assert f"gpu-host: The Python of the modules is '{evil}'. Expected is an absolute path" in message(run.failed())
 

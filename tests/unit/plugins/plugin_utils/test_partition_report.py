@@ -106,7 +106,9 @@ def test_a_host_with_nothing_to_do(check, state):
 def test_check_mode_without_the_binding_says_so():
     missing = {"ok": False, "problem": "nvidia-ml-py is missing.", "evidence": {"mig_capable": True}}
     foretold = result(check=missing, check_mode=True)
-    assert (foretold["state"], foretold["message"]) == ("would_change", "nvidia-ml-py is missing.")
+    assert (foretold["state"], foretold["message"]) == ("not_checked", "nvidia-ml-py is missing.")
+    assert not foretold["changed"]
+    assert "not checked" in "\n".join(table(told({"a": foretold}, ["a"], ["a"], ["a"]), ["a"]))
 
 
 def test_hosts_that_cannot_tell_are_told_of():
