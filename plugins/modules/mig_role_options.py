@@ -18,6 +18,9 @@ description:
     not C(mig). It contacts no host.
   - In a role of this collection it also returns the variables of an entry point, each evaluated once and of the type
     that the role's argument spec gives it.
+  - A variable C(mig_*) that was given by C(-e), with a role, in the play or in the inventory, and that no role of the
+    collection takes, is refused where it is plain which one was meant. Where its name begins like those of a role, a
+    warning names it.
   - It is the first task of each of the roles, and of little use elsewhere.
 options:
   entry_point:
@@ -31,6 +34,14 @@ options:
         something once for all hosts. Under those ansible-core ends all hosts there, wherever each of them is.
     type: bool
     default: false
+  one_of:
+    description:
+      - Variables of the entry point of which the first that has a value counts. Where another has one, too, a warning
+        says that it is passed over; both given at one place (by C(-e), with the role, in the play, for one host or for
+        one group) are refused.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: It changes nothing.

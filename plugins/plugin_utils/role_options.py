@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from difflib import SequenceMatcher
+from pathlib import Path
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 
 from .connection_variables import planted_connection
 
@@ -16,6 +20,52 @@ from .connection_variables import planted_connection
 OURS = re.compile(r"_*mig_")
 # How many names a message lists, and how much of each.
 NAMES, LENGTH = 8, 60
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+NAME = re.compile(r"\bmig_\w+")
+
+
+@functools.cache
+def argument_specs(role):
+    """The entry points of a role, as meta/argument_specs.yml has them: {name: its spec}.
+
+    :param role: its folder, without links on the way
+    """
+    text = Path(role, "meta", "argument_specs.yml").read_text(encoding="utf-8")
+    return yaml_load(text)["argument_specs"]
+
+
+@functools.cache
+def option_names():
+    """What the argument specs of all roles say: ({each option, and each variable that one's default reads}, {each name
+    that they speak of, such as results})."""
+    options, spoken_of = set(), set()
+    for role in ROLES.iterdir():
+        specs = argument_specs(str(role))
+        spoken_of.update(NAME.findall(str(specs)))
+        for entry_point in specs.values():
+            for name, option in entry_point["options"].items():
+                options.update([name, *NAME.findall(str(option.get("default")))])
+    return frozenset(options), frozenset(spoken_of)
+
+
+def begins_like_an_option(name):
+    """Whether a role of the collection could have meant this name for an option of its own."""
+    return any(name.startswith(f"{role.name}_") for role in ROLES.iterdir())
+
+
+def meant(name):
+    """The option that somebody who wrote this name, which is none, has meant; or None.
+
+    Near are two that differ in a letter or two: one changed, two swapped, up to two missing or too many. What goes on
+    after an option's name (mig_partition_layout_a100) is a name of somebody's own making.
+    """
+    for option in sorted(option_names()[0]):
+        letters = len(name) + len(option)
+        if abs(len(name) - len(option)) <= 2 and not name.startswith(f"{option}_"):
+            same = sum(block.size for block in SequenceMatcher(None, name, option, False).get_matching_blocks())
+            if letters - 2 * same <= 2:
+                return option
+    return None
 
 
 def planted(facts):

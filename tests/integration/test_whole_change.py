@@ -246,18 +246,35 @@ def test_serial_tells_each_batch_and_at_last_all(run_playbook, simulated_host, t
     assert "no profile 9g.99gb" in told["hosts"]["gpu-3"]["message"]
 
 
-def test_rollback_goes_back_to_before_the_whole_change_and_again(run_playbook, simulated_host):
+def test_the_four_commands_of_the_readme_with_its_inventory_and_a_rollback_of_the_rollback(
+    run_playbook, simulated_host, tmp_path
+):
     host = simulated_host(f"{H100}:2")
-    layout = {"mig_partition_layout": [{"gpus": [0], "instances": FOUR}]}
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    variables = yaml.safe_load(re.search(r"^# inventory.yml\n(.*?)^```", text, re.M | re.S).group(1))["gpu_hosts"][
+        "vars"
+    ]
+    assert variables.pop("ansible_become")
+    host.more_variables = {
+        **variables,
+        "mig_partition_mig_parted_config": str(ROOT / "demo" / "mig-parted-config.yaml"),
+        "mig_partition_report": str(tmp_path / "report.json"),
+    }
     nothing = run_playbook("gpufleet.mig.rollback", [host]).failed()
     assert "nothing to go back to" in nothing.outcome(host)["message"]
-    run_playbook(PARTITION, [host], extra_vars=layout).ok()
-    reached = profiles(host)
-    assert reached == [FOUR, None]
-    for expected in ([None, None], reached):
-        run = run_playbook("gpufleet.mig.rollback", [host]).ok()
-        assert run.outcome(host)["state"] == "changed"
-        assert profiles(host) == expected
+    balanced = {"1g.10gb": 2, "2g.20gb": 1, "3g.40gb": 1}
+    other = {"mig_partition_layout": [{"instances": {"7g.80gb": 1}}]}
+    for command, more, expected in (
+        (PARTITION, {"check": True}, [None, None]),
+        (PARTITION, {}, [balanced, balanced]),
+        ("gpufleet.mig.verify", {}, [balanced, balanced]),
+        # A layout and a label of the fleet, wherever they are given, are not those before the last change.
+        ("gpufleet.mig.rollback", {"extra_vars": other}, [None, None]),
+        ("gpufleet.mig.rollback", {}, [balanced, balanced]),
+    ):
+        run = run_playbook(command, [host], **more).ok()
+        assert profiles(host) == expected, (command, more)
+        assert "passed over" not in run.output
 
 
 def test_rollback_finds_the_last_change_behind_any_number_of_boots_and_stops_at_damage(
