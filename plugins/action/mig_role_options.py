@@ -20,6 +20,7 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.connection_variables 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import (
     argument_specs,
     begins_like_an_option,
+    controller_refusal,
     converted,
     meant,
     option_names,
@@ -28,6 +29,10 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import (
     strategy_refusal,
 )
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.variable_places import place_of, places
+
+# ansible-core loads this before it forks the first task: what is said here is said once, and ends the run.
+if (_refusal := controller_refusal()) is not None:
+    raise AnsibleError(_refusal)
 
 # Asked once, before tasks are forked.
 connection_variables()

@@ -11,8 +11,11 @@ import re
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from ansible import release
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from .connection_variables import planted_connection
 
@@ -20,8 +23,21 @@ from .connection_variables import planted_connection
 OURS = re.compile(r"_*mig_")
 # How many names a message lists, and how much of each.
 NAMES, LENGTH = 8, 60
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+COLLECTION = Path(__file__).resolve().parents[2]
+ROLES = COLLECTION / "roles"
 NAME = re.compile(r"\bmig_\w+")
+
+
+def controller_refusal():
+    """Why nothing can be done with this ansible-core: a sentence, or None. It itself only warns, and goes on."""
+    needed = yaml_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))["requires_ansible"]
+    # What comes before a release counts as it, as ansible-core does.
+    if SpecifierSet(needed).contains(Version(release.__version__).base_version):
+        return None
+    return (
+        f"gpufleet.mig needs ansible-core {needed} on the controller, and this is {release.__version__}. So the run"
+        " ends before any of its roles has done anything. Install a later one (pip install --upgrade ansible-core)."
+    )
 
 
 @functools.cache

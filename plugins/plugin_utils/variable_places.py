@@ -24,6 +24,13 @@ def places(task, host, loader):
     :param host: the name of the host
     :param loader: the DataLoader of the run
     """
+    try:
+        return _places(task, host, loader)
+    except AttributeError:
+        return []  # a later ansible-core has other names for what it keeps
+
+
+def _places(task, host, loader):
     manager = task.get_variable_manager()
     if manager is None:
         return []

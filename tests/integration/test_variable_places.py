@@ -38,7 +38,7 @@ ONE_EACH = list({what: place for place, what in PLACES.items()}.values())
 NEIGHBOURS = [pair for one, two in itertools.pairwise(ONE_EACH) for pair in ((one, two), (two, one))]
 
 
-@pytest.fixture(scope="module", params=["main", "oldest", "newest"])
+@pytest.fixture(scope="module", params=["main", "oldest", pytest.param("newest", marks=pytest.mark.prove)])
 def beginnings(request):
     """The controllers that the collection supports differ in what they tell of a variable."""
     if request.param == "main":
