@@ -13,7 +13,7 @@ description:
   - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them. A GPU without MIG is a gres, and every MIG device is; a
     GPU with MIG on and without MIG devices is none.
   - The role gpufleet.mig.mig_slurm uses it.
-positional: minors, types, target
+positional: minors, types, target, release
 options:
   _input:
     description: The GPUs.
@@ -26,13 +26,22 @@ options:
     default: ""
   types:
     description:
-      - What Slurm's users call a product, by a glob of its name. Without it types are those that Slurm's own NVML
-        plugin gives since release 23.11.
+      - What Slurm's users call a product, by a glob of its name. A MIG device is C(NAME_PROFILE) then. Instead of the
+        name, a dictionary has the whole type by the profile, and in C(*) the name for all other profiles and for the
+        GPU without MIG. The first glob that matches counts.
+      - Without it types are those that Slurm's own NVML plugin gives.
     type: dict
   target:
     description: The layout to come, complete entries for GPUs by their UUIDs. Others are as they are.
     type: list
     elements: dict
+  release:
+    description:
+      - The release of slurmd, such as V(22.05.8); the newest if it is not given.
+      - Since 23.02.6 its plugin takes the profile from the name of the MIG device. Before, it makes one of slices and
+        memory, so that a 1g.18gb with 16384 MiB is C(1g.16gb).
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -41,14 +50,22 @@ EXAMPLES = r"""
     that: ([gpu] | gpufleet.mig.slurm_gres).gres == 'gpu:nvidia_a100-sxm4-40gb:1'
   vars:
     gpu: {index: 0, uuid: GPU-5f2cd73b, minor: 0, product: NVIDIA A100-SXM4-40GB, mig_mode: disabled, instances: []}
+- name: See what jobs call a MIG device
+  ansible.builtin.assert:
+    that: ([gpu] | gpufleet.mig.slurm_gres('', types)).gres == 'gpu:1g.5gb:1'
+  vars:
+    types: {NVIDIA A100*: {1g.5gb: 1g.5gb}}
+    gpu:
+      {index: 0, uuid: GPU-5f2cd73b, minor: 0, product: NVIDIA A100-SXM4-40GB, mig_mode: enabled, instances: [device]}
+    device: {id: 7, profile: 1g.5gb, compute_instances: [{id: 0, profile: 1g.5gb, uuid: MIG-2c0a, index: 0}]}
 """
 
 RETURN = r"""
 _value:
   description: >-
     C(gres) as the node's line in slurm.conf lists it, C(lines) of gres.conf without AutoDetect and NodeName,
-    C(devices) with C(what), C(type), C(uuid), C(files) and C(capabilities), and in C(autodetect) reasons C(why)
-    AutoDetect=nvml cannot find them, some only C(before) a release. C(refusal) says, by the GPU, why what the host says
+    C(devices) with C(what), C(type), C(uuid), C(files), C(capabilities) and what slurmd calls them (C(detected)), and
+    in C(autodetect) sentences why AutoDetect=nvml cannot find them. C(refusal) says, by the GPU, why what the host says
     of it is written nowhere, such as a product with a newline; then the others are empty. Else it is V(null).
   type: dict
 """

@@ -84,6 +84,7 @@ def _instance(instance, wants_processes):
             "placement": placement_data(device.placement),
             "uuid": device.uuid,
             "index": device.index,
+            "memory_mib": device.memory_mib,
             "processes": _processes(device.processes) if wants_processes else None,
             "allocated_to": pods_data(device.allocated_to) if wants_processes else None,
         }

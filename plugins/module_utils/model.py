@@ -119,7 +119,8 @@ class ComputeInstance(NamedTuple):
     """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts
     as busy. ``allocated_to`` are the pods to which the kubelet has given it, as far as that was asked for.
 
-    ``placement`` is None only on R450 drivers, which do not tell it and under which nothing is changed.
+    ``placement`` is None only on R450 drivers, which do not tell it and under which nothing is changed. ``memory_mib``
+    is that of the MIG device, None where the driver does not tell; it may differ from that of the GPU instance profile.
     """
 
     id: int
@@ -129,6 +130,7 @@ class ComputeInstance(NamedTuple):
     index: Optional[int] = None
     processes: Optional[Tuple[Process, ...]] = ()
     allocated_to: Tuple[Pod, ...] = ()
+    memory_mib: Optional[int] = None
 
     @property
     def busy(self):

@@ -315,7 +315,8 @@ class Reader:
                 placement = as_placement(info.placement) if info.placement.size else None
                 if placement is None and tells_placement:
                     raise NvmlError("nvmlComputeInstanceGetInfo_v2", "UNKNOWN", "NVML told no placement.")
-                found.append(ComputeInstance(info.id, compute_profile.name, placement, uuid, index, processes))
+                inside = ComputeInstance(info.id, compute_profile.name, placement, uuid, index, processes)
+                found.append(inside._replace(memory_mib=self._device_memory(device)))
         return tuple(sorted(found, key=lambda instance: (instance.placement or (), instance.id)))
 
     def compute_instance_info(self, instance):
@@ -380,12 +381,24 @@ class Reader:
             profile = self._nvml.call("nvmlDeviceGetName", device).rpartition("MIG ")[2]
             processes = self._processes(device) if wants_processes else ()
             inside = ComputeInstance(identity, profile, None, uuid, index, processes)
+            inside = inside._replace(memory_mib=self._device_memory(device))
             found.setdefault(gpu_instance_id, []).append(inside)
         # The GPU instance profile in a compute instance profile's name is 3g.20gb of 1c.3g.20gb.
         return tuple(
             GpuInstance(identity, inside[0].profile.rpartition("c.")[2], None, tuple(inside))
             for identity, inside in found.items()
         )
+
+    def _device_memory(self, device):
+        """The MiB in the attributes of a MIG device; None where there is no device, or no answer (R450)."""
+        if device is None:
+            return None
+        try:
+            return self._nvml.call("nvmlDeviceGetAttributes_v2", device).memorySizeMB
+        except NvmlError as error:
+            if error.kind == "lost":
+                raise
+            return None
 
     def _processes(self, handle):
         """The Processes of a GPU or MIG device, None where they cannot be read (which is not the same as none)."""

@@ -139,6 +139,39 @@ def with_node_gres(text, node, gpus, expand=lambda names: [names], fold=",".join
     NodeName=DEFAULT before this text. A MigError where the line cannot be changed for that node alone.
     """
     lines = logical_lines(text)
+    found = _node_line(lines, node, expand, inherited)
+    if found is None:
+        return None
+    number, names, gres, inherited = found
+    line, span = lines[number], _value(lines[number], "Gres")
+    wanted = _with_gpus(gres, gpus)
+    if wanted == gres:
+        return text
+    if "\\" in gres:
+        raise MigError(f"the Gres= of node {node} goes on in another line: {line.strip()!r}. Write it in one line.")
+    if not wanted and inherited:
+        raise MigError(f"node {node} inherits Gres={inherited} from NodeName=DEFAULT; give it a Gres= of its own.")
+    own = _with_value(line, span, wanted)
+    name, rest = node_name(line), [one for one in names if one != node]
+    if rest and PER_NODE.search(line):
+        raise MigError(
+            f"one line defines {name}, each node with an address or port of its own, so the Gres= of {node} cannot"
+            " be changed alone. Give it a NodeName= line of its own."
+        )
+    if rest:
+        others = line.replace(name, fold(rest), 1)
+        own = (others if others.endswith("\n") else others + "\n") + own.replace(name, node, 1)
+    return "".join([*lines[:number], own, *lines[number + 1 :]])
+
+
+def node_gres(text, node, expand=lambda names: [names], inherited=""):
+    """The Gres= that a node has by this text, None where it has no line; as ``with_node_gres`` reads it."""
+    found = _node_line(logical_lines(text), node, expand, inherited)
+    return found and found[2]
+
+
+def _node_line(lines, node, expand, inherited):
+    """(number of the line that defines a node, the nodes in it, its Gres=, that of NodeName=DEFAULT), or None."""
     for number, line in enumerate(lines):
         name = node_name(line)
         if name is None:
@@ -148,27 +181,8 @@ def with_node_gres(text, node, gpus, expand=lambda names: [names], fold=",".join
             inherited = line[slice(*span)] if span else inherited
             continue
         names = expand(name) if re.search(r"[\[,]", name) else [name]
-        if node not in names:
-            continue
-        gres = line[slice(*span)] if span else inherited
-        wanted = _with_gpus(gres, gpus)
-        if wanted == gres:
-            return text
-        if "\\" in gres:
-            raise MigError(f"the Gres= of node {node} goes on in another line: {line.strip()!r}. Write it in one line.")
-        if not wanted and inherited:
-            raise MigError(f"node {node} inherits Gres={inherited} from NodeName=DEFAULT; give it a Gres= of its own.")
-        own = _with_value(line, span, wanted)
-        rest = [one for one in names if one != node]
-        if rest and PER_NODE.search(line):
-            raise MigError(
-                f"one line defines {name}, each node with an address or port of its own, so the Gres= of {node} cannot"
-                " be changed alone. Give it a NodeName= line of its own."
-            )
-        if rest:
-            others = line.replace(name, fold(rest), 1)
-            own = (others if others.endswith("\n") else others + "\n") + own.replace(name, node, 1)
-        return "".join([*lines[:number], own, *lines[number + 1 :]])
+        if node in names:
+            return number, names, line[slice(*span)] if span else inherited, inherited
     return None
 
 

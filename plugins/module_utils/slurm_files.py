@@ -13,7 +13,16 @@ import re
 import tempfile
 
 from .errors import MigError
-from .slurm_configuration import default_gres, has_gpu_type, included, logical_lines, with_block, with_node_gres
+from .slurm_configuration import (
+    default_gres,
+    gpu_counts,
+    has_gpu_type,
+    included,
+    logical_lines,
+    node_gres,
+    with_block,
+    with_node_gres,
+)
 
 BACKUP = r"\.[0-9]{1,10}\.[0-9]{4}-[0-9]{2}-[0-9]{2}@[0-9]{2}:[0-9]{2}:[0-9]{2}~"  # AnsibleModule.backup_local
 DEPTH = 8  # a file that includes itself is one that slurmd refuses, too
@@ -64,6 +73,17 @@ class Configuration:
         if gres_text != self.gres_text:
             changed[self.gres_path] = gres_text
         return changed
+
+    def lost(self, node, gres, expand):
+        """{gpu:TYPE: count} of the types that a node has in slurm.conf and not with these GPUs."""
+        inherited = ""
+        for text in self.texts.values():
+            there = node_gres(text, node, expand, inherited)
+            if there is not None:
+                wanted = gpu_counts(gres)
+                return {name: count for name, count in gpu_counts(there.strip('"')).items() if name not in wanted}
+            inherited = default_gres(text, inherited)
+        return {}
 
     def earlier(self, files):
         """{path: its earlier text, None where it was not there} of ``files``, [{path, backup}]. Raises MigError.

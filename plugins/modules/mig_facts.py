@@ -270,6 +270,8 @@ ansible_facts:
                   description:
                     - Its compute instances, C(placement) being in compute slices of the GPU instance. An empty list
                       means that memory is held and nothing can run there.
+                    - C(memory_mib) is that of the MIG device, which may differ from that of the profile, and V(null)
+                      where the driver does not tell it.
                     - C(processes) is V(null) where it could not be read.
                     - C(allocated_to) has the pods to which the kubelet has given the MIG device, with C(uid),
                       C(namespace) and C(name), from their admission on, before they run.
@@ -284,6 +286,7 @@ ansible_facts:
                       placement: {start: 0, size: 3}
                       uuid: MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
                       index: 0
+                      memory_mib: 19968
                       processes: []
                       allocated_to: []
                       assigned_to: null

@@ -20,6 +20,7 @@ description:
   - Takes only what it can have been given for GPUs - types of letters, digits and C(_.+-), and the device files of
     NVIDIA's driver - because it may be a host of less trust that says what its GPUs are. Whatever else fails, and
     nothing is written.
+  - Warns of a type that the node no longer has, because jobs that ask for it cannot start there.
   - Restarts nothing.
 requirements:
   - scontrol, where one line of C(slurm.conf) defines several nodes
@@ -150,6 +151,9 @@ def main():
     )
     params = module.params
 
+    def expand(names):
+        return scontrol("hostnames", names)
+
     def scontrol(what, hosts):
         program = os.path.join(params["directory"], "scontrol")
         status, output, errors = module.run_command([program, "show", what, hosts])
@@ -176,13 +180,21 @@ def main():
                     params["node"],
                     params["gres"],
                     params["lines"],
-                    expand=lambda names: scontrol("hostnames", names),
+                    expand=expand,
                     fold=lambda names: "".join(scontrol("hostlist", ",".join(names))),
                 )
+                lost = found.lost(params["node"], params["gres"], expand) if not params["slurmd"] and changed else {}
+                if lost:
+                    module.warn(_warning(params["node"], lost))
                 result = _try(module, found, changed) if params["slurmd"] else _apply(module, found, changed, files)
     except (MigError, OSError) as error:
         module.fail_json(msg=str(error), **({"files": files} if files else {}))
     module.exit_json(**result)
+
+
+def _warning(node, lost):
+    types = ", ".join(f"{name} ({count} in slurm.conf)" for name, count in lost.items())
+    return f"Slurm: node {node} is to have no {types} any more. Jobs that ask for that cannot start there."
 
 
 def _try(module, found, changed):

@@ -104,6 +104,7 @@ def _check_instances(name, instances, ids):
             _check_number(name, "the id of a compute instance", device.get("id"))
             if device.get("uuid") is not None:
                 _check_text(name, "the UUID of a MIG device", device["uuid"], UUID)
+            _check_number(name, "the memory of a MIG device", device.get("memory_mib") or 0, most=2**31)
             if device.get("index") is not None:
                 _check_number(name, "the index of a MIG device", device["index"])
 

@@ -11,12 +11,13 @@ import re
 from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_controller import RECONFIGURES_SINCE
 
 from .host_words import lines, path_refusal
+from .slurm_types import release_of
 
 ERROR = "error: "
 # In what slurmd says where its plugin is not there, or finds no NVML.
 PLUGIN = ("for gpu/nvml", "gpu_nvml", "libnvidia-ml")
 # `slurmd -V`, and slurmd.service as systemctl shows it.
-RELEASE = re.compile(r"slurm\S{0,32} ([0-9]{1,4}\.[0-9]{1,4})\.")
+RELEASE = re.compile(r"slurm\S{0,32} ([0-9]{1,4}\.[0-9]{1,4}(?:\.[0-9]{1,4})?)")
 PROGRAM = re.compile(r"ExecStart=\{ path=(.*?) ;")
 CONSTRAINS = re.compile(r'\s*ConstrainDevices\s*=\s*"?(?:yes|true)\b', re.IGNORECASE)
 
@@ -46,7 +47,7 @@ def slurm_gres_choices(wanted, node, autodetect, seen):
     """How a node can have what ``slurm_gres`` wants: {lines, undetected, names_devices, restarts_controller, refusal}.
 
     ``autodetect`` is auto, nvml or off. ``seen`` is what there is: {host, slurmd} and {controller, slurmctld}, the
-    hosts of the two and whether they have its unit; ``release``, of Slurm, such as 22.05; ``constrains``, whether jobs
+    hosts of the two and whether they have its unit; ``release``, of Slurm, as 22.05.8; ``constrains``, whether jobs
     are kept to their devices; ``detected``, what `slurmd -G` said with AutoDetect=nvml, "" where it was not asked;
     ``files``, [{item: host, files: [what would be written]}] of each host with a copy, with msg instead where it cannot
     be; ``ours``, false where somebody else writes them; ``device_files``, whether those of all devices are there; and
@@ -55,15 +56,9 @@ def slurm_gres_choices(wanted, node, autodetect, seen):
     ``lines`` are the blocks to try, the best first, each a list of lines; [] leaves gres.conf as it is. ``undetected``
     says why slurmd cannot find by NVML what is there or comes. ``refusal`` is None or a sentence.
     """
-    release = _release(seen["release"])
-    undetected = [
-        reason["why"]
-        for reason in wanted["autodetect"]
-        if "before" not in reason or release < _release(reason["before"])
-    ]
-    undetected += _plugin_errors(seen["detected"])
+    undetected = wanted["autodetect"] + _plugin_errors(seen["detected"])
     names_devices = autodetect == "off" or (autodetect == "auto" and seen["constrains"])
-    restarts = release < RECONFIGURES_SINCE
+    restarts = release_of(seen["release"]) < RECONFIGURES_SINCE
     return {
         "lines": _lines(wanted, node, autodetect, names_devices and seen["device_files"]) if seen["ours"] else [[]],
         "undetected": undetected,
@@ -78,10 +73,6 @@ def _plugin_errors(text):
     """What slurmd said of its plugin, each once; as much as is of use to whoever reads it."""
     said = [line.partition(ERROR)[2] for line in lines(text)]
     return list(dict.fromkeys(words for words in said if any(word in words for word in PLUGIN)))[:3]
-
-
-def _release(text):
-    return tuple(map(int, str(text).split(".")))
 
 
 def _lines(wanted, node, autodetect, named):

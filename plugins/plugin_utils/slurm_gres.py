@@ -2,14 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the GPUs and MIG devices of a host are as Slurm's gres, and whether Slurm has exactly them.
-
-Names of types are those of Slurm's plugin gpu/nvml (src/plugins/gpu/nvml/gpu_nvml.c) since release 23.11.
-"""
+"""What the GPUs and MIG devices of a host are as Slurm's gres, and whether Slurm has exactly them. Pure."""
 
 from __future__ import annotations
 
-import fnmatch
 import re
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import (
@@ -24,9 +20,8 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration i
 
 from .host_gpus import gpus_refusal
 from .host_words import lines, shown
+from .slurm_types import detected_type, type_of, types_refusal, undetected
 
-# Since this release slurmd takes the profile from a MIG device's name; before, it makes one of the numbers of slices.
-NAMES_SINCE = (23, 11)
 # What slurmd prints of a gres, after these words.
 GPU = "Gres Name=gpu"
 GRES = re.compile(r"(?: Type=(?P<type>\S+))? Count=(?P<count>[0-9]{1,5})\b.*? File=(?P<files>\S+)")
@@ -37,33 +32,32 @@ MOST_SHOWN = 20  # types, or errors
 UNIT = re.compile(r"\[([0-9]{1,3})-([0-9]{1,3})\]$")
 
 
-def slurm_gres(gpus, minors="", types=None, target=None):
+def slurm_gres(gpus, minors="", types=None, target=None, release=""):
     """What Slurm should have of these GPUs: {gres, devices, lines, autodetect, refusal}.
 
-    ``gpus`` as in mig_facts, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors, ``types`` {glob of a product:
-    what Slurm's users call it}. With ``target``, the GPUs that this layout names are as it has them, and there are no
-    files yet. ``lines`` are those of gres.conf without AutoDetect, still without NodeName; ``autodetect`` says why
-    AutoDetect=nvml cannot find all of it, for each release: [{before, why}], without ``before`` for all of them.
+    ``gpus`` as in mig_facts with profiles and instances, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors,
+    ``types`` what jobs call them (slurm_types.type_of). With ``target``, the GPUs that this layout names are as it has
+    them, and there are no files yet. ``release`` is that of slurmd, such as 22.05.8, the newest without it: what nobody
+    has named is called as slurmd of this release calls it, but a part of a GPU instance always by its own name.
+    ``lines`` are those of gres.conf without AutoDetect, still without NodeName; ``autodetect`` has sentences why
+    AutoDetect=nvml cannot find all of it.
 
     It goes into the files of another host. So ``refusal`` says, by the GPU, why what this one says is not used, and
     then there is nothing else; otherwise it is None.
     """
-    refusal = _refusal(gpus, types or {}, target)
+    types = types or {}
+    refusal = types_refusal(types) or gpus_refusal(gpus, target)
+    devices, reasons = [], []
+    if not refusal:
+        come = {uuid: entry for entry in target or [] for uuid in entry["gpus"]}
+        numbers = parse_minors(minors)
+        for gpu in gpus:
+            found, why = _gpu(gpu, come.get(gpu["uuid"]), numbers, types, release)
+            devices += found
+            reasons += why
+        refusal = next(filter(None, map(_type_refusal, devices)), None)
     if refusal:
         return {"gres": "", "devices": [], "lines": [], "autodetect": [], "refusal": refusal}
-    come = {uuid: entry for entry in target or [] for uuid in entry["gpus"]}
-    numbers = parse_minors(minors)
-    devices, reasons = [], []
-    for gpu in gpus:
-        entry = come.get(gpu["uuid"])
-        if entry:
-            mig = entry.get("mig_enabled", True)
-            instances = [{"compute_instances": one["compute_instances"]} for one in entry.get("instances") or ()]
-        else:
-            mig, instances = gpu["mig_mode"] == "enabled", gpu["instances"] or []
-        found = _mig_devices(gpu, instances, numbers, types or {}) if mig else [_whole(gpu, types or {})]
-        reasons += _undetected(gpu, mig, found)
-        devices += found
     counts = {}
     for device in devices:
         counts[device["type"]] = counts.get(device["type"], 0) + 1
@@ -71,93 +65,96 @@ def slurm_gres(gpus, minors="", types=None, target=None):
         "gres": ",".join(f"gpu:{name}:{count}" for name, count in counts.items()),
         "devices": devices,
         "lines": [_line(device) for device in devices],
-        "autodetect": reasons,
+        "autodetect": reasons + undetected(release, devices),
         "refusal": None,
     }
 
 
-def _refusal(gpus, types, target):
-    for glob, name in types.items():
-        if name is None or not TYPE.fullmatch(str(name)):
-            return (
-                f"mig_slurm_types calls {glob} {shown(name)}. A type has letters, digits and _.+- and nothing else, as"
-                " jobs and Slurm's files name it."
-            )
-    refusal = gpus_refusal(gpus, target)
-    if refusal:
-        return refusal
-    for gpu in gpus:
-        if not TYPE.fullmatch(_name(gpu, types)[0]):
-            return (
-                f"GPU {gpu['index']} is {shown(gpu['product'])}, of which Slurm's type would be"
-                f" {shown(_name(gpu, types)[0])}. A type has letters, digits and _.+- and nothing else: give it one"
-                " with mig_slurm_types."
-            )
-    return None
+def _type_refusal(device):
+    if TYPE.fullmatch(device["type"]):
+        return None
+    return (
+        f"GPU {device['gpu']} is {shown(device['product'])}, of which Slurm's type would be {shown(device['type'])}. A"
+        " type has letters, digits and _.+- and nothing else: give it one with mig_slurm_types."
+    )
 
 
-def _name(gpu, types):
-    """(what the plugin calls a GPU of this product, what it or the user calls its MIG devices before the profile)."""
-    detected = gpu["product"].lower().replace(" ", "_")
-    for glob, name in types.items():
-        if fnmatch.fnmatchcase(gpu["product"], glob):
-            return str(name), str(name)
-    return detected, detected.partition("-")[0]
+def _gpu(gpu, entry, numbers, types, release):
+    """(what Slurm should have of a GPU, why slurmd does not find it), as it is or as the ``entry`` of a layout says."""
+    if entry:
+        mig, instances = entry.get("mig_enabled", True), entry.get("instances") or ()
+    else:
+        mig, instances = gpu["mig_mode"] == "enabled", gpu["instances"] or ()
+    if not mig:
+        return [_whole(gpu, types, release)], []
+    made = [(instance, mig) for instance in instances for mig in instance["compute_instances"]]
+    devices = [_mig_device(gpu, instance, mig, numbers, types, release) for instance, mig in made]
+    devices = sorted(devices, key=lambda device: device["index"] or 0)
+    return devices, _unseen(gpu, devices)
 
 
-def _whole(gpu, types):
+def _whole(gpu, types, release):
+    detected = detected_type(release, gpu["product"])
+    name, named = type_of(types, gpu["product"], detected)
     return {
         "what": f"GPU {gpu['index']}",
-        "type": _name(gpu, types)[0],
+        "gpu": gpu["index"],
+        "product": gpu["product"],
+        "type": name,
+        "named": named,
+        "detected": detected,
         "uuid": gpu["uuid"],
         "files": [gpu_file(gpu["minor"])],
         "capabilities": [],
     }
 
 
-def _mig_devices(gpu, instances, numbers, types):
-    devices = []
-    for instance in instances:
-        for mig in instance["compute_instances"]:
-            names = capabilities(gpu["minor"], instance["id"], mig["id"]) if "uuid" in mig else []
-            files = [
-                {"capability": capability_proc_file(name), "path": capability_file(numbers[name])}
-                for name in names
-                if name in numbers
-            ]
-            devices.append(
-                {
-                    "what": f"the {mig['profile']}{' ' + mig['uuid'] if mig.get('uuid') else ''} on GPU {gpu['index']}",
-                    "type": f"{_name(gpu, types)[1]}_{mig['profile']}",
-                    "uuid": mig.get("uuid"),
-                    "index": mig.get("index"),
-                    "profile": mig["profile"],
-                    "files": [gpu_file(gpu["minor"]), *(one["path"] for one in files)],
-                    "capabilities": files,
-                }
-            )
-    return sorted(devices, key=lambda device: device["index"] or 0)
+def _mig_device(gpu, instance, mig, numbers, types, release):
+    there = "uuid" in mig
+    names = capabilities(gpu["minor"], instance["id"], mig["id"]) if there else []
+    files = [
+        {"capability": capability_proc_file(name), "path": capability_file(numbers[name])}
+        for name in names
+        if name in numbers
+    ]
+    # A compute instance that is the whole of a 1g.10gb+me is a 1g.10gb to the driver (seen on H100 and A100).
+    profile = mig["profile"] if there else mig["profile"].removesuffix("+me")
+    outer = [instance["profile"]] if "profile" in instance and "c." not in profile else []
+    detected = detected_type(release, gpu["product"], profile, _memory_mib(gpu, instance, mig))
+    name, named = type_of(types, gpu["product"], detected, [*outer, mig["profile"], profile])
+    return {
+        "what": f"the {mig['profile']}{' ' + mig['uuid'] if mig.get('uuid') else ''} on GPU {gpu['index']}",
+        "gpu": gpu["index"],
+        "product": gpu["product"],
+        "type": name,
+        "named": named,
+        "detected": detected,
+        "uuid": mig.get("uuid"),
+        "index": mig.get("index"),
+        "files": [gpu_file(gpu["minor"]), *(one["path"] for one in files)],
+        "capabilities": files,
+    }
 
 
-def _undetected(gpu, mig, devices):
-    """Why AutoDetect=nvml cannot find what is on a GPU."""
-    reasons = []
-    if mig and not devices:
+def _memory_mib(gpu, instance, mig):
+    """What a MIG device's attributes say, its profile before there are any, None where the driver tells neither."""
+    if mig.get("memory_mib") is not None:
+        return mig["memory_mib"]
+    name = instance.get("profile", mig["profile"].rpartition("c.")[2])
+    return next((one.get("memory_mib") for one in gpu.get("profiles") or () if one["name"] == name), None)
+
+
+def _unseen(gpu, devices):
+    """Why AutoDetect=nvml does not come to the MIG devices of a GPU in MIG mode."""
+    if not devices:
         why = f"GPU {gpu['index']} has MIG on and no MIG device, so slurmd does not start, or takes it for a whole GPU"
-        reasons.append({"why": why})
-    indexes = [device["index"] for device in devices if mig]
-    if None not in indexes and indexes != list(range(len(indexes))):
-        # nvmlDeviceGetMigDeviceHandleByIndex; the plugin stops where it says NOT_FOUND.
-        numbered = ", ".join(map(str, indexes))
-        reasons.append(
-            {"why": f"the MIG devices of GPU {gpu['index']} have the indexes {numbered}, and slurmd stops at a hole"}
-        )
-    unnamed = sorted({device["profile"] for device in devices if mig and re.search(r"c\.|[+-]", device["profile"])})
-    if unnamed:
-        since = ".".join(map(str, NAMES_SINCE))
-        why = f"Slurm before {since} does not know {', '.join(unnamed)} from the profile with the same slices"
-        reasons.append({"before": since, "why": why})
-    return reasons
+        return [why]
+    indexes = [device["index"] for device in devices]
+    if None in indexes or indexes == list(range(len(indexes))):
+        return []
+    # nvmlDeviceGetMigDeviceHandleByIndex; the plugin stops where it says NOT_FOUND.
+    numbered = ", ".join(map(str, indexes))
+    return [f"the MIG devices of GPU {gpu['index']} have the indexes {numbered}, and slurmd stops at a hole"]
 
 
 def _line(device):

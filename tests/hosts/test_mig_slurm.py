@@ -5,7 +5,8 @@
 """The role mig_slurm with real slurmctld and slurmd, whose NVML plugin finds the simulated GPUs.
 
 There are two clusters, and each run is on a node of both: Slurm 22.05 with a controller that is a node, too, and whose
-job goes on through all tests; Slurm 24.11 with a node that is its own controller. The tests go in their order.
+job goes on through all tests; Slurm 24.11 with a node that is its own controller. The tests go in their order. Both
+nodes have an H200, of which slurmd calls a 1g.18gb with its 16384 MiB by the rule of its release.
 """
 
 from __future__ import annotations
@@ -48,11 +49,12 @@ CHANGE = {
 
 
 class Node:
-    """A GPU host that is a node of a Slurm, and the host of its slurmctld."""
+    """A GPU host that is a node of a Slurm, the host of its slurmctld, and what this slurmd calls an H200's 1g.18gb."""
 
-    def __init__(self, host, controller):
+    def __init__(self, host, controller, h200=None):
         self.host = host
         self.controller = controller
+        self.h200 = h200
         self.name = host.name
         self.variables = host.variables
 
@@ -125,18 +127,19 @@ class Node:
 
 @pytest.fixture(scope="module")
 def nodes(systemd_hosts):
-    """[the node with Slurm 22.05, the one with 24.11]: MIG on GPU 0, seven MIG devices."""
-    a100 = {"model": "A100-SXM4-40GB"}
+    """[the node with Slurm 22.05, the one with 24.11]: MIG on GPU 0, seven MIG devices; one of GPU 2, an H200."""
+    a100, h200 = {"model": "A100-SXM4-40GB"}, {"model": "H200-SXM5-141GB", "count": 1}
     control, gpu, alone = systemd_hosts(
         {
             "bookworm-slurm-control": [{**a100, "count": 1}],
-            "bookworm-slurm-gpu": [{**a100, "count": 2}],
-            "trixie-slurm-gpu": [{**a100, "count": 2}],
+            "bookworm-slurm-gpu": [{**a100, "count": 2}, h200],
+            "trixie-slurm-gpu": [{**a100, "count": 2}, h200],
         }
     )
-    found = [Node(gpu, control), Node(alone, alone)]
+    found = [Node(gpu, control, "gpu:nvidia_h200_1g.16gb"), Node(alone, alone, "gpu:nvidia_h200_1g.18gb")]
     for node in found:
         node.host.run("nvidia-smi -i 0 -mig 1 && nvidia-smi mig -i 0 -cgi 19,19,19,19,19,19,19 -C")
+        node.host.run("nvidia-smi -i 2 -mig 1 && nvidia-smi mig -i 2 -cgi 19 -C")
         address = node.controller.variables()["ansible_host"]
         lines = NODE.format(name=node.name, address=node.variables()["ansible_host"])
         if node.controller is not node.host:
@@ -183,15 +186,20 @@ def changes(run):
     return {one["task"].rpartition(" : ")[2] for one in run.results() if one["result"].get("changed")}
 
 
+def printed(run):
+    """What it printed, without the ends of lines."""
+    return " ".join(run.output.split())
+
+
 def messages(run, node=None):
     """The sentences with which it failed, of all nodes or of one."""
     failed = [one for one in run.results(host=node and node.name) if one["status"] == "failed"]
     return [one["result"]["msg"] for one in failed if "msg" in one["result"]]
 
 
-def slices(**counts):
-    """{gres: count} of MIG devices by their profiles, one whole GPU, and a gres that is nobody's of us."""
-    return {**{SLICE.format(name): count for name, count in counts.items()}, WHOLE: 1, "nic": 1}
+def slices(node, **counts):
+    """{gres: count} of a node's MIG devices by their profiles, one whole GPU, and a gres that is nobody's of us."""
+    return {**{SLICE.format(name): count for name, count in counts.items()}, WHOLE: 1, node.h200: 1, "nic": 1}
 
 
 def test_check_mode_tells_and_changes_nothing(nodes, run):
@@ -199,7 +207,8 @@ def test_check_mode_tells_and_changes_nothing(nodes, run):
     foretold = run(check=True).ok()
     for node in nodes:
         assert f"+NodeName={node.name} AutoDetect=nvml" in foretold.output
-        assert f"for {SLICE.format('1g.5gb')}:7,{WHOLE}:1." in foretold.output
+        assert f"node {node.name} is to have no gpu:nvidia_a100_3g.20gb (2 in slurm.conf) any more" in printed(foretold)
+        assert f"for {SLICE.format('1g.5gb')}:7,{WHOLE}:1,{node.h200}:1." in foretold.output
     assert changes(foretold) == {"Show what would be written"}
     assert [(node.files(), node.invocations()) for node in nodes] == before
 
@@ -208,12 +217,12 @@ def test_the_first_run_finds_what_is_there_and_the_second_changes_nothing(nodes,
     earlier = {node: node.controller.run(f"cat {NODES}").stdout for node in nodes}
     run().ok()
     for node in nodes:
-        assert node.gres() == slices(**{"1g.5gb": 7})
+        assert node.gres() == slices(node, **{"1g.5gb": 7})
         node.wait_until_idle()
         for host in node.hosts:
             old, new = earlier[node], host.run(f"cat {NODES}").stdout
             assert new == old.replace(
-                "Gres=gpu:nvidia_a100_3g.20gb:2,nic:1", f"Gres={SLICE.format('1g.5gb')}:7,{WHOLE}:1,nic:1"
+                "Gres=gpu:nvidia_a100_3g.20gb:2,nic:1", f"Gres={SLICE.format('1g.5gb')}:7,{WHOLE}:1,{node.h200}:1,nic:1"
             )
             assert host.run(f"cat {NODES}.*~").stdout == old
             assert host.run(f"stat -c '%a %U %G' {NODES}").stdout == "664 root slurm\n"
@@ -222,6 +231,25 @@ def test_the_first_run_finds_what_is_there_and_the_second_changes_nothing(nodes,
         assert int(node.host.run("ls /dev/nvidia-caps | wc -l").stdout) >= 14
     before = [(node.files(), node.invocations()) for node in nodes]
     assert changes(run().ok()) == set()
+    assert [(node.files(), node.invocations()) for node in nodes] == before
+
+
+def test_slurmd_takes_types_of_a_site(nodes, run):
+    """Any part of the detected name; one that is no part of it is refused before anything is done."""
+    before = [(node.files(), node.invocations()) for node in nodes]
+    types = {"NVIDIA A100*": {"1g.5gb": "1g.5gb", "*": "a100"}, "NVIDIA H200": "h200"}
+    foretold = run(check=True, mig_slurm_types=types).ok()
+    for node in nodes:
+        site = f"gpu:1g.5gb:7,gpu:a100:1,{node.h200.replace('nvidia_', '')}:1"
+        assert f"would be restarted, for {site}." in printed(foretold)
+        assert f"node {node.name} is to have no {SLICE.format('1g.5gb')} (7 in slurm.conf)" in printed(foretold)
+    types["NVIDIA H200"] = {"1g.18gb": "h200_1g.18gb"}
+    target = [{"gpus": [node.host.show()["gpus"][2]["uuid"]], "mig_enabled": True, "instances": [
+        {"profile": "1g.18gb", "compute_instances": [{"profile": "1g.18gb"}]}]} for node in nodes]  # fmt: skip
+    early = run(tasks_from="check", mig_slurm_types=types, mig_expose_target=target).failed()
+    (refusal,) = messages(early)
+    assert "Slurm 22.05" in refusal
+    assert "the 1g.18gb on GPU 2 nvidia_h200_1g.16gb, and h200_1g.18gb of mig_slurm_types is no part of" in refusal
     assert [(node.files(), node.invocations()) for node in nodes] == before
 
 
@@ -272,7 +300,7 @@ def test_the_whole_change_of_a_host(nodes, run):
     # A change that Slurm cannot follow is told, and the node stays out of service.
     said = failed.outcome(old)["message"]
     assert "AutoDetect=nvml does not find what is to be there: the MIG devices of GPU 0 have the indexes" in said
-    assert old.gres() == slices(**{"1g.5gb": 7})
+    assert old.gres() == slices(old, **{"1g.5gb": 7})
     assert old.shown()["State"] == "IDLE+DRAIN"
     assert failed.outcome(new)["state"] == "changed"
     old.host.run("echo ConstrainDevices=yes > /etc/slurm/cgroup.conf")
@@ -281,14 +309,14 @@ def test_the_whole_change_of_a_host(nodes, run):
     assert {again.outcome(node)["state"] for node in nodes} == {"unchanged"}
     assert (new.files(), new.invocations()) == before
     for node in nodes:
-        assert node.gres() == slices(**{"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2})
+        assert node.gres() == slices(node, **{"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2})
         node.wait_until_idle()
         lines = [line for line in node.host.run(f"cat {GRES}").stdout.splitlines() if "MultipleFiles" in line]
-        assert len(lines) == 4
+        assert len(lines) == 5
         for line in lines:
             files = line.partition("MultipleFiles=")[2].split()[0].split(",")
             assert node.host.run(f"ls {' '.join(files)}").stdout.split() == sorted(files)
-            assert line.startswith(f"NodeName={node.name} AutoDetect=off Name=gpu Type=nvidia_a100_")
+            assert line.startswith(f"NodeName={node.name} AutoDetect=off Name=gpu Type=nvidia_")
         job = node.run_job(f"{SLICE.format('2g.10gb')}:1")
         node.controller.run(f"scancel {job}")
         node.wait(f'test -z "$(squeue -h -w {node.name})"')
@@ -316,7 +344,7 @@ def test_a_slurm_that_does_not_get_there_is_told(nodes, run):
         node.host.run("rm /etc/default/slurmd")
     run().ok()
     for node in nodes:
-        assert {**node.gres(), WHOLE: 1} == slices(**{"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2})
+        assert {**node.gres(), WHOLE: 1} == slices(node, **{"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2})
         assert WHOLE not in node.gres()
         node.wait_until_idle()
 

@@ -38,7 +38,7 @@ def half(start, *devices):
 
 def partitioned(**fields):
     """An A100 with a busy 1c and an idle 2c in one half, and an empty GPU instance in the other."""
-    busy = ComputeInstance(0, "1c.3g.20gb", Placement(0, 1), "MIG-a", 0, (ALICE,))
+    busy = ComputeInstance(0, "1c.3g.20gb", Placement(0, 1), "MIG-a", 0, (ALICE,), memory_mib=20096)
     idle = ComputeInstance(1, "2c.3g.20gb", Placement(1, 2), "MIG-b", 2)
     instances = (half(0, busy, idle), half(4))
     known = {"profiles": (SMALL, HALF, WHOLE), "memory_slices": 8, "compute_slices": 7, "instances": instances}
@@ -82,6 +82,7 @@ def test_instances_with_their_devices_and_processes():
         "placement": {"start": 0, "size": 1},
         "uuid": "MIG-a",
         "index": 0,
+        "memory_mib": 20096,
         "processes": [ALICE_DATA],
         "allocated_to": [],
     }

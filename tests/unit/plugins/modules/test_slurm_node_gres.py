@@ -87,6 +87,18 @@ def test_what_it_takes_from_nobody(files, params, words):
     assert len(list(files.folder.iterdir())) == 2
 
 
+def test_a_type_that_disappears_is_warned_of(files):
+    """Also in check mode, and once: what is there already is not said again."""
+    said = "Slurm: node gpu-7 is to have no gpu:a (1 in slurm.conf) any more. Jobs that ask for that cannot start"
+    assert said in str(files.run(check=True, gres=GRES, lines=[]).ok()["warnings"])
+    assert "warnings" not in files.run(check=True, gres="gpu:a:7", lines=[]).ok()
+    assert said in str(files.run(gres=GRES, lines=[]).ok()["warnings"])
+    assert "warnings" not in files.run(gres=GRES, lines=[WHOLE]).ok()
+    inherited = 'NodeName=DEFAULT Gres="gpu:c:2,gpu:b:1"\nNodeName=gpu-7\n'
+    (files.folder / "nodes.conf").write_text(inherited, encoding="utf-8")
+    assert "no gpu:c (2 in slurm.conf) any more" in str(files.run(check=True, gres=GRES, lines=[]).ok()["warnings"])
+
+
 def test_the_earlier_files_come_back(files):
     written = files.run(gres=GRES, lines=[WHOLE]).ok()["files"]
     foretold = files.run(check=True, restore=written).ok()
