@@ -40,6 +40,10 @@ def test_what_is_read_is_what_there_is(partitioned):
     assert empty["instances"] == []
     names = [[device["profile"] for device in instance["compute_instances"]] for instance in gpu["instances"]]
     assert sorted(names) == [["1g.5gb"], ["2c.3g.20gb", "1c.3g.20gb"], ["2g.10gb"]]
+    profiles = {profile["name"]: profile["memory_mib"] for profile in gpu["profiles"]}
+    for instance in gpu["instances"]:
+        # The simulated driver has no other memory for the device than for its profile.
+        assert {device["memory_mib"] for device in instance["compute_instances"]} == {profiles[instance["profile"]]}
     assert gpu["free"]["1g.5gb"] == 1
     assert empty["free"] == {
         "1g.5gb": 7,
