@@ -25,27 +25,27 @@ NAMES_SINCE = (23, 2, 6)
 # Before this one a name had to fit into NVML_DEVICE_NAME_BUFFER_SIZE, with its NUL, or it was made of numbers as well.
 LONG_NAMES_SINCE = (26, 5)
 NAME_BUFFER = 64
-NEWEST = (9999,)
+UNKNOWN, NEWEST = (0,), (9999,)
 NUMBERS = re.compile(r"(?:([0-9]+)c\.)?([0-9]+)g\.")
 REST = "*"  # of a product's profiles
 
 
 def release_of(text):
-    """A release such as ``22.05`` or ``23.02.6`` as a tuple to compare."""
-    return tuple(map(int, str(text).split(".")))
+    """A release such as ``22.05`` or ``23.02.6`` as a tuple to compare; (0,) where it is none."""
+    return tuple(map(int, re.findall("[0-9]{1,4}", str(text)[:32])[:3])) or UNKNOWN
 
 
 def detected_type(release, product, profile=None, memory_mib=None):
     """What slurmd of a release calls a GPU of this product, or its MIG device by the name of that; None: not known.
 
     ``profile`` is what the driver's name of the MIG device ends in, ``memory_mib`` what its attributes say (None where
-    nobody has told). A ``release`` that is not known ("" or 0) counts as the newest.
+    nobody has told). A ``release`` that is not known (empty, or 0) counts as the newest.
     """
     gpu = product.lower().replace(" ", "_")
     if profile is None:
         return gpu
-    number = release_of(release) if release not in ("", "0", None) else NEWEST
-    name = _profile(number, product, profile, memory_mib)
+    number = release_of(release)
+    name = _profile(NEWEST if number == UNKNOWN else number, product, profile, memory_mib)
     return name and f"{_before_profile(product)}_{name}"
 
 
@@ -89,7 +89,7 @@ def type_of(types, product, detected, profiles=()):
     ``types`` are {glob of a product: its name}, or {glob: {profile: type, "*": its name}}. ``profiles`` are the names
     by which it may be meant, the closest first; the last is the driver's. ``detected`` is what slurmd calls it.
     """
-    names = next((names for glob, names in types.items() if fnmatch.fnmatchcase(product, glob)), None)
+    names = next((names for glob, names in types.items() if fnmatch.fnmatchcase(product, str(glob))), None)
     if isinstance(names, Mapping):
         meant = next((names[profile] for profile in profiles if profile in names), None)
         if meant is not None:
@@ -113,7 +113,7 @@ def undetected(release, devices):
     ``devices`` are {what, type, named, detected} of all that a host has, GPUs and MIG devices. slurmd gives a device
     the longest type of the node's that is a part of its own and not used up, the longest device first.
     """
-    slurm = f"Slurm {release}" if release not in ("", "0", None) else "Slurm"
+    slurm = "Slurm" if release_of(release) == UNKNOWN else f"Slurm {release}"
     groups = {}
     for device in devices:
         if device["detected"]:

@@ -109,6 +109,7 @@ DETECTED = [
     ("23.11.0", H200, "1g.18gb", 16384, "nvidia_h200_1g.18gb"),
     ("", H200, "1g.18gb", 16384, "nvidia_h200_1g.18gb"),
     ("0", H200, "1g.18gb", 16384, "nvidia_h200_1g.18gb"),
+    ("?", H200, "1g.18gb", 16384, "nvidia_h200_1g.18gb"),
     ("22.05", A100, "1g.5gb+me", 4864, "nvidia_a100_1g.5gb"),
     # Nobody has told its memory.
     ("22.05", H200, "1g.18gb", None, "nvidia_h200_1g.18gb"),
