@@ -14,6 +14,7 @@ import re
 from typing import NamedTuple, Optional
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import PROFILE_NAME
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml_read import profile_name_by_rule
 
 from .device_plugin_sharing import GPU, PREFIX, STRATEGIES, Refused, Sharing, sharing_of
 from .host_gpus import gpus_refusal
@@ -112,11 +113,26 @@ def has_mig(gpu):
 def mig_devices(gpu):
     """The MIG devices of a GPU."""
     sizes = {one["name"]: (one["memory_mib"], one["multiprocessors"]) for one in gpu.get("profiles") or ()}
-    return [
-        Device(gpu, inside["profile"], inside["uuid"], (inside["profile"], *sizes.get(instance["profile"], ())))
-        for instance in gpu["instances"] or ()
-        for inside in instance["compute_instances"]
-    ]
+    devices = []
+    for instance in gpu["instances"] or ():
+        size = sizes.get(instance["profile"], ())
+        for inside in instance["compute_instances"]:
+            # The driver may call the whole of a 1g.10gb+me a 1g.10gb; the plugin names it by the GPU instance.
+            part = inside["profile"].rpartition("c.")[0]
+            memory_mib = inside.get("memory_mib") or (size[0] if size else None)
+            name = (f"{part}c." if part else "") + _name_by_rule(gpu, instance["profile"], memory_mib)
+            devices.append(Device(gpu, name, inside["uuid"], (inside["profile"], *size)))
+    return devices
+
+
+def _name_by_rule(gpu, profile, memory_mib):
+    """A profile's name as the plugin makes it, in eighths of the GPU's memory, where the driver's says another size
+    (go-nvlib, pkg/nvlib/device/mig_profile.go): on GB200 a driver's 1g.24gb is its 1g.23gb.
+    """
+    if not memory_mib or not gpu.get("memory_mib"):
+        return profile
+    slices = profile.partition("g.")[0]
+    return WHOLE.sub(profile_name_by_rule(slices, memory_mib, gpu["memory_mib"], False), profile, 1)
 
 
 def _check_gpus(gpus, strategy, sharing):
@@ -162,7 +178,11 @@ def _check_uniform(gpus, with_mig, devices):
 
 def _check_names(gpus, strategy, sharing):
     """A name that this host cannot have would be ignored by the plugin, and nothing shared."""
-    offered = {mig_resource(one["name"]) for gpu in gpus for one in gpu.get("profiles") or ()}
+    offered = {
+        mig_resource(_name_by_rule(gpu, one["name"], one["memory_mib"]))
+        for gpu in gpus
+        for one in gpu.get("profiles") or ()
+    }
     unknown = any(gpu["mig_capable"] and not gpu.get("profiles") for gpu in gpus)
     for name in sharing.replicas:
         if name == GPU:

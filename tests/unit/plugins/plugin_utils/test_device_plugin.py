@@ -68,6 +68,29 @@ def test_the_layout_to_come_is_judged_as_it_is_once_it_is_there(row, gpus):
     assert {name: len(ids) for name, ids in before["resources"].items()} == (row.resources or {})
 
 
+@pytest.mark.parametrize(
+    ("profile", "inside", "memory_mib", "resource", "label"),
+    [
+        # What drivers call the whole of a 1g.10gb+me; the plugin goes by the GPU instance.
+        ("1g.23gb+me", "1g.23gb", 20480, "mig-1g.23gb", "mig-1g.23gb.me"),
+        # An early driver for GB200; the plugin computes eighths.
+        ("1g.24gb", "1g.24gb", 20480, "mig-1g.23gb", "mig-1g.23gb"),
+        ("3g.95gb", "3g.95gb", 93184, "mig-3g.93gb", "mig-3g.93gb"),
+    ],
+)
+def test_the_plugin_has_names_of_its_own(profile, inside, memory_mib, resource, label):
+    device = {"id": 0, "profile": inside, "uuid": "MIG-1", "index": 0, "memory_mib": memory_mib}
+    gpu = {
+        "index": 0, "uuid": "GPU-1", "product": "NVIDIA GB200", "minor": 0, "mig_mode": "enabled", "mig_capable": True,
+        "memory_mib": 189471, "profiles": [{"name": profile, "memory_mib": memory_mib, "multiprocessors": 18}],
+        "instances": [{"id": 7, "profile": profile, "compute_instances": [device]}],
+    }  # fmt: skip
+    found = expected([gpu], "mixed", time_slicing={"resources": [{"name": f"nvidia.com/{resource}", "replicas": 2}]})
+    assert found["refusal"] is None
+    assert list(found["resources"]) == [f"nvidia.com/{resource}"]
+    assert f"nvidia.com/{label}.count" in found["labels"]
+
+
 def test_every_row_has_a_source_and_every_source_a_row():
     assert {source for row in ROWS for source in row.source} == set(TABLE["sources"])
     assert all(row.source for row in ROWS)
