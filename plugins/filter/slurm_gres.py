@@ -56,8 +56,13 @@ EXAMPLES = r"""
   vars:
     types: {NVIDIA A100*: {1g.5gb: 1g.5gb}}
     gpu:
-      {index: 0, uuid: GPU-5f2cd73b, minor: 0, product: NVIDIA A100-SXM4-40GB, mig_mode: enabled, instances: [device]}
-    device: {id: 7, profile: 1g.5gb, compute_instances: [{id: 0, profile: 1g.5gb, uuid: MIG-2c0a, index: 0}]}
+      index: 0
+      uuid: GPU-5f2cd73b
+      minor: 0
+      product: NVIDIA A100-SXM4-40GB
+      mig_mode: enabled
+      instances:
+        - {id: 7, profile: 1g.5gb, compute_instances: [{id: 0, profile: 1g.5gb, uuid: MIG-2c0a, index: 0}]}
 """
 
 RETURN = r"""
