@@ -67,6 +67,15 @@ def pytest_make_collect_report():
     return report
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say how each test that failed is run alone."""
+    reports = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
+    if tests := dict.fromkeys(report.nodeid.replace("$", "$$") for report in reports):
+        terminalreporter.section("to run one of these alone")
+        for test in tests:
+            terminalreporter.line(f"make test TESTS='{test}'" if " " not in test else f"make test TESTS=\"'{test}'\"")
+
+
 @pytest.fixture(scope="session")
 def simulator():
     """The folder with the built simulated GPUs."""
