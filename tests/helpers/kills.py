@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from evidence import write_evidence
-
 # All its processes at once, as when the controller is lost, or ansible-playbook alone by a signal.
 WAYS = ("tree", "SIGINT", "SIGTERM", "SIGKILL")
 
@@ -30,7 +28,6 @@ def killed_at_each_task(progress, name, prepare, start, mend):
             # Each way is followed by either.
             mend(number // len(WAYS) % 2 == 1)
             tally.step()
-    write_evidence(f"killed: {name}", [f"- {name}: killed at each of {tasks} tasks; {tally.seconds} s"])
 
 
 def way_of(number):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import pytest
 from drain_hooks import END_JOBS, hook, log
-from evidence import write_evidence
 from kills import way_of
 from layouts import profiles
 from other_runs import claim_on
@@ -90,12 +89,11 @@ def test_twelve_moments(trials):
 
 @pytest.mark.prove
 def test_every_task(trials, progress):
-    tasks, name = trials.undisturbed(), "a whole run of the role"
-    with progress(f"{name} that is killed at each of its tasks", tasks) as tally:
+    tasks = trials.undisturbed()
+    with progress("a run that is killed at each of its tasks", tasks) as tally:
         for first in range(1, tasks + 1, AT_ONCE):
             hosts = []
             for number in range(first, min(first + AT_ONCE, tasks + 1)):
                 hosts.append(trials.killed(number, way_of(number))[0])
                 tally.step()
             trials.ended(hosts)
-    write_evidence(f"killed: {name}", [f"- {name}: killed at each of {tasks} tasks; {tally.seconds} s"])
