@@ -11,7 +11,7 @@ import os
 import pkgutil
 import re
 
-from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleFilterError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 
@@ -46,6 +46,15 @@ for _found in pkgutil.iter_modules(filters.__path__, f"{filters.__name__}."):
 PINNED = re.compile(r"\{\{ __mig_\w+_options\.options\.\w+ \}\}")
 
 
+def _told_by_filter(error):
+    """What a filter said because of which a variable has no value; it says more than where it was used. Or None."""
+    told = None
+    while error:
+        told = error if isinstance(error, AnsibleFilterError) else told
+        error = error.__cause__ or getattr(error, "orig_exc", None)
+    return told and f"{str(told).rstrip('.')}."
+
+
 class ActionModule(ActionBase):
     """Runs on the controller alone, and contacts no host."""
 
@@ -58,6 +67,7 @@ class ActionModule(ActionBase):
                 "entry_point": {"type": "str"},
                 "together": {"type": "bool", "default": False},
                 "one_of": {"type": "list", "elements": "str", "default": []},
+                "fail": {"type": "bool", "default": True},
             }
         )
         names = planted(task_vars.get("ansible_facts") or {})
@@ -68,47 +78,54 @@ class ActionModule(ActionBase):
             if refusal:
                 raise AnsibleActionFail(refusal)
         found = places(self._task, task_vars["inventory_hostname"], self._loader)
-        self._refuse_what_is_misspelt(found, task_vars)
-        options = self._options(arguments["entry_point"], task_vars) if arguments["entry_point"] else {}
-        self._refuse_two(arguments["one_of"], options, found, task_vars)
+        options, wrong = self._options(arguments["entry_point"], task_vars) if arguments["entry_point"] else ({}, [])
+        wrong = [*self._misspelt(found), *wrong, *self._contradictions(arguments["one_of"], options, found, task_vars)]
+        refusal = f"Nothing was done for {task_vars['inventory_hostname']}: {' '.join(wrong)}" if wrong else None
+        if refusal and arguments["fail"]:
+            raise AnsibleActionFail(refusal)
         # What is templated once is not to be templated again where it is used.
-        return dict(result, changed=False, options=wrap_var(options))
+        return dict(result, changed=False, options=wrap_var(options), refusal=wrap_var(refusal))
 
-    def _refuse_what_is_misspelt(self, found, task_vars):
-        """Variables that were given and are none of any role of the collection: refused where it is plain which was
-        meant, else warned of where one may have been, with the same words for every host."""
+    def _misspelt(self, found):
+        """Sentences about variables that were given and are none of any role of the collection, where it is plain which
+        was meant. A warning, with the same words for every host, where one may have been."""
         options, spoken_of = option_names()
         unknown = {}
         for place, variables in found:
             for name in variables:
                 if name.startswith("mig_") and name not in options and name not in spoken_of:
                     unknown.setdefault(name, place)
+        sentences = []
         for name, place in unknown.items():
             option = meant(name)
             if option:
-                raise AnsibleActionFail(
-                    f"Nothing was done for {task_vars['inventory_hostname']}: gpufleet.mig has no variable {name},"
-                    f" which was given {place}. Did you mean {option}?"
+                sentences.append(
+                    f"gpufleet.mig has no variable {name}, which was given {place}. Did you mean {option}?"
                 )
-            if begins_like_an_option(name):
+            elif begins_like_an_option(name):
                 self._display.warning(f"{name} was given, and no role of gpufleet.mig takes a variable of that name.")
+        return sentences
 
-    def _refuse_two(self, names, options, found, task_vars):
+    def _contradictions(self, names, options, found, task_vars):
         """Of these options the first that has a value counts. Given at one place, another is a contradiction."""
         winner, *others = [name for name in names if options.get(name)] or [None]
         for name in others:
             place, other = (place_of(found, one, task_vars[one]) for one in (winner, name))
             if place and place == other:
-                raise AnsibleActionFail(
-                    f"Nothing was done for {task_vars['inventory_hostname']}: {winner} and {name} were both given"
-                    f" {place}. Only one can count: leave the other out there, or empty."
+                yield (
+                    f"{winner} and {name} were both given {place}. Only one can count: leave the other out there, or"
+                    " empty."
                 )
-            self._display.warning(
-                f"{name} ({options[name]}) is passed over where {winner} is given, too, at another place."
-            )
+            else:
+                self._display.warning(
+                    f"{name} ({options[name]}) is passed over where {winner} is given, too, at another place."
+                )
 
     def _options(self, entry_point, task_vars):
-        """The options of that entry point of the role that this task belongs to, by the names of their variables."""
+        """({option of that entry point of the role that this task belongs to: its value}, sentences about the others).
+
+        An option is called as its variable.
+        """
         if "role_path" not in task_vars:
             raise AnsibleActionFail("entry_point needs a role: this task belongs to none.")
         role = os.path.realpath(task_vars["role_path"])
@@ -116,17 +133,23 @@ class ActionModule(ActionBase):
         if entry_point not in entry_points:
             raise AnsibleActionFail(f"{role} has no entry point {entry_point}; it has {', '.join(entry_points)}.")
         spec = entry_points[entry_point].get("options") or {}
-        values = {}
+        values, wrong = {}, []
         for name in spec:
             if name in task_vars:
-                values.update(self._templated(name, task_vars[name], task_vars))
+                try:
+                    values.update(self._templated(name, task_vars[name], task_vars))
+                except AnsibleActionFail as error:
+                    wrong.append(str(error))
         options, problems = converted(spec, values)
         if problems:
-            raise AnsibleActionFail(f"Nothing was done for {task_vars['inventory_hostname']}: {'; '.join(problems)}.")
-        return options
+            # What is right may still be used to tell of the rest.
+            right = {name: converted({name: spec[name]}, {name: value}) for name, value in values.items()}
+            options = {name: one[name] for name, (one, why) in right.items() if not why}
+            wrong.append(f"{'; '.join(problems)}.")
+        return options, wrong
 
     def _templated(self, name, value, task_vars):
-        """{name: what the value says}, or {} where it says omit."""
+        """{name: what the value says}, or {} where it says omit. AnsibleActionFail where it says nothing."""
         try:
             # Inside a container, because ansible-core 2.19 and later take an omitted value out of it.
             values = self._templar.template({name: value})
@@ -138,8 +161,6 @@ class ActionModule(ActionBase):
                 and PINNED.fullmatch(value.strip())
             ):
                 return {}
-            raise AnsibleActionFail(
-                f"Nothing was done for {task_vars['inventory_hostname']}: the variable {name} has no value: {error}"
-            ) from error
+            raise AnsibleActionFail(_told_by_filter(error) or f"the variable {name} has no value: {error}") from error
         # Before, omit is a word that stands for it.
         return {} if name in values and values[name] == task_vars.get("omit") else dict(values)

@@ -26,7 +26,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"report": {"type": "path"}})
-        everyone, batch = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_batch"]
+        everyone = task_vars["ansible_play_hosts_all"]
+        batch = self._batch(everyone) or task_vars["ansible_play_batch"]
         # Not templated: a host may answer with facts so deep that templating them fails, and that for all hosts.
         variables = {host: task_vars["hostvars"].raw_get(host) for host in everyone}
         results = {host: _result(variables[host]) for host in everyone}
@@ -45,6 +46,11 @@ class ActionModule(ActionBase):
         if arguments["report"]:
             _write(arguments["report"], data)
         return dict(result, changed=False, summary=lines)
+
+    def _batch(self, everyone):
+        """The hosts of this batch, those that have failed included, of which ansible_play_batch does not tell."""
+        inventory = getattr(self._task.get_variable_manager(), "_inventory", None)
+        return [host for host in everyone if host in {str(one) for one in inventory.get_hosts()}] if inventory else []
 
 
 def _result(variables):

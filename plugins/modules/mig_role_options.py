@@ -42,6 +42,12 @@ options:
     type: list
     elements: str
     default: []
+  fail:
+    description:
+      - Whether it fails where variables are wrong. Otherwise RV(refusal) says so, for a role that tells of all hosts
+        together at its end. Facts that are named like variables, and the strategy of the play, always fail.
+    type: bool
+    default: true
 attributes:
   check_mode:
     description: It changes nothing.
@@ -67,4 +73,9 @@ options:
   sample:
     mig_driver_minimum: 535.161.07
     mig_driver_container_runtime: false
+refusal:
+  description: What is wrong with variables of this host, V(null) where nothing is. Then some may lack in RV(options).
+  returned: with O(fail=false)
+  type: str
+  sample: null
 """

@@ -48,6 +48,10 @@ LOST = (
     "above. What is on its GPUs is not known. Run again for this host: it goes on from what is there, and restores "
     "what was drained."
 )
+BEFORE = (
+    "The host failed before this role had begun with it, so nothing was done; see the output above. Its variables may "
+    "be wrong, a task before the role may have failed, or the connection was lost."
+)
 ODD = (
     "What the host said of its GPUs is nothing that the modules of this collection return, so it is not shown. Find "
     "out what answers there before you run again."
@@ -66,7 +70,7 @@ def report(results, everyone, batch, present, check_mode, refused=()):
     last = everyone.index(batch[-1]) if batch and batch[-1] in everyone else len(everyone) - 1
     hosts, refused = {}, dict(refused)
     for number, host in enumerate(everyone):
-        result = results.get(host)
+        result = begun = results.get(host)
         if host in batch and host not in present:
             result = None
         if result and result["state"] != UNFINISHED:
@@ -74,8 +78,10 @@ def report(results, everyone, batch, present, check_mode, refused=()):
             hosts[host] = result if _is_whole(result) else _unknown(FAILED, ODD, check_mode)
         elif number > last and not result:
             hosts[host] = _unknown(NOT_REACHED, None, check_mode)
-        elif result or host not in present:
+        elif begun:
             hosts[host] = _unknown(UNFINISHED, refused.get(host, LOST), check_mode)
+        elif host not in present:
+            hosts[host] = {**_unknown(FAILED, refused.get(host, BEFORE), check_mode), "stage": "check"}
     ends = last == len(everyone) - 1 or all(host in hosts and is_failure(hosts[host]) for host in batch)
     counts = Counter(result["state"] for result in hosts.values())
     return {

@@ -22,6 +22,8 @@ REFUSED = re.compile(r'"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
 # Ansible's connection plugin puts behind these words all that ssh printed, a host's banner first.
 SSH = re.compile(r"((?:via ssh|over ssh|incorrect password): )")
 
+LONGEST_COMMAND = 100
+
 NO_GPUS, NOTHING_TO_COMPARE = "no_gpus", "nothing_to_compare"
 UNCHANGED, CHANGED, WOULD_CHANGE, NOT_CHECKED = "unchanged", "changed", "would_change", "not_checked"
 FAILED, UNREACHABLE, UNFINISHED, NOT_REACHED = "failed", "unreachable", "unfinished", "not_reached"
@@ -45,7 +47,15 @@ def failure_message(result):
     why = next((lines[-1].strip() for lines in map(reasons, printed) if lines), "")
     why = why or str(result.get("stderr") or "").strip().rpartition("\n")[2]
     message = _without_warnings(message)
+    if message == "non-zero return code" and result.get("cmd"):
+        message = f"{_command(result['cmd'])} ended with exit status {result.get('rc')}:"
     return visible_lines(message if why in message else f"{message} {why}")
+
+
+def _command(words):
+    """A command as it is shown, of a long one its beginning."""
+    line = words if isinstance(words, str) else " ".join(map(str, words))
+    return line if len(line) <= LONGEST_COMMAND else f"{line[:LONGEST_COMMAND]}…"
 
 
 def _without_warnings(message):
@@ -76,6 +86,7 @@ def partition_result(run):
     if names and not failures:
         # Nothing was left to do, or another role would have refused it.
         failures.append({"stage": "check", "message": planted_refusal(run["host"], names)})
+    refused = bool(failures) and failures[0]["stage"] == "check"
     done = [change for change in run["changes"] if "done" in change and not check_mode]
     changed = any(change.get("changed") for change in done)
     if run["brought_back"]:
@@ -88,7 +99,7 @@ def partition_result(run):
     result = {
         "state": _state(check, failures, changed, check_mode and bool(plan), unknown),
         "check_mode": check_mode,
-        "changed": bool(changed or (check_mode and plan)),
+        "changed": bool(changed or (check_mode and plan and not refused)),
         "stage": failures[0]["stage"] if failures else None,
         "message": " ".join(failure["message"] for failure in failures)
         or (check.get("problem") if unknown else None)
@@ -112,6 +123,9 @@ def partition_result(run):
     }
     if not check_mode:
         result.update(_what_was_done(result, done))
+    elif refused:
+        # As a run would be: nothing goes, nothing is reset.
+        result.update(_what_was_done(result, []), reboot=False)
     if result["state"] == UNREACHABLE:
         result["message"] = failure_message(check)
     return result

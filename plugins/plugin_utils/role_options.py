@@ -65,15 +65,17 @@ def option_names():
 
 
 def begins_like_an_option(name):
-    """Whether a role of the collection could have meant this name for an option of its own."""
-    return any(name.startswith(f"{role.name}_") for role in ROLES.iterdir())
+    """Whether it could be meant for an option of a role. What goes on after an option's name is somebody's own
+    (mig_partition_layout_a100)."""
+    return any(name.startswith(f"{role.name}_") for role in ROLES.iterdir()) and not any(
+        name.startswith(f"{option}_") for option in option_names()[0]
+    )
 
 
 def meant(name):
     """The option that somebody who wrote this name, which is none, has meant; or None.
 
-    Near are two that differ in a letter or two: one changed, two swapped, up to two missing or too many. What goes on
-    after an option's name (mig_partition_layout_a100) is a name of somebody's own making.
+    Near are two that differ in a letter or two: one changed, two swapped, up to two missing or too many.
     """
     for option in sorted(option_names()[0]):
         letters = len(name) + len(option)

@@ -303,6 +303,20 @@ def test_rollback_finds_the_last_change_behind_any_number_of_boots_and_stops_at_
 
 
 WRONG = {
+    "a misspelt variable": ({"mig_partition_drian": []}, ["mig_partition_drian", "Did you mean mig_partition_drain?"]),
+    "no boolean": ({"mig_partition_reboot": "perhaps"}, ["perhaps", "bool", "mig_partition_reboot"]),
+    "no such label": (
+        {
+            "mig_partition_layout": [],
+            "mig_partition_mig_parted_config": str(ROOT / "demo" / "mig-parted-config.yaml"),
+            "mig_partition_mig_parted_label": "all-balancd",
+        },
+        ["Nothing was done for host-2: label: mig-configs has no 'all-balancd'; it has all-balanced"],
+    ),
+    "a layout and a label": (
+        {"mig_partition_layout": [{"instances": FOUR}], "mig_partition_mig_parted_label": "all-balanced"},
+        ["mig_partition_layout and mig_partition_mig_parted_label were both given for host"],
+    ),
     "a place that is none": ({"mig_partition_tasks": {"before_lunch": "/dev/null"}}, ["before_lunch", "before_check"]),
     "a file that is not there": ({"mig_partition_tasks": {"before_check": "/nowhere/a.yml"}}, ["/nowhere/a.yml"]),
     "no such directory": ({"mig_partition_report": "/nowhere/report.json"}, ["/nowhere", "mig_partition_report"]),
@@ -322,15 +336,18 @@ WRONG = {
 def test_what_cannot_be_meant_is_refused_at_once(run_playbook, simulated_host, tmp_path):
     tasks_file(tmp_path / "alone.yml", [say("drain alone")])
     hook(tmp_path, "jobs", END_JOBS)
+    report = tmp_path / "report.json"
+    report.write_text('"of another day"', encoding="utf-8")
     hosts = []
     for number, (variables, _named) in enumerate(WRONG.values()):
         host, _device = with_a_job(simulated_host, f"host-{number}")
         text = json.dumps(variables).replace("{directory}", str(tmp_path))
-        host.more_variables.update(json.loads(text))
+        host.more_variables.update({"mig_partition_report": str(report), **json.loads(text)})
         hosts.append(host)
     before = [host.show() for host in hosts]
     run = run_playbook(PARTITION, hosts).finish()
     assert run.returncode == 2
+    assert json.loads(report.read_text(encoding="utf-8"))["counts"] == {"failed": len(hosts)}
     for host, (_variables, named) in zip(hosts, WRONG.values(), strict=True):
         outcome = run.outcome(host)
         assert outcome["state"] == "failed"

@@ -111,11 +111,18 @@ def test_check_mode_without_the_binding_says_so():
     assert "not checked" in "\n".join(table(told({"a": foretold}, ["a"], ["a"], ["a"]), ["a"]))
 
 
+def test_a_change_that_is_refused_is_foretold_as_the_run_ends():
+    why = [{"stage": "check", "message": "In use."}]
+    foretold, done = (result(check=CHECK, failures=why, check_mode=check_mode) for check_mode in (True, False))
+    assert foretold == {**done, "check_mode": True}
+    assert (foretold["changed"], foretold["kept"], foretold["disrupted"]) == (False, ["MIG-kept", "MIG-gone"], [])
+
+
 def test_hosts_that_cannot_tell_are_told_of():
     results = {"a": CHANGED, "b": {"state": "unfinished"}, "c": CHANGED}
     data = told(results, ["a", "b", "c", "d", "e"], ["b", "c", "d"], ["b", "c"])
     states = {host: one["state"] for host, one in data["hosts"].items()}
-    assert states == {"a": "changed", "b": "unfinished", "c": "changed", "d": "unfinished", "e": "not_reached"}
+    assert states == {"a": "changed", "b": "unfinished", "c": "changed", "d": "failed", "e": "not_reached"}
     assert not data["complete"]
     # A result that a host left before it was lost is not the last word.
     assert told(results, ["a", "c"], present=["a"])["hosts"]["c"]["state"] == "unfinished"
@@ -123,7 +130,10 @@ def test_hosts_that_cannot_tell_are_told_of():
 
 def test_who_takes_no_part_is_not_told_of():
     data = told({"a": CHANGED}, ["a", "b", "c"], present=["a", "b"])
-    assert {host: one["state"] for host, one in data["hosts"].items()} == {"a": "changed", "c": "unfinished"}
+    assert {host: one["state"] for host, one in data["hosts"].items()} == {"a": "changed", "c": "failed"}
+    assert data["hosts"]["c"]["message"].startswith(
+        "The host failed before this role had begun with it, so nothing was"
+    )
     assert [line.split()[0] for line in table(data, ["a", "b"])] == ["MIG:", "HOST", "a"]
     assert not told({"a": FAILED}, ["a", "b", "c"], ["a", "b"], ["a", "b"])["complete"]
 
@@ -175,6 +185,10 @@ REFUSED = 'The Kubernetes API server says: pods "a" is forbidden: no'
     [
         ({"msg": " Why. "}, "Why."),
         ({"msg": "non-zero return code", "stderr": "first\nlast"}, "non-zero return code last"),
+        (
+            {"msg": "non-zero return code", "stderr": "first\nlast", "cmd": ["systemctl", "show", "a"], "rc": 4},
+            "systemctl show a ended with exit status 4: last",
+        ),
         ({"msg": "All", "results": [{"msg": "a", "failed": True}, {"msg": "b"}, {"msg": "a", "failed": True}]}, "a"),
         ({}, "It gave no reason; see the output above."),
         ({"msg": f"Exception '403\nHTTP response body: {REFUSAL}\n\nOriginal traceback: ...'"}, REFUSED),
