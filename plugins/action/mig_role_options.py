@@ -11,11 +11,12 @@ import os
 import pkgutil
 import re
 
-from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleFilterError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gpufleet.mig.plugins import filter as filters
+from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import LayoutError
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.connection_variables import connection_variables
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import (
     argument_specs,
@@ -46,13 +47,18 @@ for _found in pkgutil.iter_modules(filters.__path__, f"{filters.__name__}."):
 PINNED = re.compile(r"\{\{ __mig_\w+_options\.options\.\w+ \}\}")
 
 
-def _told_by_filter(error):
-    """What a filter said because of which a variable has no value; it says more than where it was used. Or None."""
-    told = None
-    while error:
-        told = error if isinstance(error, AnsibleFilterError) else told
-        error = error.__cause__ or getattr(error, "orig_exc", None)
-    return told and f"{str(told).rstrip('.')}."
+class Refused(Exception):
+    """Why the role cannot begin, as its text: nothing but that is for the user."""
+
+
+def _wrong_layout(error):
+    """What is wrong with a layout, or a file of nvidia-mig-parted, because of which a variable has no value; or None.
+
+    That says where to look. The variable may be one that nobody has set.
+    """
+    while error and not isinstance(error, LayoutError):
+        error = error.__cause__ or error.__context__
+    return error and f"{error}."
 
 
 class ActionModule(ActionBase):
@@ -70,21 +76,29 @@ class ActionModule(ActionBase):
                 "fail": {"type": "bool", "default": True},
             }
         )
+        try:
+            return {**result, "changed": False, **self._taken(arguments, task_vars)}
+        except Refused as failure:
+            # ansible-core 2.17 would template what is raised when it is looked at, a host's words within it, too.
+            return dict(result, failed=True, msg=wrap_var(str(failure)))
+
+    def _taken(self, arguments, task_vars):
+        """What the module returns beside what all do. Raises Refused."""
         names = planted(task_vars.get("ansible_facts") or {})
         if names:
-            raise AnsibleActionFail(planted_refusal(task_vars["inventory_hostname"], names))
+            raise Refused(planted_refusal(task_vars["inventory_hostname"], names))
         if arguments["together"]:
             refusal = strategy_refusal(task_vars["inventory_hostname"], self._task.get_play().strategy)
             if refusal:
-                raise AnsibleActionFail(refusal)
+                raise Refused(refusal)
         found = places(self._task, task_vars["inventory_hostname"], self._loader)
         options, wrong = self._options(arguments["entry_point"], task_vars) if arguments["entry_point"] else ({}, [])
         wrong = [*self._misspelt(found), *wrong, *self._contradictions(arguments["one_of"], options, found, task_vars)]
         refusal = f"Nothing was done for {task_vars['inventory_hostname']}: {' '.join(wrong)}" if wrong else None
         if refusal and arguments["fail"]:
-            raise AnsibleActionFail(refusal)
+            raise Refused(refusal)
         # What is templated once is not to be templated again where it is used.
-        return dict(result, changed=False, options=wrap_var(options), refusal=wrap_var(refusal))
+        return {"options": wrap_var(options), "refusal": wrap_var(refusal)}
 
     def _misspelt(self, found):
         """Sentences about variables that were given and are none of any role of the collection, where it is plain which
@@ -127,18 +141,18 @@ class ActionModule(ActionBase):
         An option is called as its variable.
         """
         if "role_path" not in task_vars:
-            raise AnsibleActionFail("entry_point needs a role: this task belongs to none.")
+            raise Refused("entry_point needs a role: this task belongs to none.")
         role = os.path.realpath(task_vars["role_path"])
         entry_points = argument_specs(role)
         if entry_point not in entry_points:
-            raise AnsibleActionFail(f"{role} has no entry point {entry_point}; it has {', '.join(entry_points)}.")
+            raise Refused(f"{role} has no entry point {entry_point}; it has {', '.join(entry_points)}.")
         spec = entry_points[entry_point].get("options") or {}
         values, wrong = {}, []
         for name in spec:
             if name in task_vars:
                 try:
                     values.update(self._templated(name, task_vars[name], task_vars))
-                except AnsibleActionFail as error:
+                except Refused as error:
                     wrong.append(str(error))
         options, problems = converted(spec, values)
         if problems:
@@ -149,7 +163,7 @@ class ActionModule(ActionBase):
         return options, wrong
 
     def _templated(self, name, value, task_vars):
-        """{name: what the value says}, or {} where it says omit. AnsibleActionFail where it says nothing."""
+        """{name: what the value says}, or {} where it says omit. Refused where it says nothing."""
         try:
             # Inside a container, because ansible-core 2.19 and later take an omitted value out of it.
             values = self._templar.template({name: value})
@@ -161,6 +175,6 @@ class ActionModule(ActionBase):
                 and PINNED.fullmatch(value.strip())
             ):
                 return {}
-            raise AnsibleActionFail(_told_by_filter(error) or f"the variable {name} has no value: {error}") from error
+            raise Refused(_wrong_layout(error) or f"the variable {name} has no value: {error}") from error
         # Before, omit is a word that stands for it.
         return {} if name in values and values[name] == task_vars.get("omit") else dict(values)

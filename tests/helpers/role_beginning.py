@@ -65,9 +65,17 @@ def _first(block):
     return _first(block.block[0]) if hasattr(block, "block") else block
 
 
+def _template(text):
+    """A text that may be templated, which ansible-core 2.19 and later have to be told."""
+    try:
+        from ansible.template import trust_as_template
+    except ImportError:
+        return text
+    return trust_as_template(text)
+
+
 def _begin(case, loader):
     """The answer to a line. The loader keeps what it has read of the roles."""
-    from ansible.errors import AnsibleActionFail
     from ansible.inventory.manager import InventoryManager
     from ansible.playbook.play import Play
     from ansible.playbook.play_context import PlayContext
@@ -114,10 +122,10 @@ def _begin(case, loader):
         templar=Templar(loader=loader, variables=variables),
         shared_loader_obj=None,
     )
-    try:
-        return {"refusal": "", "options": plugin.run(task_vars=variables)["options"], "warnings": warnings}
-    except AnsibleActionFail as failure:
-        return {"refusal": str(failure), "options": {}, "warnings": warnings}
+    result = plugin.run(task_vars=variables)
+    # As a playbook reads it.
+    refusal = Templar(loader=loader, variables={"failed": result}).template(_template("{{ failed.msg | default('') }}"))
+    return {"refusal": refusal, "options": result.get("options", {}), "warnings": warnings}
 
 
 def main():

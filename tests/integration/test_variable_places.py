@@ -165,5 +165,12 @@ def test_what_is_set_and_the_roles_own_names_are_no_misspelt_options(begin, give
     assert (answer["refusal"], answer["warnings"]) == ("", [])
 
 
+def test_what_a_filter_says_is_told_and_is_no_template(begin):
+    layout = "{{ file | gpufleet.mig.from_mig_parted('{' ~ '{ 6 * 7 }' ~ '}') }}"
+    given = {"mig_partition_layout": layout, "file": {"version": "v1", "mig-configs": {"balanced": []}}}
+    refusal = begin({"group": given})["refusal"]
+    assert refusal == "Nothing was done for gpu-1: label: mig-configs has no '{{ 6 * 7 }}'; it has balanced."
+
+
 def test_a_fact_is_refused_as_a_fact(begin):
     assert "gpu-1 has facts with names of variables" in begin({}, facts=MISSPELT)["refusal"]

@@ -50,7 +50,10 @@ def options(role, entry_point, variables, facts=()):
     # It contacts no host: a connection that can do nothing is enough.
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"))
     plugin = ActionModule(task, connection, PlayContext(), loader, templar, None)
-    return plugin.run(task_vars=everything)["options"]
+    result = plugin.run(task_vars=everything)
+    if result.get("failed"):
+        raise AnsibleActionFail(result["msg"])
+    return result["options"]
 
 
 def cases():
