@@ -12,13 +12,14 @@ SIMULATOR := build/simulator
 PYTEST_WORKERS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv simulator demo demo-down test bench prove picture changelog clean
+.PHONY: help venv simulator demo demo-down test bench prove mutants picture changelog clean
 
 help:
 	@echo 'make demo        partition a small fleet of simulated GPUs (make demo-down ends it)'
 	@echo 'make test        every test, one summary (TESTS=tests/unit for a part)'
 	@echo 'make bench       what a run costs: a table, no pass or fail'
 	@echo 'make prove       the exhaustive tests, with their progress; docs/reliability.md gets their figures'
+	@echo 'make mutants     the tests against one mistake at a time (PART=2/4 for a part)'
 	@echo 'make venv        the development environment, build/venv'
 	@echo 'make simulator   the simulated GPUs, build/simulator'
 	@echo 'make picture     docs/picture.svg, drawn from the demo (which it starts anew)'
@@ -83,6 +84,9 @@ bench: venv simulator
 
 prove: venv simulator $(VENV)/.prove
 	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -m prove -s
+
+mutants: venv simulator
+	$(BIN)/python tests/mutants/run.py $(if $(PART),--part $(PART))
 
 picture: venv simulator
 	@ANSIBLE_FORCE_COLOR=1 $(BIN)/python demo/demo.py up

@@ -477,10 +477,22 @@ for gpu in session.read().gpus:
     assert outcomes == {"error", "problem", "not told", "right"}
 
 
-def test_a_process_list_that_cannot_be_read_counts_as_busy(simulated_host):
+@pytest.mark.parametrize(
+    "function", ["nvmlDeviceGetGpuInstanceProfileInfoV", "nvmlGpuInstanceGetComputeInstanceProfileInfoV"]
+)
+def test_a_driver_that_goes_on_hiding_an_instance_is_a_problem(simulated_host, function):
     host = simulated_host("--mig", A100)
     in_session(host, "create(session, session.read().gpus[0], '1g.5gb', 0, ('1g.5gb', 0))")
-    host.simulator("fault", "nvmlDeviceGetComputeRunningProcesses_v3", "--return", "UNKNOWN")
+    host.simulator("fault", function, "--times", "0", "--return", "NOT_SUPPORTED")
+    (gpu,) = in_session(host, "result = session.read()").gpus
+    assert "does not list the compute instance of the MIG device MIG-" in gpu.problem
+
+
+@pytest.mark.parametrize("kind", ["Compute", "Graphics", "MPSCompute"])
+def test_a_process_list_that_cannot_be_read_counts_as_busy(simulated_host, kind):
+    host = simulated_host("--mig", A100)
+    in_session(host, "create(session, session.read().gpus[0], '1g.5gb', 0, ('1g.5gb', 0))")
+    host.simulator("fault", f"nvmlDeviceGet{kind}RunningProcesses_v3", "--return", "UNKNOWN")
     snapshot = in_session(host, "result = session.read()")
     device = snapshot.gpus[0].instances[0].compute_instances[0]
     assert device.processes is None

@@ -240,9 +240,9 @@ def test_pending_mode_of_somebody_else_is_taken_back_or_finished():
 
 
 def test_going_back_restores_what_fits_beside_a_new_job():
-    before = gpu(A100, [gpu_instance(1, "3g.20gb", 0, 4), gpu_instance(9, "1g.5gb", 6, 1)])
+    before = gpu(A100, [gpu_instance(1, "3g.20gb", 0, 4), gpu_instance(9, "1g.5gb", 4, 1)])
     now = gpu(A100, [gpu_instance(3, "2g.10gb", 2, 2, ("2g.10gb", 0, 2, True))])
     plan, given_up = plan_back(before, now)
     assert [one.profile for one in given_up] == ["3g.20gb"]
-    assert placed(plan) == [(2, "2g.10gb"), (6, "1g.5gb")]
+    assert placed(plan) == [(2, "2g.10gb"), (4, "1g.5gb")]
     assert carried_out(plan).placed == plan.target

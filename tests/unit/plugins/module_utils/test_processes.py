@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import time
+
+import pytest
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Process
 from ansible_collections.gpufleet.mig.plugins.module_utils.processes import describe, user_name
@@ -17,14 +20,17 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.processes import desc
 UTC = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def test_a_process_has_a_name_and_a_user():
+@pytest.mark.parametrize("name", ["cat", "a) R 1 (b"])
+def test_a_process_has_a_name_and_a_user(name, tmp_path):
+    (tmp_path / name).symlink_to(shutil.which("cat"))
     before = time.strftime(UTC, time.gmtime(time.time() - 1))  # the kernel counts in ticks
     # What cat echoes it has read: by then the child is cat and no longer the interpreter that forked it.
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+    command = {"args": ["cat"], "executable": tmp_path / name}
+    with subprocess.Popen(**command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         process.stdin.write(b"here\n")
         assert process.stdout.readline() == b"here\n"
         found = describe(process.pid)
-    assert found[:3] == (process.pid, "cat", pwd.getpwuid(os.geteuid()).pw_name)
+    assert found[:3] == (process.pid, name, pwd.getpwuid(os.geteuid()).pw_name)
     assert before <= found.started <= time.strftime(UTC, time.gmtime())
 
 

@@ -343,6 +343,14 @@ def test_second_run_waits_for_the_first(state):
     assert port.executed
 
 
+def test_nvml_is_not_opened_before_the_lock_is_had(state):
+    def open_port():
+        raise AssertionError("a session that waits keeps a GPU from being reset")
+
+    with state.lock(1), pytest.raises(MigError, match="Another change of this host's GPUs is running"):
+        transaction.change(open_port, None, HostState(state.path), 0, Options())
+
+
 def test_journal_tells_a_run_that_was_killed(state):
     port = ModelPort(split())
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.gpufleet.mig.plugins.filter.device_plugin_problems import device_plugin_problems
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_problems import (
     allocatable_problems,
     device_problems,
@@ -65,6 +66,15 @@ def test_a_plugin_whose_devices_a_kubelet_keeps_has_to_be_ready():
     assert plugin_problems([], "plugin") == away
     assert plugin_problems([pod("plugin", "False"), pod("discovery", "True"), {"metadata": {}}], "plugin") == away
     assert plugin_problems([pod("plugin", "False"), pod("plugin", "True")], "plugin") == []
+
+
+def test_a_pod_of_the_same_name_in_another_namespace_is_not_the_plugins():
+    owner = {"namespace": "theirs", "name": "plugin-1", "ownerReferences": [{"name": "plugin"}]}
+    pod = {"metadata": owner, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    deployment = {"namespace": "ours", "parts": {"plugin": "plugin"}}
+    found = device_plugin_problems({"resources": {}, "labels": {}}, {}, {"metadata": {}}, [pod], deployment)
+    assert found["plugin"] == ["No pod of DaemonSet plugin is ready on the node; without it no pod gets a device."]
+    assert found["reasons"] == ["DaemonSet plugin has no pod on the node."]
 
 
 def test_what_a_kubelet_has_not_forgotten_takes_its_restart():
