@@ -241,7 +241,9 @@ def test_a_mode_that_is_pending_in_a_virtual_machine_needs_a_reboot(run_playbook
     host.run("nvidia-smi", "-i", "0", "-mig", "1")
     before = host.show()
     run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]}).failed()
-    assert "Set mig_partition_reboot: true to let this role reboot it." in run.outcome(host)["message"]
+    outcome = run.outcome(host)
+    assert "Set mig_partition_reboot: true to let this role reboot it. Nothing was changed." in outcome["message"]
+    assert outcome["stage"] == "check"
     assert host.show() == before
 
 

@@ -216,6 +216,13 @@ def test_what_a_new_job_hides_is_named_as_left(state):
     assert "Not everything could be brought back" in message
 
 
+def test_why_going_back_failed_is_told_beside_what_is_not_as_before(state):
+    port = ModelPort(split())
+    port.hooks = {number: fail("UNKNOWN") for number in range(3, 30)}
+    _change, result, _message = run(port, state, WANTED)
+    assert [word for word in ("going back failed", "not restored") if word not in " ".join(result["left"])] == []
+
+
 def test_one_gpu_that_fails_does_not_undo_the_others(state):
     port = ModelPort(gpu(A100, index=0), gpu(A100, index=1))
     port.hooks[1] = fail("UNKNOWN")
