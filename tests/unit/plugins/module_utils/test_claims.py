@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import claims
+from ansible_collections.gpufleet.mig.plugins.module_utils import claiming, claims
 from ansible_collections.gpufleet.mig.plugins.module_utils.claims import (
     REBOOT,
     Claim,
@@ -154,6 +154,15 @@ def test_the_boot_program_leaves_modes_alone_that_a_run_has_just_rebooted_for(st
     assert read_claim(state).restored == "boot-2"
     # Its run goes on after the reboot.
     assert renew(state, "ours", "mode", 60, Clock("boot-2", 9.0, "")) is None
+
+
+def test_a_reboot_notes_the_modes_that_it_activates(state):
+    take(state, OURS, CLOCK)
+    gpus = [{"uuid": "GPU-A", "before": "disabled", "after": "disabled", "pending": "enabled"}]
+    silence = {"deadline": 1800.0, "grace": 60.0}
+    here = {"state_dir": state.path, "lock_timeout": 5, "state": "renewed", "change_id": "ours", "stage": REBOOT}
+    assert claiming.claim({**here, **silence, "gpus": gpus})["claimed"]
+    assert (read_claim(state).modes, read_claim(state).silence) == ({"GPU-A": True}, 1860.0)
 
 
 DAMAGED = {

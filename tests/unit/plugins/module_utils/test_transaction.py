@@ -138,6 +138,14 @@ def test_any_step_that_fails_is_taken_back(state, number, code):
     assert again["changed"]
 
 
+def test_a_gpu_instance_that_is_busy_for_a_moment_after_its_compute_instance_is_tried_again(state):
+    port = ModelPort(split())
+    port.hooks[2] = fail("IN_USE")
+    _change, _result, message = run(port, state, WANTED)
+    assert message is None
+    assert [step.action for step in port.executed[:2]] == ["destroy_compute_instance", "destroy_gpu_instance"]
+
+
 @pytest.mark.parametrize("number", range(1, 9))
 def test_a_driver_that_lies_is_caught_by_reading_again(state, number):
     port = ModelPort(split())
