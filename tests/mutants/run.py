@@ -24,7 +24,7 @@ from typing import NamedTuple
 import yaml
 
 HERE = Path(__file__).resolve().parent
-CAUGHT, NO_TESTS_RAN = 1, 5  # exit statuses of pytest
+PASSED, CAUGHT = 0, 1  # exit statuses of pytest
 MARKS = {True: "caught", False: "NOT CAUGHT", None: "not in this checkout"}
 
 
@@ -71,15 +71,21 @@ class Copy:
             return None, ""
         path.write_text(text.replace(mutant.text, mutant.becomes), encoding="utf-8")
         try:
-            run = subprocess.run(
-                [sys.executable, "-m", "pytest", *mutant.tests.split(), "-x", "-q", "-n0", "-p", "no:cacheprovider"],
-                cwd=self._folder, env={**os.environ, "CI": "true"}, capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            return self.fail(mutant.tests.split())
         finally:
             path.write_text(text, encoding="utf-8")
+
+    def fail(self, tests):
+        """(whether one of these tests fails, what pytest said last of it)."""
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", *tests, "-x", "-q", "-n0", "-p", "no:cacheprovider"],
+            cwd=self._folder, env={**os.environ, "CI": "true"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         said = (run.stdout + run.stderr).strip().splitlines()
         failed = [line for line in said if line.startswith(("FAILED ", "ERROR "))]
-        return run.returncode == CAUGHT and bool(failed), (failed or said or [""])[-1]
+        if run.returncode not in (PASSED, CAUGHT):
+            raise SystemExit(f"pytest {' '.join(tests)}: {(said or [''])[-1]}")
+        return run.returncode == CAUGHT, (failed or said or [""])[-1]
 
 
 def main():
@@ -91,10 +97,16 @@ def main():
     chosen = mutants()[number - 1 :: parts]
     left = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        os.chmod(folder, 0o755)  # tests that run as another user read it
         workers = os.cpu_count() or 1
         copies = queue.SimpleQueue()
         for one in range(workers):
-            copies.put(Copy(given.checkout.resolve(), Path(folder) / str(one)))
+            copies.put(copy := Copy(given.checkout.resolve(), Path(folder) / str(one)))
+        # A test that fails anyway notices nothing.
+        failed, said = copy.fail(dict.fromkeys(test for one in chosen for test in one.tests.split()))
+        if failed:
+            print(f"Without any mutant: {said}")
+            return True
 
         def judge(mutant):
             copy, started = copies.get(), time.monotonic()
