@@ -100,10 +100,10 @@ def test_going_back_puts_back_slurms_own_files(slurm, tmp_path, run_playbook, ed
         assert ("victim' is no file of" in why) == (path == victim)
 
 
-def test_the_python_of_the_modules_is_a_path(simulated_host, run_playbook, tmp_path, edge_environment):
+def test_the_python_of_the_modules_is_a_path(simulated_host, run_playbook, edge_environment):
     host = simulated_host(A100)
     finding = {"check": "nvidia_ml_py", "severity": "error", "problem": "x", "advice": "y"}
-    evil = f"{tmp_path}/../evil"
+    evil = "/opt/../evil"
     lies = {"findings": [finding], "evidence.user": 0, "evidence.python": evil, "ok": False}
     lies.update({"nvidia_ml_py": "missing", "evidence.nvidia_devices": True})
     lie(host, {"mig_check": lies})
