@@ -14,8 +14,6 @@ from pathlib import Path
 from ansible import release
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
 from .connection_variables import planted_connection
 
@@ -32,7 +30,8 @@ def controller_refusal():
     """Why nothing can be done with this ansible-core: a sentence, or None. It itself only warns, and goes on."""
     needed = yaml_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))["requires_ansible"]
     # What comes before a release counts as it, as ansible-core does.
-    if SpecifierSet(needed).contains(Version(release.__version__).base_version):
+    least, there = (re.findall("[0-9]+", version)[:3] for version in (needed, release.__version__))
+    if list(map(int, there)) >= list(map(int, least)):
         return None
     return (
         f"gpufleet.mig needs ansible-core {needed} on the controller, and this is {release.__version__}. So the run"

@@ -159,7 +159,7 @@ def test_the_other_hosts_are_told_of(run_playbook, attack, simulated_host, tmp_p
     assert profiles(other) == [{"3g.20gb": 1}]
     table = run.results("gpufleet.mig.mig_summary")[-1]["result"]["summary"]
     assert any(REFUSED in line for line in table)
-    assert table[0] == "MIG: 1 changed, 1 UNFINISHED"
+    assert table[0] == "MIG: 1 changed, 1 FAILED"
 
 
 @pytest.mark.parametrize("way", ["roles", "include_role"])
