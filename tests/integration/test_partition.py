@@ -204,7 +204,7 @@ def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp
     # Without hooks it is refused, with advice that whoever uses the role can take.
     busy = simulated_host("A100-SXM4-40GB", name="busy")
     busy.job(0)
-    refused = run_playbook(PARTITION, [busy], extra_vars={"mig_partition_layout": variables["mig_partition_layout"]})
+    refused = run_playbook(PARTITION, [busy], extra_vars={"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]})
     message = refused.failed().outcome(busy)["message"]
     assert "Or name hooks in mig_partition_drain that empty it." in message
     assert "when_busy" not in message
