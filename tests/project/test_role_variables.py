@@ -96,6 +96,8 @@ def test_every_other_name_is_an_option_or_given_by_the_role(role):
 
 # Those that do something once for all hosts of a play.
 TOGETHER = (("mig_partition", "main"), ("mig_simulator", "main"))
+# One that tells of a host whose variables are wrong with all others.
+TELLS = {("mig_partition", "main"): {"fail": False}}
 # Options of which one counts.
 ONE_OF = {"mig_partition": ["mig_partition_layout", "mig_partition_mig_parted_label"]}
 
@@ -105,7 +107,12 @@ def test_an_entry_point_takes_its_options_first_and_reads_them_from_there(role, 
     first, *others = tasks_of(ROLES[role] / "tasks" / f"{entry}.yml")
     together = {"together": True} if (role, entry) in TOGETHER else {}
     one_of = {"one_of": ONE_OF[role]} if role in ONE_OF else {}
-    assert first["gpufleet.mig.mig_role_options"] == {"entry_point": entry, **together, **one_of}
+    assert first["gpufleet.mig.mig_role_options"] == {
+        "entry_point": entry,
+        **together,
+        **one_of,
+        **TELLS.get((role, entry), {}),
+    }
     # Where a run is limited to other tags, too: these tasks would read what was not taken.
     assert first["tags"] == ["always"]
     files = [*reached(role, f"{entry}.yml"), *(ROLES[role] / "vars").rglob("*.yml")]
