@@ -50,7 +50,8 @@ class ActionModule(ActionBase):
     def _batch(self, everyone):
         """The hosts of this batch, those that have failed included, of which ansible_play_batch does not tell."""
         inventory = getattr(self._task.get_variable_manager(), "_inventory", None)
-        return [host for host in everyone if host in {str(one) for one in inventory.get_hosts()}] if inventory else []
+        there = {str(one) for one in inventory.get_hosts()} if inventory else ()
+        return [host for host in everyone if host in there]
 
 
 def _result(variables):

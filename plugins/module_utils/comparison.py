@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from .data import contents_in_words
 from .model import SET_MIG_MODE
 
 LIED = "The driver did not do what it said, or something else changed the GPU: look at the kernel log, then run again."
@@ -35,12 +36,11 @@ def _on_off(mode):
 
 
 def _in_words(instances):
-    return ", ".join(f"{one.profile} at slice {one.start} {_contents_in_words(one)}" for one in instances)
-
-
-def _contents_in_words(instance):
-    inside = [f"{device.profile} at {device.start}" for device in instance.compute_instances]
-    return f"holding {' + '.join(inside)}" if inside else "without compute instances"
+    return ", ".join(
+        f"{one.profile} at slice {one.start} "
+        + contents_in_words([f"{device.profile} at {device.start}" for device in one.compute_instances])
+        for one in instances
+    )
 
 
 def modes(gpu):

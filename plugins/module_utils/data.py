@@ -70,3 +70,8 @@ def layout_of(gpu):
     if gpu.problem or gpu.instances is None or any(device.placement is None for device in devices):
         return None
     return layout_entry(gpu, gpu.placed)
+
+
+def contents_in_words(inside):
+    """What a GPU instance holds; ``inside`` names its compute instances."""
+    return f"holding {' + '.join(inside)}" if inside else "without compute instances"

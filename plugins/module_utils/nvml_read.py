@@ -315,8 +315,9 @@ class Reader:
                 placement = as_placement(info.placement) if info.placement.size else None
                 if placement is None and tells_placement:
                     raise NvmlError("nvmlComputeInstanceGetInfo_v2", "UNKNOWN", "NVML told no placement.")
-                inside = ComputeInstance(info.id, compute_profile.name, placement, uuid, index, processes)
-                found.append(inside._replace(memory_mib=self._device_memory(device)))
+                memory = self._device_memory(device)
+                name = compute_profile.name
+                found.append(ComputeInstance(info.id, name, placement, uuid, index, processes, memory_mib=memory))
         return tuple(sorted(found, key=lambda instance: (instance.placement or (), instance.id)))
 
     def compute_instance_info(self, instance):
@@ -380,8 +381,8 @@ class Reader:
         for (gpu_instance_id, identity), (device, uuid, index) in devices.items():
             profile = self._nvml.call("nvmlDeviceGetName", device).rpartition("MIG ")[2]
             processes = self._processes(device) if wants_processes else ()
-            inside = ComputeInstance(identity, profile, None, uuid, index, processes)
-            inside = inside._replace(memory_mib=self._device_memory(device))
+            memory = self._device_memory(device)
+            inside = ComputeInstance(identity, profile, None, uuid, index, processes, memory_mib=memory)
             found.setdefault(gpu_instance_id, []).append(inside)
         # The GPU instance profile in a compute instance profile's name is 3g.20gb of 1c.3g.20gb.
         return tuple(

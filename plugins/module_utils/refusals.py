@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import product
 
+from .data import contents_in_words
 from .geometry import compute_profiles_of
 from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
 from .search import contents_fit, spreads
@@ -136,9 +137,7 @@ def _layout_in_words(layout):
 
 def _contents_in_words(want):
     names = [device.profile for device in want.compute_instances]
-    if names == [want.profile]:
-        return ""
-    return f" holding {' + '.join(names)}" if names else " without compute instances"
+    return "" if names == [want.profile] else f" {contents_in_words(names)}"
 
 
 def _counts_in_words(counts):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .data import gpu_data, layout_entry, mode_word, placement_data, pods_data, process_data
+from .data import contents_in_words, gpu_data, layout_entry, mode_word, placement_data, pods_data, process_data
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -279,8 +279,7 @@ def _picture(gpu, mig_mode, placed, pending=()):
     ]
     for one in placed if mig_mode else ():
         inside = [device.profile for device in one.compute_instances]
-        contents = f" holding {' + '.join(inside)}" if inside else " without compute instances"
-        contents = "" if inside == [one.profile] else contents
+        contents = "" if inside == [one.profile] else f" {contents_in_words(inside)}"
         lines.append(f"  {_slices(one):<12} {one.profile}{contents}")
     return "\n".join(lines) + "\n"
 

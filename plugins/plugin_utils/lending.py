@@ -12,6 +12,7 @@ import os
 
 from ansible.plugins.action import normal
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.driver_releases import is_older
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import REQUIREMENT
 
 NAME, _operator, MINIMUM = REQUIREMENT.partition(">=")
@@ -65,5 +66,5 @@ def controllers_copy():
     except importlib.metadata.PackageNotFoundError:
         return None
     found = importlib.util.find_spec("pynvml")
-    fit = [int(part) for part in version.split(".")[:3]] >= [int(part) for part in MINIMUM.split(".")]
+    fit = not is_older(version, MINIMUM)
     return found.origin if fit and found and os.path.basename(found.origin or "") == FILE else None
