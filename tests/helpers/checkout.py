@@ -12,13 +12,13 @@ import subprocess
 from paths import ROOT
 
 
-def copy_checkout(target):
+def copy_checkout(target, source=ROOT):
     """Copy what git tracks or might, not what it ignores, to the new folder ``target``, as a repository of its own."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if name and (ROOT / name).exists():
+    for name in subprocess.run(command, cwd=source, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (source / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+            shutil.copy2(source / name, target / name)
     # Without that, the copy counts as ignored files of the checkout that it lies in.
     subprocess.run(["git", "init", "--quiet", target], check=True)
     subprocess.run(["git", "add", "--all"], cwd=target, check=True)

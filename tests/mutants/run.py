@@ -23,6 +23,10 @@ from typing import NamedTuple
 
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "helpers"))
+
+from checkout import copy_checkout
+
 HERE = Path(__file__).resolve().parent
 PASSED, CAUGHT = 0, 1  # exit statuses of pytest
 MARKS = {True: "caught", False: "NOT CAUGHT", None: "not in this checkout"}
@@ -47,13 +51,7 @@ class Copy:
 
     def __init__(self, checkout, folder):
         self._folder = folder
-        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(command, cwd=checkout, capture_output=True, check=True).stdout
-        archive = ["tar", "-c", "--null", "--ignore-failed-read", "-T", "-"]
-        packed = subprocess.run(archive, cwd=checkout, input=names, capture_output=True, check=True)
-        folder.mkdir()
-        subprocess.run(["tar", "-x"], cwd=folder, input=packed.stdout, check=True)
-        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        copy_checkout(folder, checkout)
         collections = folder / "build" / "collections" / "ansible_collections"
         (collections / "gpufleet").mkdir(parents=True)
         (collections / "gpufleet" / "mig").symlink_to(folder)
