@@ -75,15 +75,20 @@ class Configuration:
         return changed
 
     def lost(self, node, gres, expand):
-        """{gpu:TYPE: count} of the types that a node has in slurm.conf and not with these GPUs."""
-        inherited = ""
+        """A sentence about the types that a node has in slurm.conf and not with these GPUs; None where it keeps all."""
+        wanted, inherited = gpu_counts(gres), ""
         for text in self.texts.values():
             there = node_gres(text, node, expand, inherited)
             if there is not None:
-                wanted = gpu_counts(gres)
-                return {name: count for name, count in gpu_counts(there.strip('"')).items() if name not in wanted}
+                types = ", ".join(
+                    f"{name} ({count} in slurm.conf)"
+                    for name, count in gpu_counts(there.strip('"')).items()
+                    if name not in wanted
+                )
+                lost = f"Slurm: node {node} is to have no {types} any more. Jobs that ask for that cannot start there."
+                return lost if types else None
             inherited = default_gres(text, inherited)
-        return {}
+        return None
 
     def earlier(self, files):
         """{path: its earlier text, None where it was not there} of ``files``, [{path, backup}]. Raises MigError.

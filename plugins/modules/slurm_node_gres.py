@@ -113,6 +113,7 @@ would_have:
   sample: "slurmd: Gres Name=gpu Type=a100_1g.5gb Count=1 Index=67 File=/dev/nvidia0,/dev/nvidia-caps/nvidia-cap66"
 """
 
+import functools
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -151,6 +152,7 @@ def main():
     )
     params = module.params
 
+    @functools.lru_cache(maxsize=None)
     def expand(names):
         return scontrol("hostnames", names)
 
@@ -183,18 +185,13 @@ def main():
                     expand=expand,
                     fold=lambda names: "".join(scontrol("hostlist", ",".join(names))),
                 )
-                lost = found.lost(params["node"], params["gres"], expand) if not params["slurmd"] and changed else {}
+                lost = changed and not params["slurmd"] and found.lost(params["node"], params["gres"], expand)
                 if lost:
-                    module.warn(_warning(params["node"], lost))
+                    module.warn(lost)
                 result = _try(module, found, changed) if params["slurmd"] else _apply(module, found, changed, files)
     except (MigError, OSError) as error:
         module.fail_json(msg=str(error), **({"files": files} if files else {}))
     module.exit_json(**result)
-
-
-def _warning(node, lost):
-    types = ", ".join(f"{name} ({count} in slurm.conf)" for name, count in lost.items())
-    return f"Slurm: node {node} is to have no {types} any more. Jobs that ask for that cannot start there."
 
 
 def _try(module, found, changed):

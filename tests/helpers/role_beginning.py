@@ -65,7 +65,7 @@ def _first(block):
     return _first(block.block[0]) if hasattr(block, "block") else block
 
 
-def _template(text):
+def template(text):
     """A text that may be templated, which ansible-core 2.19 and later have to be told."""
     try:
         from ansible.template import trust_as_template
@@ -124,7 +124,7 @@ def _begin(case, loader):
     )
     result = plugin.run(task_vars=variables)
     # As a playbook reads it.
-    refusal = Templar(loader=loader, variables={"failed": result}).template(_template("{{ failed.msg | default('') }}"))
+    refusal = Templar(loader=loader, variables={"failed": result}).template(template("{{ failed.msg | default('') }}"))
     return {"refusal": refusal, "options": result.get("options", {}), "warnings": warnings}
 
 

@@ -16,16 +16,9 @@ from ansible.playbook.play_context import PlayContext
 from ansible.playbook.task import Task
 from ansible.template import Templar
 from paths import ROOT
+from role_beginning import template
 
 from ansible_collections.gpufleet.mig.plugins.action.mig_role_options import ActionModule
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # before ansible-core 2.19 every text is one
-
-    def trust_as_template(text):
-        return text
-
 
 SPECS = {
     path.parent.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
@@ -89,9 +82,9 @@ def test_a_number_for_a_text_is_text_and_a_path_stays_as_it_is_written():
 
 def test_a_template_is_evaluated_once():
     variables = {
-        "mig_partition_mig_parted_label": trust_as_template("{{ '{' ~ '{ 1 + 1 }' ~ '}' }}"),
-        "mig_partition_drain": trust_as_template("{{ [one] }}"),
-        "one": trust_as_template("{{ 'kuber' ~ 'netes' }}"),
+        "mig_partition_mig_parted_label": template("{{ '{' ~ '{ 1 + 1 }' ~ '}' }}"),
+        "mig_partition_drain": template("{{ [one] }}"),
+        "one": template("{{ 'kuber' ~ 'netes' }}"),
     }
     taken = options("mig_partition", "main", variables)
     assert taken == {"mig_partition_mig_parted_label": "{{ 1 + 1 }}", "mig_partition_drain": ["kubernetes"]}
@@ -105,7 +98,7 @@ def test_an_option_within_an_option_that_was_not_given_stays_away():
 
 
 def test_an_option_that_was_not_given_may_be_pinned_around():
-    pin = trust_as_template("{{ __mig_assign_options.options.mig_assign_strategy }}")
+    pin = template("{{ __mig_assign_options.options.mig_assign_strategy }}")
     variables = {"mig_assign_strategy": pin, "__mig_assign_options": {"options": {}}}
     assert options("mig_assign", "main", variables) == {}
 
@@ -115,7 +108,7 @@ def test_an_option_that_was_not_given_may_be_pinned_around():
     [
         ({"mig_partition_drain_deadline": "soon"}, ["gpu-1", "mig_partition_drain_deadline", "int"]),
         ({"mig_partition_reboot": "perhaps"}, ["mig_partition_reboot", "bool"]),
-        ({"mig_partition_drain": trust_as_template("{{ hooks }}")}, ["gpu-1", "mig_partition_drain", "hooks"]),
+        ({"mig_partition_drain": template("{{ hooks }}")}, ["gpu-1", "mig_partition_drain", "hooks"]),
     ],
 )
 def test_what_is_no_such_value_is_named(variables, words):
