@@ -18,7 +18,7 @@ help:
 	@echo 'make demo        partition a small fleet of simulated GPUs (make demo-down ends it)'
 	@echo 'make test        every test, one summary (TESTS=tests/unit for a part)'
 	@echo 'make bench       what a run costs: a table, no pass or fail'
-	@echo 'make prove       the exhaustive tests, with their progress; docs/reliability.md gets their figures'
+	@echo 'make prove       every test and the long ones, with their progress; docs/reliability.md gets their figures'
 	@echo 'make mutants     the tests against one mistake at a time (PART=2/4 for a part)'
 	@echo 'make venv        the development environment, build/venv'
 	@echo 'make simulator   the simulated GPUs, build/simulator'
@@ -83,7 +83,7 @@ bench: venv simulator
 	@$(BIN)/python tests/bench/peer.py
 
 prove: venv simulator $(VENV)/.prove
-	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -m prove -s
+	$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests) -m '' -s
 
 mutants: venv simulator
 	$(BIN)/python tests/mutants/run.py $(if $(PART),--part $(PART))

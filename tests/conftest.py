@@ -9,9 +9,13 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 
 import environments
+import go_programs
 import machines
 import pytest
 from evidence import Progress
@@ -39,7 +43,7 @@ def _fail_skip(report):
 
 
 class HostsTogether(LoadScopeScheduling):
-    """Whoever is idle takes the next test; but the tests of a file that share test hosts stay together, and come first.
+    """Whoever is idle takes the next test; but the tests of a file that share test hosts stay together.
 
     Spread over the workers they would start the same hosts, or the same cluster, again.
     """
@@ -51,6 +55,57 @@ class HostsTogether(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config, log):
     return HostsTogether(config, log)
+
+
+# First what needs nothing that is built meanwhile, then hosts, then Kubernetes; the many short tests fill the end.
+ORDER = ("tests/project/", "tests/integration/", "tests/hosts/", "tests/kubernetes/")
+
+
+def pytest_configure(config):
+    if config.pluginmanager.has_plugin("dsession"):
+        config.option.loadscopereorder = False
+        config.pluginmanager.register(MadeMeanwhile())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: next((place for place, start in enumerate(ORDER) if item.nodeid.startswith(start)), 9))
+
+
+class MadeMeanwhile:
+    """On a new machine what takes minutes is made beside the first tests: base systems and Kubernetes' programs.
+
+    A test that needs them waits for them.
+    """
+
+    def __init__(self):
+        self._processes = None
+
+    def pytest_xdist_node_collection_finished(self, ids):
+        if self._processes is None:
+            self._processes = []
+            if machines.missing() is None and any(one.startswith(("tests/hosts/", "tests/kubernetes/")) for one in ids):
+                self._start(machines.__file__, "base", *machines.SYSTEMS)
+            if any(one.startswith("tests/kubernetes/") for one in ids):
+                self._start(go_programs.__file__)
+
+    def _start(self, *command):
+        # In a group of its own, to be ended with all that it has started.
+        self._processes.append(
+            subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+
+    def pytest_sessionfinish(self):
+        for process in self._processes or []:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -135,7 +190,7 @@ def kubernetes_cluster(tmp_path_factory):
 @pytest.fixture
 def progress(request):
     """progress(name, total): a Progress, which shows its bar in `make prove` only."""
-    return functools.partial(Progress, shown=request.config.option.markexpr == "prove")
+    return functools.partial(Progress, shown=not request.config.option.markexpr)
 
 
 @pytest.fixture(scope="session")

@@ -103,3 +103,7 @@ def _go(environment, *command):
     if answer.returncode:
         raise AssertionError(f"go {' '.join(command)} in {SOURCES}: {answer.stderr[-4000:]}")
     return answer.stdout
+
+
+if __name__ == "__main__":
+    kubernetes_programs()

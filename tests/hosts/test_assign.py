@@ -119,6 +119,7 @@ def test_services_get_their_mig_devices(host, run_playbook):
     assert [len(starts(host, name)) for name in ("train", "web", "batch")] == [2, 2, 2]
 
 
+@pytest.mark.prove
 def test_a_repartition_moves_only_what_it_must(host, run_playbook):
     """train stays; web's MIG device goes, and it gets the one that is made anew."""
     services = [TRAIN, {**WEB, "memory_mib": 9000}, BATCH]
@@ -142,6 +143,7 @@ def test_a_repartition_moves_only_what_it_must(host, run_playbook):
     assert {host.run(f"stat -c %A {path}").stdout for path in freed} == {"cr--r--r--\n"}
 
 
+@pytest.mark.prove
 def test_a_layout_without_its_mig_device_is_refused_before_the_change(host, run_playbook):
     services = [TRAIN, BATCH]
     before = devices(host)
@@ -164,6 +166,7 @@ ROLE = [
 ]
 
 
+@pytest.mark.prove
 def test_what_goes_wrong_is_named_and_made_right(host, run_playbook):
     services = [{**TRAIN, "mps": False, "users": []}, BATCH, {"name": "nobody", "profile": "1g.5gb"}]
     run = run_playbook(ROLE, [host], extra_vars={"mig_assign_services": services}).failed()

@@ -68,12 +68,11 @@ systemctl start down
 until systemctl is-failed down; do sleep 0.1; done
 """
 RESTART = "Restart the services that run with something else"
-# The others in `make prove`: each takes minutes, and what follows differs least for them.
 MOMENTS = [
-    pytest.param(("Write the environment files", "end"), marks=pytest.mark.prove),
-    pytest.param(("Have systemd read the units", "start"), marks=pytest.mark.prove),
+    ("Write the environment files", "end"),
+    ("Have systemd read the units", "start"),
     (RESTART, "start"),
-    pytest.param(("Write down that nothing is owed any more", "start"), marks=pytest.mark.prove),
+    ("Write down that nothing is owed any more", "start"),
 ]
 
 
@@ -150,6 +149,7 @@ def changed(run):
     return [one["task"] for one in run.results() if one["result"].get("changed")]
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("moment", MOMENTS, ids=" ".join)
 def test_killed_while_it_hands_out(host, run_playbook, moment):
     host.run(CLEAN, check=False)
@@ -177,10 +177,11 @@ def test_a_drop_in_that_systemd_has_not_noticed(host, run_playbook):
 
 TAKING = [
     ("Remove the drop-ins of services that get none any more", "end"),
-    pytest.param(("Remove the files that give access", "end"), marks=pytest.mark.prove),
+    ("Remove the files that give access", "end"),
 ]
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("moment", TAKING, ids=" ".join)
 def test_killed_while_it_takes_back(host, run_playbook, moment):
     host.run(CLEAN, check=False)
@@ -202,6 +203,7 @@ def test_killed_while_it_takes_back(host, run_playbook, moment):
     assert changed(run_playbook(ROLE, [host], extra_vars=kept).ok()) == []
 
 
+@pytest.mark.prove
 def test_what_does_not_come_up_is_named_in_every_run(host, run_playbook):
     host.run(CLEAN, check=False)
     variables = {"mig_assign_services": SERVICES}

@@ -88,6 +88,7 @@ def files(host, path):
     return host.run(f"find {path} -type f -exec sha256sum {{}} +", check=False).stdout
 
 
+@pytest.mark.prove
 def test_without_toolkit_nothing_is_touched(host, expose):
     before = files(host, "/etc/docker")
     host.run("mv /usr/bin/nvidia-ctk /root")
@@ -128,6 +129,7 @@ def test_docker_gets_it_merged_and_is_restarted_once(host, expose):
     assert starts(host, "docker") == 2
 
 
+@pytest.mark.prove
 def test_a_repartition_changes_the_specification_and_restarts_nothing(host, expose):
     gone = listed(host)
     host.run("nvidia-smi mig -i 0 -dci && nvidia-smi mig -i 0 -dgi && nvidia-smi mig -i 0 -cgi 9,19,19,19 -C")
@@ -162,6 +164,7 @@ def test_another_specification_is_found_before_and_a_stale_one_after(host, expos
     host.run("rm /var/run/cdi/mine.yaml")
 
 
+@pytest.mark.prove
 def test_with_the_refresh_service_it_is_that_file_with_its_settings(host, expose):
     host.run(
         "printf '%s\\n' '[Service]' Type=oneshot ExecStart=/bin/true '[Install]' WantedBy=multi-user.target"
@@ -192,6 +195,7 @@ def test_an_engine_that_does_not_take_it_gets_its_own_back(host, expose):
     host.run("rm /etc/docker/refuses")
 
 
+@pytest.mark.prove
 def test_containerd_gets_a_file_of_its_own(host, expose):
     host.run("systemctl stop docker.service; rm /etc/systemd/system/docker.service")
     host.run(

@@ -74,6 +74,7 @@ def in_service(cluster):
     return cluster.node_state()[0] in ("IDLE", "ALLOCATED")
 
 
+@pytest.mark.prove
 def test_a_deadline_that_passes_changes_nothing(run, cluster):
     # Slurm would abort it when the MIG devices around it change.
     name = "{{ 7 * 7 }} | x"
@@ -93,6 +94,7 @@ def test_a_deadline_that_passes_changes_nothing(run, cluster):
     assert cluster.state(job) == "RUNNING"
 
 
+@pytest.mark.prove
 def test_a_node_that_an_administrator_drained_stays_so(run, cluster):
     cluster.update_node("State=DRAIN", "Reason=fan: broken [see ticket 7]")
     state = ("IDLE+DRAIN", "fan: broken [see ticket 7]")
@@ -103,6 +105,7 @@ def test_a_node_that_an_administrator_drained_stays_so(run, cluster):
     assert cluster.node_state() == state
 
 
+@pytest.mark.prove
 def test_jobs_are_requeued_when_asked(run, cluster):
     jobs = [cluster.run("1g.5gb"), cluster.run("3g.20gb")]
     run(drain(mig_drain_slurm_jobs="requeue")).ok()
@@ -112,6 +115,7 @@ def test_jobs_are_requeued_when_asked(run, cluster):
     assert in_service(cluster)
 
 
+@pytest.mark.prove
 def test_without_other_mig_devices_only_the_jobs_in_the_way_count(run, cluster):
     bystander, holder = cluster.run("1g.5gb"), cluster.run("3g.20gb")
     in_the_way = [{"gpu": {"index": 0}, "processes": [{"pid": 1, "slurm_job": {"id": holder, "step": "batch"}}]}]
@@ -121,6 +125,7 @@ def test_without_other_mig_devices_only_the_jobs_in_the_way_count(run, cluster):
     assert cluster.state(holder) == "CANCELLED"
 
 
+@pytest.mark.prove
 def test_a_killed_controller_leaves_what_restore_needs(run, cluster):
     job = cluster.run("3g.20gb")
     waiting = run(drain())

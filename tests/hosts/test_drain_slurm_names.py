@@ -12,7 +12,7 @@ from slurm_cluster import SlurmCluster
 WAITS = "#!/bin/sh\nexec sleep infinity\n"
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.prove)])
 def cluster(request, systemd_hosts):
     gpus = [{"model": "A100-SXM4-40GB", "count": 1}]
     hosts = systemd_hosts(

@@ -4,7 +4,7 @@
 
 """The role mig_partition on a fleet with a real systemd, through SSH: a reboot, a host that is away, bad days.
 
-The tests share six hosts and go in their order: the first partitions those that the others change.
+The tests share their hosts and go in their order: the first of each fleet partitions those that the others change.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ GPUS = {
     "away": [{"model": H100, "count": 1}],
     "no-gpu": [],
 }
+FEW = ("resets", "reboots", "away")
 LAYOUT = [
     {"product": "*A100*", "instances": {"3g.20gb": 1, "1g.5gb": 2}},
     {"product": "*H100*", "instances": {"3g.40gb": 1, "1g.10gb": 2}},
@@ -42,6 +43,12 @@ printf '%s\\n' '[Service]' ExecStart=/bin/false > nvsm.service
 systemctl daemon-reload
 systemctl start nvidia-persistenced.service
 """
+
+
+@pytest.fixture(scope="module")
+def few(systemd_hosts):
+    """A small fleet by name."""
+    return {host.name: host for host in systemd_hosts({name: GPUS[name] for name in FEW})}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +95,36 @@ class Pause:
         self._go_on.write_text("", encoding="utf-8")
 
 
+def test_three_hosts_in_one_play(few, run_playbook, tmp_path):
+    few["resets"].run(CLIENTS)
+    few["reboots"].simulator("passthrough on")
+    boot = few["reboots"].boot_id()
+    few["away"].unplug()
+    report = tmp_path / "report.json"
+    variables = {"mig_partition_layout": LAYOUT, "mig_partition_reboot": True, "mig_partition_report": str(report)}
+    run = run_playbook(PARTITION, list(few.values()), extra_vars=variables).finish()
+    assert run.returncode == 4, run.output
+    assert states(run, few) == {"resets": "changed", "reboots": "changed", "away": "unreachable"}, run.output
+    assert [counts(few[name]) for name in ("resets", "reboots")] == [[3, 3], [3]]
+    assert few["reboots"].boot_id() != boot
+    assert [run.outcome(few[name])["reboot"] for name in ("resets", "reboots")] == [False, True]
+    # Stopped for the reset and started again; the other unit did not run and does not.
+    assert few["resets"].run("cat /var/log/client").stdout.split() == ["start", "stop", "start"]
+    assert run.outcome(few["resets"])["hooks"] == ["nvidia-persistenced.service"]
+    assert few["resets"].run("systemctl is-active nvsm.service", check=False).stdout == "inactive\n"
+    assert json.loads(report.read_text(encoding="utf-8"))["counts"] == {"changed": 2, "unreachable": 1}
+    table = run.result("gpufleet.mig.mig_summary")["summary"]
+    assert table[-1] == "Once the cause is gone: --limit away"
+
+    # The cable is in again: one more run of all does that host alone.
+    few["away"].plug_in()
+    again = run_playbook(PARTITION, list(few.values()), extra_vars=variables).ok()
+    assert states(again, few) == {"resets": "unchanged", "reboots": "unchanged", "away": "changed"}, again.output
+    assert {one["host"] for one in again.results() if one["result"].get("changed")} == {"away"}, again.output
+    assert counts(few["away"]) == [3]
+
+
+@pytest.mark.prove
 def test_six_hosts_in_one_play(hosts, run_playbook, tmp_path):
     hosts["resets"].run(CLIENTS)
     hosts["reboots"].simulator("passthrough on")
@@ -138,6 +175,7 @@ def test_six_hosts_in_one_play(hosts, run_playbook, tmp_path):
     run_playbook(PARTITION, [hosts["trixie-1"]], extra_vars=variables).ok()
 
 
+@pytest.mark.prove
 def test_bad_days_in_one_play(hosts, run_playbook, tmp_path):
     chosen = {name: hosts[name] for name in ("resets", "trixie-1", "lost", "away")}
     before = {name: counts(host) for name, host in chosen.items()}
@@ -195,15 +233,16 @@ class Changed:
         return self._variables
 
 
-def test_two_controllers_at_once(hosts, run_playbook):
-    host = hosts["trixie-1"]
-    variables = {"mig_partition_layout": LAYOUT, "mig_partition_claim_timeout": 300}
+def test_two_controllers_at_once(few, run_playbook):
+    host = few["resets"]
+    variables = {"mig_partition_layout": [{"instances": {"2g.10gb": 2}}], "mig_partition_claim_timeout": 300}
     runs = [run_playbook(PARTITION, [host], extra_vars=variables) for _number in range(2)]
     for run in runs:
         run.ok()
-    assert counts(host) == [3, 3]
+    assert counts(host) == [2, 2]
 
 
+@pytest.mark.prove
 def test_its_own_reboot_where_the_saved_layout_has_the_other_mode(hosts, run_playbook):
     host = hosts["reboots"]
     # What was saved at the end of one round says of the mode the opposite of what the next one wants.
@@ -225,10 +264,9 @@ def test_its_own_reboot_where_the_saved_layout_has_the_other_mode(hosts, run_pla
 STAGES = ("check", "drain", "instances", "verify", "persistence")
 
 
-@pytest.mark.parametrize("controller", ["stays", pytest.param("is lost", marks=pytest.mark.prove)])
-@pytest.mark.parametrize(
-    "stage", [one if one == "instances" else pytest.param(one, marks=pytest.mark.prove) for one in STAGES]
-)
+@pytest.mark.prove
+@pytest.mark.parametrize("controller", ["stays", "is lost"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_power_cut_at_a_stage(hosts, run_playbook, tmp_path, stage, controller):
     host = hosts["away"]
     run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": OTHER}).ok()
@@ -258,8 +296,8 @@ def test_a_power_cut_at_a_stage(hosts, run_playbook, tmp_path, stage, controller
     assert {"claim.json", "drain.json"}.isdisjoint(left)
 
 
-def test_a_power_cut_in_the_middle_of_a_change(hosts, run_playbook):
-    host = hosts["away"]
+def test_a_power_cut_in_the_middle_of_a_change(few, run_playbook):
+    host = few["away"]
     run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": OTHER}).ok()
     before = counts(host)
     # A boot leaves nothing to destroy, so the fault is the change's alone.

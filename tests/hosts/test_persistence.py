@@ -100,7 +100,7 @@ def hosts(systemd_hosts, main_environment, tmp_path_factory):
     return started
 
 
-@pytest.mark.parametrize("end", [SystemdHost.reboot, SystemdHost.power_cut])
+@pytest.mark.parametrize("end", [SystemdHost.reboot, pytest.param(SystemdHost.power_cut, marks=pytest.mark.prove)])
 def test_the_layout_is_there_before_those_who_count_it(hosts, run_playbook, end):
     again = run_playbook(play([ROLE]), hosts).ok()
     assert changed(again) == dict.fromkeys(GPUS, False)
@@ -117,6 +117,7 @@ def test_the_layout_is_there_before_those_who_count_it(hosts, run_playbook, end)
         assert "ordering cycle" not in host.run("journalctl -b _PID=1").stdout
 
 
+@pytest.mark.prove
 def test_a_restore_that_was_cut_short_is_finished_at_the_next_boot(hosts):
     for host in hosts:
         host.simulator("reboot")
@@ -148,6 +149,7 @@ def test_a_lost_gpu_fails_the_unit_and_the_others_are_done(hosts):
         assert placed(host) == host.layout
 
 
+@pytest.mark.prove
 def test_a_driver_that_comes_late_is_waited_for(hosts):
     for host in hosts:
         host.simulator("fault nvmlInitWithFlags --times 3 --return DRIVER_NOT_LOADED")
@@ -170,6 +172,7 @@ def test_a_full_disk_keeps_the_layout_that_was_saved(hosts, run_playbook):
     assert changed(run_playbook(play([ROLE]), [host]).ok()) == {host.name: False}
 
 
+@pytest.mark.prove
 def test_a_gpu_that_was_replaced_is_reported_until_the_host_is_saved_again(hosts, run_playbook):
     gone = "GPU-00000000-1111-2222-3333-444444444444"
     for host in hosts:
@@ -203,6 +206,7 @@ def test_absent_ends_it(hosts, run_playbook):
         assert not any(placed(host).values())
 
 
+@pytest.mark.prove
 def test_the_examples_run(hosts, run_playbook):
     run = run_playbook(play(yaml.safe_load(mig_persistence.EXAMPLES)), hosts).ok()
     results = run.results("gpufleet.mig.mig_persistence")

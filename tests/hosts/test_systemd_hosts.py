@@ -22,6 +22,7 @@ def hosts(systemd_hosts):
     return systemd_hosts({"bookworm-1": a100, "trixie-1": a100})
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("place", [0, 1])
 def test_every_program_finds_the_gpus_and_a_reboot_ends_their_instances(hosts, place):
     host = hosts[place]

@@ -93,6 +93,7 @@ mkdir -p "$root$own/$name" && echo $$ > "$root$own/$name/cgroup.procs" && exec "
 POD, CONTAINER = "5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11", "ab" * 32
 
 
+@pytest.mark.prove
 def test_what_a_user_calls_a_cgroup_is_shown_and_decides_nothing(run_playbook, host):
     gpu = host.show()["gpus"][0]["uuid"]
     host.run("cat > /usr/local/bin/claims && chmod +x /usr/local/bin/claims", text=CLAIMS)
@@ -201,6 +202,7 @@ STUBBORN = {
 }
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("kind", STUBBORN)
 def test_a_unit_that_does_not_stop(run_playbook, units, kind):
     settings, message = STUBBORN[kind]
@@ -225,6 +227,7 @@ def test_a_unit_that_does_not_stop(run_playbook, units, kind):
     assert not units.run("ls /var/lib/gpufleet-mig/drain.json", check=False).stdout
 
 
+@pytest.mark.prove
 def test_a_transient_unit_is_not_stopped(run_playbook, units):
     reset(units)
     units.run("systemctl stop watch train train.socket; systemd-run --unit=once /usr/local/bin/use 3g once")
@@ -251,6 +254,7 @@ def states(host):
     return host.run("systemctl is-active train.socket watch train small", check=False).stdout.split()
 
 
+@pytest.mark.prove
 def test_a_run_that_ends_while_a_group_is_stopped_leaves_what_restore_can_mend(run_playbook, units):
     # The service takes its time; the run is killed as soon as it begins to stop, its socket with it.
     reset(units)
@@ -272,6 +276,7 @@ def test_a_run_that_ends_while_a_group_is_stopped_leaves_what_restore_can_mend(r
     assert record(units, None) is None
 
 
+@pytest.mark.prove
 def test_a_socket_that_is_stopped_while_its_service_runs(run_playbook, units):
     reset(units)
     units.run("systemctl stop train.socket watch")
@@ -292,6 +297,7 @@ def test_a_socket_that_is_stopped_while_its_service_runs(run_playbook, units):
     assert record(units, None) is None
 
 
+@pytest.mark.prove
 def test_a_unit_that_was_masked_or_removed_meanwhile_keeps_no_other_stopped(run_playbook, units):
     reset(units)
     units.run("systemctl stop train.socket watch train small")

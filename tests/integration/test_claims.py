@@ -106,6 +106,7 @@ def test_two_that_wait_for_each_others_hosts_both_end(run_playbook, simulated_ho
     assert [run.outcome(host)["state"] for host in hosts] == ["failed", "failed"]
 
 
+@pytest.mark.prove
 def test_a_lapsed_claim_is_taken(run_playbook, host):
     claim_of_bob(host, silent_for=100, silence=60)
     run_playbook(PARTITION, [host], extra_vars=wanted(SEVEN)).ok()
@@ -143,7 +144,7 @@ def test_restore_takes_a_live_claim_only_when_told(run_playbook, host):
     assert claim_on(host) is None
 
 
-@pytest.mark.parametrize("way", ["restore", "the same command"])
+@pytest.mark.parametrize("way", [pytest.param("restore", marks=pytest.mark.prove), "the same command"])
 def test_what_a_killed_run_has_is_taken_at_once(run_playbook, host, tmp_path, way):
     run_playbook(PARTITION, [host], extra_vars=wanted(HALVES)).ok()
     uuid = host.show()["gpus"][0]["instances"][0]["compute_instances"][0]["uuid"]
@@ -173,7 +174,14 @@ def stolen(host):
     }
 
 
-@pytest.mark.parametrize("place", ["before_instances", "after_instances", "after_drain"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("before_instances", marks=pytest.mark.prove),
+        "after_instances",
+        pytest.param("after_drain", marks=pytest.mark.prove),
+    ],
+)
 def test_a_run_that_lost_the_host_touches_nothing_more(run_playbook, host, tmp_path, place):
     run_playbook(PARTITION, [host], extra_vars=wanted(HALVES)).ok()
     uuid = host.show()["gpus"][0]["instances"][0]["compute_instances"][0]["uuid"]

@@ -67,8 +67,9 @@ def try_out(checkout, command):
     return answer.returncode, answer.stdout
 
 
-def test_demo_twice_three_things_and_its_end(checkout):
-    for _time in range(2):
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.prove)])
+def test_demo_three_things_and_its_end(checkout, times):
+    for _time in range(times):
         output = make(checkout, "demo")
         picture = output[output.rindex("== The fleet") :]
         assert re.search(r"GPU 0 .*\+2g\.20gb.*=3g\.40gb\*.*\n *GPU 1 .*=2g\.20gb\*", picture), picture

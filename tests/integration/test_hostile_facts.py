@@ -17,7 +17,7 @@ LAYOUT = [{"instances": {"3g.20gb": 1}}]
 REFUSED = "attacker has facts with names of variables of gpufleet.mig"
 
 
-@pytest.fixture(scope="module", params=["oldest", "main", "newest"])
+@pytest.fixture(scope="module", params=["oldest", "main", pytest.param("newest", marks=pytest.mark.prove)])
 def controller(request):
     """The oldest, the usual and the newest supported ansible-core."""
     if request.param == "main":

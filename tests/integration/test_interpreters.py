@@ -59,9 +59,18 @@ def nvidia_ml_py(tmp_path):
     return folder
 
 
-def test_modules_run_on_every_python_of_this_machine(run_playbook, simulated_host, nvidia_ml_py):
+# The oldest and the newest tell of most of what the others would.
+@pytest.mark.parametrize(
+    "versions",
+    [
+        environments.TARGET_PYTHONS[:: len(environments.TARGET_PYTHONS) - 1],
+        pytest.param(environments.TARGET_PYTHONS, marks=pytest.mark.prove),
+    ],
+    ids=["edges", "all"],
+)
+def test_modules_run_on_the_pythons_of_this_machine(run_playbook, simulated_host, nvidia_ml_py, versions):
     fleets = {}
-    for version in environments.TARGET_PYTHONS:
+    for version in versions:
         environment = controller_for(version)
         if version in environments.interpreters() and environment:
             host = simulated_host("H100-SXM5-80GB", name=version)

@@ -61,6 +61,7 @@ def test_check_apply_check_apply_on_other_controllers(run_playbook, simulated_ho
     check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), edge_environment)
 
 
+@pytest.mark.prove
 def test_check_mode_says_what_an_older_gpu_keeps_from_it(run_playbook, simulated_host):
     host = simulated_host("A100-SXM4-40GB")
     layout = {"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]}
@@ -211,7 +212,7 @@ def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp
     assert "busy_timeout" not in message
 
 
-@pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, None])
+@pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, pytest.param(None, marks=pytest.mark.prove)])
 @pytest.mark.parametrize("now", [True, False])
 def test_a_mode_that_somebody_has_left_pending_is_finished(run_playbook, simulated_host, now, wanted):
     # As after `nvidia-smi -mig 1`, or 0, while a client was there.

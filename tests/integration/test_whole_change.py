@@ -52,6 +52,7 @@ def wanting(host, instances, **variables):
     return host
 
 
+@pytest.mark.prove
 def test_a_fleet_of_all_sorts_in_one_run(run_playbook, simulated_host, tmp_path):
     drained, device = with_a_job(simulated_host, "drained")
     ends = hook(tmp_path / "hooks", "jobs", END_JOBS, clients=[])
@@ -126,6 +127,7 @@ STAGES = {
 }
 
 
+@pytest.mark.prove
 def test_whatever_fails_both_stages_restore(run_playbook, simulated_host, tmp_path):
     hosts = {}
     for stage, wrong in STAGES.items():
@@ -192,7 +194,7 @@ def test_a_hook_that_frees_nothing_is_not_believed(run_playbook, simulated_host,
     assert host.show() == before
 
 
-@pytest.mark.parametrize("then", ["gpufleet.mig.restore", PARTITION])
+@pytest.mark.parametrize("then", [pytest.param("gpufleet.mig.restore", marks=pytest.mark.prove), PARTITION])
 def test_a_killed_controller_leaves_what_restore_needs(run_playbook, simulated_host, tmp_path, then):
     host, device = with_a_job(simulated_host, "gpu-host")
     fifo = tmp_path / "fifo"

@@ -112,6 +112,7 @@ def test_one_pod_is_moved_and_the_others_never_notice(story):
     assert len({device for device, _pid in story.clients()["1g.5gb"]}) == 4
 
 
+@pytest.mark.prove
 def test_a_hook_that_fails_brings_back_what_those_before_it_have_drained(story, tmp_path):
     host = story.host
     host.run("systemd-run --unit=unrelated sleep infinity")
@@ -139,6 +140,7 @@ def test_a_hook_that_fails_brings_back_what_those_before_it_have_drained(story, 
     assert profiles(host) == [LAYOUT[0]["instances"]]
 
 
+@pytest.mark.prove
 def test_a_budget_keeps_the_gpu_as_it_is(story):
     cluster = story.cluster
     guard = {"minAvailable": 1, "selector": {"matchLabels": {"app": "train"}}}

@@ -58,6 +58,7 @@ def test_a_service_account_may_do_what_its_role_says(cluster):
     assert 'cannot patch resource "nodes"' in refused.stderr
 
 
+@pytest.mark.prove
 def test_an_api_server_that_was_away_knows_what_it_knew(cluster):
     cluster.kubectl("cordon", "kwok-1")
     cluster.stop("kube-apiserver")
@@ -68,6 +69,7 @@ def test_an_api_server_that_was_away_knows_what_it_knew(cluster):
     cluster.wait("condition=Ready", "node/kwok-0", "node/kwok-1")
 
 
+@pytest.mark.prove
 def test_a_second_cluster_beside_the_first(cluster, tmp_path):
     with KubernetesCluster(tmp_path / "cluster", address="127.0.0.2") as other:
         other.add_nodes("elsewhere")

@@ -158,6 +158,7 @@ def test_a_configuration_is_added_to_those_of_the_gpu_operator(place):
     assert "label nvidia.com/mig-1g.5gb.replicas should be 3; it is absent." in message
 
 
+@pytest.mark.prove
 def test_hosts_of_a_play_do_not_disturb_each_other_and_each_has_true_labels(place, tmp_path):
     (tmp_path / "mig-parted.yaml").write_text(
         "version: v1\nmig-configs:\n  small: [{devices: all, mig-enabled: true, mig-devices: {1g.5gb: 1}}]\n"
@@ -185,6 +186,7 @@ def test_hosts_of_a_play_do_not_disturb_each_other_and_each_has_true_labels(plac
     assert [name for one in (wrong, unnamed) for name in one if name.startswith("nvidia.com/mig.config")] == []
 
 
+@pytest.mark.prove
 def test_what_it_refuses_for_the_gpu_operator_it_says_how_to_mend(place):
     host = place.host("refused-1")
     place.label(host.name, **{f"{LABEL}mig-manager": "true"})
@@ -209,6 +211,7 @@ def test_what_it_refuses_for_the_gpu_operator_it_says_how_to_mend(place):
     assert CONFIG not in place.labels(host.name)
 
 
+@pytest.mark.prove
 def test_helms_configuration_and_the_nodes_without_one(place):
     host = place.host("helm-1")
     place.deploy(CHART, *charts(), configs=("release-configs", {"theirs": "version: v1\n"}))
@@ -224,6 +227,7 @@ def test_helms_configuration_and_the_nodes_without_one(place):
     assert "label nvidia.com" not in reason(run)
 
 
+@pytest.mark.prove
 def test_the_layout_to_come_is_judged_before_anybody_is_disturbed(place):
     target = [{"instances": {"3g.20gb": 1, "1g.5gb": 1}}]
     more = {"mig_partition_layout": target, "mig_partition_expose": ["device_plugin"]}
@@ -242,6 +246,7 @@ def test_the_layout_to_come_is_judged_before_anybody_is_disturbed(place):
     assert host.show()["gpus"] == before
 
 
+@pytest.mark.prove
 def test_a_cluster_without_a_device_plugin_gets_one(place):
     admin = str(place.cluster.kubeconfig)
     host = place.host("own-1", mig_device_plugin_kubernetes_kubeconfig=admin, mig_device_plugin_namespace="own-plugin")

@@ -244,6 +244,7 @@ def test_a_budget_in_the_way_is_named_and_nothing_is_changed(place):
     assert (place.cordoned(), place.remembered()) == (False, None)
 
 
+@pytest.mark.prove
 def test_a_budget_is_waited_for_until_it_allows_each_pod(place):
     one, _two = place.namespaces
     first, second, _third = pods = place.replicated(one, "web", 3)
@@ -289,6 +290,7 @@ def test_what_kubectl_drain_refuses_is_refused_before_anybody_goes(place):
     assert len(place.uids()) == 3
 
 
+@pytest.mark.prove
 def test_a_pod_has_its_grace_period_and_past_the_deadline_it_is_named(place):
     one, _two = place.namespaces
     slow, other = place.replicated(one, "slow", 2, terminationGracePeriodSeconds=300)
@@ -303,6 +305,7 @@ def test_a_pod_has_its_grace_period_and_past_the_deadline_it_is_named(place):
     run.ok()
 
 
+@pytest.mark.prove
 def test_a_node_that_was_cordoned_before_stays_so(place):
     place.cluster.kubectl("cordon", place.host.name)
     place.drain().ok()
@@ -311,6 +314,7 @@ def test_a_node_that_was_cordoned_before_stays_so(place):
     assert place.cordoned()
 
 
+@pytest.mark.prove
 def test_what_somebody_else_has_changed_meanwhile_is_left_alone(place):
     place.label(dcgm="false", nvsm="true")
     paused = [f"{LABEL}dcgm", f"{LABEL}nvsm"]
@@ -330,6 +334,7 @@ def test_what_somebody_else_has_changed_meanwhile_is_left_alone(place):
     assert place.remembered() is None
 
 
+@pytest.mark.prove
 def test_the_gpu_operators_pods_are_paused_and_return_before_the_node_does(place):
     one, two = place.namespaces
     place.label(device_plugin="true", dcgm_exporter="true", gpu_feature_discovery="false", driver="true", nvsm="")
@@ -359,6 +364,7 @@ def test_the_gpu_operators_pods_are_paused_and_return_before_the_node_does(place
     assert place.labels() == {"device-plugin": "true", "dcgm-exporter": "false", **others}
 
 
+@pytest.mark.prove
 def test_a_paused_pod_that_does_not_end_is_a_failure_and_the_labels_are_back(place):
     one, _two = place.namespaces
     place.label(dcgm="true")
@@ -370,6 +376,7 @@ def test_a_paused_pod_that_does_not_end_is_a_failure_and_the_labels_are_back(pla
     assert (place.labels(), place.cordoned(), place.remembered()) == ({"dcgm": "true"}, False, None)
 
 
+@pytest.mark.prove
 def test_an_api_server_that_goes_in_the_middle(place):
     one, _two = place.namespaces
     (web,) = place.replicated(one, "web")
@@ -389,6 +396,7 @@ def test_an_api_server_that_goes_in_the_middle(place):
     assert (place.cordoned(), place.remembered()) == (False, None)
 
 
+@pytest.mark.prove
 def test_a_controller_that_is_killed_is_made_good_by_restore(place):
     one, _two = place.namespaces
     place.label(dcgm="true")
@@ -422,6 +430,7 @@ def test_killed_at_each_task(place, progress):
     killed_at_each_task(progress, "a drain with the hook kubernetes", lambda: None, start, mend)
 
 
+@pytest.mark.prove
 def test_the_whole_node_where_that_is_wished(place):
     one, two = place.namespaces
     (web,) = place.replicated(one, "web")
@@ -433,6 +442,7 @@ def test_the_whole_node_where_that_is_wished(place):
     assert len(place.uids()) == 1
 
 
+@pytest.mark.prove
 def test_a_change_cordons_and_a_run_without_one_asks_no_api(place, run_playbook, tmp_path):
     place.host.simulator("init", "--mig", "A100-SXM4-40GB")
     place.label(device_plugin="true")
@@ -455,6 +465,7 @@ def test_a_change_cordons_and_a_run_without_one_asks_no_api(place, run_playbook,
     assert again.outcome(place.host)["state"] == "unchanged"
 
 
+@pytest.mark.prove
 def test_a_node_that_the_cluster_does_not_have(place):
     run = place.drain(mig_drain_kubernetes_node="nowhere").failed()
     assert "mig_drain_kubernetes_node" in reason(run)

@@ -127,6 +127,7 @@ def test_each_node_gets_what_its_label_names(nodes, run_playbook, tmp_path):
     assert nodes.labels(0) == ("all-balanced", "failed")
 
 
+@pytest.mark.prove
 def test_what_cannot_be_is_said_by_the_label_too(nodes, run_playbook):
     manager = "nvidia-mig-manager"
     nodes.cluster.apply(daemon_set(manager, "gpu-operator", manager, {MANAGER: "true"}))

@@ -16,10 +16,9 @@ from paths import BIN, ROOT
 SCENARIOS = sorted(path.parent.name for path in (ROOT / "extensions" / "molecule").glob("*/molecule.yml"))
 
 
-# The others take minutes each, and what they do tests/hosts does, too.
-@pytest.mark.parametrize(
-    "scenario", [one if one == "default" else pytest.param(one, marks=pytest.mark.prove) for one in SCENARIOS]
-)
+# They take minutes each, and what they do tests/hosts does, too.
+@pytest.mark.prove
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(scenario, simulator, tmp_path):
     if reason := machines.missing():
         pytest.skip(reason)

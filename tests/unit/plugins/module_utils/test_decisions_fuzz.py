@@ -100,7 +100,7 @@ LENGTH = 100_000
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
 
 
-@settings(max_examples=10_000, derandomize=True, **QUIET)
+@settings(max_examples=1_000, derandomize=True, **QUIET)
 @given(**ARGUMENTS)
 def test_any_layout(layout, snapshot, keep, flags):
     check(layout, snapshot, keep, flags)

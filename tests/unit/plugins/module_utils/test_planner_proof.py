@@ -23,9 +23,9 @@ from planner_proof import (
     targets,
 )
 
-SAMPLE = 20000
+SAMPLE = 8000
 DIVIDED = 400
-PARTS = 4
+PARTS = 2
 
 
 @pytest.mark.parametrize("part", range(PARTS))
