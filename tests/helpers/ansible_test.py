@@ -57,8 +57,8 @@ def home(environment):
     return directory
 
 
-def sanity(environment):
-    """Run every sanity test that this machine can on a fresh copy: (exit status, what it complains of)."""
+def sanity(environment, skipped=()):
+    """Run every sanity test that this machine can, but these, on a fresh copy: (exit status, what it complains of)."""
     own_home = home(environment)
     folders = [str(path.parent) for path in environments.interpreters().values()]
     with open(own_home / "lock", "w", encoding="utf-8") as lock:
@@ -67,7 +67,7 @@ def sanity(environment):
         shutil.rmtree(target, ignore_errors=True)
         copy_checkout(target)
         answer = subprocess.run(
-            [environment.bin / "ansible-test", "sanity", "--color", "no"],
+            [environment.bin / "ansible-test", "sanity", "--color", "no", *(f"--skip-test={test}" for test in skipped)],
             cwd=target,
             env={**os.environ, "HOME": str(own_home), "PATH": ":".join([*folders, os.environ["PATH"]])},
             stdin=subprocess.DEVNULL,
