@@ -62,7 +62,7 @@ ORDER = ("tests/project/", "tests/integration/", "tests/hosts/", "tests/kubernet
 
 
 def pytest_configure(config):
-    if config.pluginmanager.has_plugin("dsession"):
+    if getattr(config.option, "dist", "no") != "no":
         config.option.loadscopereorder = False
         config.pluginmanager.register(MadeMeanwhile())
 

@@ -123,6 +123,16 @@ def test_one_that_is_too_old_is_replaced(run_playbook, hosts):
     assert host.run(f"ls -d {PRIVATE_DIRECTORY}/*.dist-info").stdout.count("\n") == 1
 
 
+def test_errors_fail_the_host_with_all_of_them(run_playbook, hosts):
+    hosts["plain"].simulator("fault nvmlInitWithFlags --return LIB_RM_VERSION_MISMATCH")
+    run = run_playbook(play(mig_driver_minimum="999.0"), [hosts[name] for name in ("plain", "package")]).failed()
+    said = {one["host"]: one["result"]["msg"] for one in run.results("ansible.builtin.debug")}
+    assert "The loaded NVIDIA kernel module is version 580.95.05" in said["plain"]
+    assert "mig_driver_minimum asks for 999.0 or later." in said["package"]
+    assert {one["host"] for one in run.results() if one["status"] == "failed"} == {"plain", "package"}
+    hosts["plain"].simulator("fault --clear")
+
+
 class User:
     """A host that Ansible reaches as a user who does not become root."""
 
@@ -146,15 +156,6 @@ def test_the_checks_alone_without_root(run_playbook, hosts):
     host.run(f"rm -rf {PRIVATE_DIRECTORY}")
     refused = run_playbook(play(), [User(host)]).failed()
     assert f"{host.name} lacks nvidia-ml-py, and only root can bring it." in refused.output
-
-
-def test_errors_fail_the_host_with_all_of_them(run_playbook, hosts):
-    hosts["plain"].simulator("fault nvmlInitWithFlags --return LIB_RM_VERSION_MISMATCH")
-    run = run_playbook(play(mig_driver_minimum="999.0"), [hosts[name] for name in ("plain", "package")]).failed()
-    said = {one["host"]: one["result"]["msg"] for one in run.results("ansible.builtin.debug")}
-    assert "The loaded NVIDIA kernel module is version 580.95.05" in said["plain"]
-    assert "mig_driver_minimum asks for 999.0 or later." in said["package"]
-    assert {one["host"] for one in run.results() if one["status"] == "failed"} == {"plain", "package"}
 
 
 def make_index(host):
