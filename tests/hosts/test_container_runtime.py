@@ -154,7 +154,7 @@ def test_a_repartition_changes_the_specification_and_restarts_nothing(host, expo
 
 
 def test_another_specification_is_found_before_and_a_stale_one_after(host, expose):
-    host.run(f'mkdir -p /var/run/cdi && sed \'s/"1:0"/"7:7"/\' {WRITTEN} > /var/run/cdi/mine.yaml')
+    host.run(f'mkdir -p /var/run/cdi && sed \'s/"[01]:0"/"7:7"/\' {WRITTEN} > /var/run/cdi/mine.yaml')
     said = message(expose(tasks_from="check").failed())
     assert "/var/run/cdi/mine.yaml names GPUs as well" in said
     # What is not recognised beforehand, here for its form, is found at the end.
