@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import itertools
 import os
@@ -123,8 +124,16 @@ def pytest_make_collect_report():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say how each test that failed is run alone."""
-    reports = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
+    """Say where the time went, and how each test that failed is run alone."""
+    stats = terminalreporter.stats
+    spent = collections.Counter()
+    for report in itertools.chain.from_iterable(stats.values()):
+        if isinstance(report, pytest.TestReport):
+            spent["/".join(report.nodeid.split("/")[:2])] += report.duration
+    terminalreporter.section("where the workers' time went")
+    for folder, seconds in spent.most_common():
+        terminalreporter.line(f"{seconds:7,.0f} s {folder}")
+    reports = [*stats.get("failed", ()), *stats.get("error", ())]
     if tests := dict.fromkeys(report.nodeid.replace("$", "$$") for report in reports):
         terminalreporter.section("to run one of these alone")
         for test in tests:
