@@ -16,6 +16,8 @@ import re
 import pytest
 from playbook import Run
 
+# Every day tests/integration/test_killed_anywhere.py kills runs at twelve of their tasks.
+pytestmark = pytest.mark.prove
 UNITS = {
     "train": "ExecStart=/bin/sleep infinity\n",
     "down": "ExecStart=/bin/sh -c 'test -n \"$CUDA_VISIBLE_DEVICES\" && exec sleep infinity'\n",
@@ -149,7 +151,6 @@ def changed(run):
     return [one["task"] for one in run.results() if one["result"].get("changed")]
 
 
-@pytest.mark.prove
 @pytest.mark.parametrize("moment", MOMENTS, ids=" ".join)
 def test_killed_while_it_hands_out(host, run_playbook, moment):
     host.run(CLEAN, check=False)
@@ -181,7 +182,6 @@ TAKING = [
 ]
 
 
-@pytest.mark.prove
 @pytest.mark.parametrize("moment", TAKING, ids=" ".join)
 def test_killed_while_it_takes_back(host, run_playbook, moment):
     host.run(CLEAN, check=False)
@@ -203,7 +203,6 @@ def test_killed_while_it_takes_back(host, run_playbook, moment):
     assert changed(run_playbook(ROLE, [host], extra_vars=kept).ok()) == []
 
 
-@pytest.mark.prove
 def test_what_does_not_come_up_is_named_in_every_run(host, run_playbook):
     host.run(CLEAN, check=False)
     variables = {"mig_assign_services": SERVICES}

@@ -17,6 +17,8 @@ import nvidia_modprobe
 import pynvml
 import pytest
 
+# Every day tests/kubernetes/test_four_worlds.py does the most of this.
+pytestmark = pytest.mark.prove
 CONFIGURATION = """ClusterName=test
 SlurmctldHost={controller}({address})
 SlurmUser=slurm
@@ -202,7 +204,6 @@ def slices(node, **counts):
     return {**{SLICE.format(name): count for name, count in counts.items()}, WHOLE: 1, node.h200: 1, "nic": 1}
 
 
-@pytest.mark.prove
 def test_check_mode_tells_and_changes_nothing(nodes, run):
     before = [(node.files(), node.invocations()) for node in nodes]
     foretold = run(check=True).ok()
@@ -235,7 +236,6 @@ def test_the_first_run_finds_what_is_there_and_the_second_changes_nothing(nodes,
     assert [(node.files(), node.invocations()) for node in nodes] == before
 
 
-@pytest.mark.prove
 def test_slurmd_takes_types_of_a_site(nodes, run):
     """Any part of the detected name; one that is no part of it is refused before anything is done."""
     before = [(node.files(), node.invocations()) for node in nodes]
@@ -255,7 +255,6 @@ def test_slurmd_takes_types_of_a_site(nodes, run):
     assert [(node.files(), node.invocations()) for node in nodes] == before
 
 
-@pytest.mark.prove
 def test_under_jobs_nothing_is_changed(nodes, run):
     jobs = [node.run_job(f"{SLICE.format('1g.5gb')}:1", "--output=/tmp/job") for node in nodes]
     for node in nodes:
@@ -296,7 +295,6 @@ def test_what_slurmd_cannot_find_is_refused(nodes, run):
     assert [(node.files(), node.invocations()) for node in nodes] == before
 
 
-@pytest.mark.prove
 def test_the_whole_change_of_a_host(nodes, run):
     old, new = nodes
     new.host.run("echo ConstrainDevices=yes > /etc/slurm/cgroup.conf")
@@ -326,7 +324,6 @@ def test_the_whole_change_of_a_host(nodes, run):
         node.wait(f'test -z "$(squeue -h -w {node.name})"')
 
 
-@pytest.mark.prove
 def test_a_slurm_that_does_not_get_there_is_told(nodes, run):
     old, new = nodes
     before = new.files()
@@ -354,7 +351,6 @@ def test_a_slurm_that_does_not_get_there_is_told(nodes, run):
         node.wait_until_idle()
 
 
-@pytest.mark.prove
 def test_files_of_somebody_else_are_compared_only(nodes, run):
     before = [(node.files(), node.invocations()) for node in nodes]
     early = run(

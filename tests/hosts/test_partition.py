@@ -233,6 +233,7 @@ class Changed:
         return self._variables
 
 
+@pytest.mark.prove
 def test_two_controllers_at_once(few, run_playbook):
     host = few["resets"]
     variables = {"mig_partition_layout": [{"instances": {"2g.10gb": 2}}], "mig_partition_claim_timeout": 300}

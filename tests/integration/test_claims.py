@@ -144,7 +144,8 @@ def test_restore_takes_a_live_claim_only_when_told(run_playbook, host):
     assert claim_on(host) is None
 
 
-@pytest.mark.parametrize("way", [pytest.param("restore", marks=pytest.mark.prove), "the same command"])
+@pytest.mark.prove
+@pytest.mark.parametrize("way", ["restore", "the same command"])
 def test_what_a_killed_run_has_is_taken_at_once(run_playbook, host, tmp_path, way):
     run_playbook(PARTITION, [host], extra_vars=wanted(HALVES)).ok()
     uuid = host.show()["gpus"][0]["instances"][0]["compute_instances"][0]["uuid"]

@@ -17,7 +17,9 @@ LAYOUT = [{"instances": {"3g.20gb": 1}}]
 REFUSED = "attacker has facts with names of variables of gpufleet.mig"
 
 
-@pytest.fixture(scope="module", params=["oldest", "main", pytest.param("newest", marks=pytest.mark.prove)])
+@pytest.fixture(
+    scope="module", params=["oldest", *(pytest.param(one, marks=pytest.mark.prove) for one in ("main", "newest"))]
+)
 def controller(request):
     """The oldest, the usual and the newest supported ansible-core."""
     if request.param == "main":

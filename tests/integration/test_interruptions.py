@@ -34,6 +34,7 @@ def test_two_runs_at_once_leave_one_of_the_two_layouts(run_playbook, simulated_h
         assert profiles(host) in ([ONE] * 4, [OTHER] * 4)
 
 
+@pytest.mark.prove
 def test_a_killed_run_is_finished_by_running_again(run_playbook, simulated_host):
     prepared = simulated_host("--mig", "A100-SXM4-40GB:8", name="prepared")
     run_playbook(plays(OTHER), [prepared]).ok()

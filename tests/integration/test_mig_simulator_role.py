@@ -60,7 +60,8 @@ def changed(run):
     return [one["task"] for one in run.ok().results() if one["result"].get("changed")]
 
 
-@pytest.mark.parametrize("build_on", [pytest.param("host", marks=pytest.mark.prove), "controller"])
+@pytest.mark.prove
+@pytest.mark.parametrize("build_on", ["host", "controller"])
 def test_runs_again_unchanged_replaces_other_gpus_refuses_unknown_ones(run_playbook, host, build_on):
     options = {"mig_simulator_build_on": build_on, "mig_simulator_mig": True}
     gpus = [{"model": "A100-SXM4-40GB", "count": 2}, {"model": "L40S-48GB"}]

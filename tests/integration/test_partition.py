@@ -52,6 +52,7 @@ def check_apply_check_apply(run_playbook, host, environment):
         assert host.show() == reached
 
 
+@pytest.mark.prove
 def test_check_apply_check_apply(run_playbook, simulated_host, main_environment):
     check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), main_environment)
 
@@ -213,7 +214,7 @@ def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp
 
 
 @pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, pytest.param(None, marks=pytest.mark.prove)])
-@pytest.mark.parametrize("now", [True, False])
+@pytest.mark.parametrize("now", [True, pytest.param(False, marks=pytest.mark.prove)])
 def test_a_mode_that_somebody_has_left_pending_is_finished(run_playbook, simulated_host, now, wanted):
     # As after `nvidia-smi -mig 1`, or 0, while a client was there.
     host = simulated_host(*["--mig"] * now, "A100-SXM4-40GB")

@@ -13,6 +13,8 @@ from kubernetes_node import slice_of, wait_for_devices
 from layouts import profiles
 from paths import ROOT
 
+# Every day test_four_worlds.py does the most of this.
+pytestmark = pytest.mark.prove
 PARTITION = "gpufleet.mig.partition"
 # The fixture's node has 3g.20gb, 2g.10gb and two 1g.5gb: the second is in the way of two more of the last.
 LAYOUT = [{"instances": {"3g.20gb": 1, "1g.5gb": 4}}]
@@ -112,7 +114,6 @@ def test_one_pod_is_moved_and_the_others_never_notice(story):
     assert len({device for device, _pid in story.clients()["1g.5gb"]}) == 4
 
 
-@pytest.mark.prove
 def test_a_hook_that_fails_brings_back_what_those_before_it_have_drained(story, tmp_path):
     host = story.host
     host.run("systemd-run --unit=unrelated sleep infinity")
@@ -140,7 +141,6 @@ def test_a_hook_that_fails_brings_back_what_those_before_it_have_drained(story, 
     assert profiles(host) == [LAYOUT[0]["instances"]]
 
 
-@pytest.mark.prove
 def test_a_budget_keeps_the_gpu_as_it_is(story):
     cluster = story.cluster
     guard = {"minAvailable": 1, "selector": {"matchLabels": {"app": "train"}}}

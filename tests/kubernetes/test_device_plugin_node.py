@@ -10,6 +10,8 @@ import pytest
 from kubernetes_nvidia import GpuOperator, discover_features
 from paths import ROOT
 
+# Every day test_four_worlds.py does the most of this.
+pytestmark = pytest.mark.prove
 KUBELET = "gpufleet.mig.kubelet_devices_info"
 TIME_SLICING = {
     "mig_device_plugin_time_slicing": {
@@ -113,7 +115,6 @@ def theirs(bare_gpu_node, operator, run_playbook):
     return Node(host, cluster, run_playbook, operator)
 
 
-@pytest.mark.prove
 def test_time_slicing_with_the_gpu_operator_and_a_second_run(theirs):
     before = theirs.pods()
     run = theirs.expose(**TIME_SLICING).ok()
@@ -132,7 +133,6 @@ def test_time_slicing_with_the_gpu_operator_and_a_second_run(theirs):
     assert theirs.pods() == first
 
 
-@pytest.mark.prove
 def test_devices_that_were_made_anew_are_advertised_though_their_number_is_the_same(theirs):
     """Another 1g.5gb in the place of one: all counts are right, and pods would get a UUID that is gone."""
     before, pods, counts = theirs.uuids(), theirs.pods(), theirs.allocatable()
@@ -149,7 +149,6 @@ def test_devices_that_were_made_anew_are_advertised_though_their_number_is_the_s
     assert {name for name, uid in now.items() if uid != pods[name]} == {GpuOperator.plugin}
 
 
-@pytest.mark.prove
 def test_the_whole_change_to_one_profile_with_the_strategy_single(theirs):
     run = theirs.partition({"1g.5gb": 5}, **SINGLE, mig_partition_drain=["kubernetes"]).ok()
     assert run.outcome(theirs.host)["state"] == "changed"
@@ -159,7 +158,6 @@ def test_the_whole_change_to_one_profile_with_the_strategy_single(theirs):
     assert advertised(run) == theirs.uuids()
 
 
-@pytest.mark.prove
 def test_a_plugin_that_cannot_start_fails_the_run_with_the_difference(theirs):
     host, count = theirs.host, len(theirs.uuids())
     host.run("mv /usr/local/bin/nvidia-device-plugin /usr/local/bin/away")
@@ -178,7 +176,6 @@ def test_a_plugin_that_cannot_start_fails_the_run_with_the_difference(theirs):
     assert theirs.allocatable() == {"nvidia.com/mig-1g.5gb": count}
 
 
-@pytest.mark.prove
 def test_a_plugin_of_our_own_where_there_is_none(bare_gpu_node, run_playbook):
     host, cluster = bare_gpu_node
     ours = Node(host, cluster, run_playbook, cluster.kubeconfig)

@@ -14,6 +14,8 @@ from kubernetes_cluster import pod
 from kubernetes_node import resources, slice_of, wait_for_devices
 from kubernetes_nvidia import CONFIG_LABEL, GpuOperator, PluginChart
 
+# Every day test_four_worlds.py does the most of this.
+pytestmark = pytest.mark.prove
 FACTS = "gpufleet.mig.mig_facts"
 PLAY = [
     {
@@ -72,7 +74,6 @@ def lives(cluster, *names):
     return [(one["metadata"]["uid"], one["status"]["containerStatuses"][0]["restartCount"]) for one in pods]
 
 
-@pytest.mark.prove
 def test_each_pod_holds_its_own_mig_device(host, cluster, devices):
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
     pods = {
@@ -99,7 +100,6 @@ def test_each_pod_holds_its_own_mig_device(host, cluster, devices):
     assert [device["processes"] for device in free] == [[]]
 
 
-@pytest.mark.prove
 def test_an_evicted_pod_ends_and_the_others_stay(cluster, devices):
     before = lives(cluster, "train", "service")
     assert cluster.evict("notebook", namespace="team").returncode == 0
@@ -109,7 +109,6 @@ def test_an_evicted_pod_ends_and_the_others_stay(cluster, devices):
     assert lives(cluster, "train", "service") == before
 
 
-@pytest.mark.prove
 def test_a_pod_that_ignores_sigterm_lives_until_its_grace_ends(host, cluster, devices):
     command = ["sh", "-c", "trap 'touch /tmp/asked' TERM; while :; do sleep 1; done"]
     stubborn = pod("stubborn", container={"command": command, **slice_of("2g.10gb")}, terminationGracePeriodSeconds=3)
@@ -122,7 +121,6 @@ def test_a_pod_that_ignores_sigterm_lives_until_its_grace_ends(host, cluster, de
     assert (device["allocated_to"], device["processes"]) == ([], [])
 
 
-@pytest.mark.prove
 def test_a_container_that_is_killed_is_started_again(host, cluster, devices):
     (device,) = devices()["3g.20gb"]
     (process,) = device["processes"]
@@ -148,7 +146,6 @@ def plugin_pods(cluster, form):
     ]
 
 
-@pytest.mark.prove
 @pytest.mark.parametrize("form", [GpuOperator, PluginChart])
 def test_a_label_gives_the_plugin_another_configuration(host, cluster, form):
     if form is PluginChart:
@@ -167,7 +164,6 @@ def test_a_label_gives_the_plugin_another_configuration(host, cluster, form):
     assert plugin_pods(cluster, form) == before
 
 
-@pytest.mark.prove
 def test_a_pod_gets_its_device_by_cdi(host, cluster):
     """The plugin names the device to the kubelet, and the kubelet to the runtime."""
     PluginChart(cluster).remove()

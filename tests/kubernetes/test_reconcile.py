@@ -115,11 +115,18 @@ def test_each_node_gets_what_its_label_names(nodes, run_playbook, tmp_path):
     ]
     assert "MIG: 2 changed\n" in run.output
 
-    # Without the operator's ConfigMap a file says what the names mean.
+
+@pytest.mark.prove
+def test_without_the_operators_config_map_a_file_says_what_the_names_mean(nodes, run_playbook, tmp_path):
+    nodes.ask(0, "all-balanced")
     nodes.cluster.kubectl("delete", "configmap", "--namespace=gpu-operator", "default-mig-parted-config")
     path = tmp_path / "configurations.yaml"
     path.write_text(CONFIGURATIONS, encoding="utf-8")
-    again = run_playbook(RECONCILE, nodes.hosts, extra_vars={"mig_partition_mig_parted_config": str(path)}).ok()
+    file = {"mig_partition_mig_parted_config": str(path)}
+    run_playbook(RECONCILE, nodes.hosts, extra_vars=file).ok()
+    assert [profiles(host) for host in nodes.hosts] == [[BALANCED], [None], [None]]
+    assert nodes.labels(0) == ("all-balanced", "success")
+    again = run_playbook(RECONCILE, nodes.hosts, extra_vars=file).ok()
     assert not [one for one in again.results() if one["result"].get("changed")], again.output
     message = reason(run_playbook(RECONCILE, nodes.hosts, limit="first").failed(), "first")
     assert "no ConfigMap gpu-operator/default-mig-parted-config" in message
