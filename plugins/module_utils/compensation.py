@@ -50,7 +50,12 @@ def _take_instances_back(port, outcome, reading, modes_undone, error):
         if undone:
             after = port.read_gpu(before)
         if after and after.mig_mode:
-            plan, _other = plan_back(before, after)
+            plan, given_up = plan_back(before, after)
+            left += [
+                f"{one.profile} at slice {one.start} cannot come back: {why.rstrip('.')}"
+                for one, why in given_up
+                if why
+            ]
             for step in plan.steps:
                 undone.append(Done(step, execute(port, step, undone)))
     except NvmlError as failed:

@@ -96,8 +96,7 @@ def plan_reset(gpu, set_mode, peers, keep=frozenset()):
     Refusal of kind busy.
     """
     freed, blockers = _emptied(gpu, keep)
-    as_before = GpuLayout(instances=tuple(_as_wanted(instance) for instance in gpu.placed))
-    again = plan_instances(gpu._replace(instances=()), as_before)
+    again = plan_instances(gpu._replace(instances=()), _layout_of(gpu.placed))
     if isinstance(again, Refusal):
         return again
     created = (step._replace(gpu=gpu) for step in again.steps)
@@ -120,19 +119,48 @@ def _emptied(gpu, keep):
 def plan_back(before, now):
     """Plan from what is there back towards what was, as far as it goes without harm.
 
-    ``before`` and ``now`` are two readings of one GPU. Returns (Plan, what of before cannot come back as
-    PlacedInstances). A busy instance of now stays as it is, and what of before overlaps it is given up.
+    ``before`` and ``now`` are two readings of one GPU. Returns (Plan, what of before cannot come back as pairs of a
+    PlacedInstance and why: a Refusal's message, or None where somebody holds its place). A busy instance of now stays
+    as it is, and what of before overlaps it is given up; so is what cannot be planned on this GPU any more.
     """
-    wanted, given_up = before.placed, []
+    stays, others, given_up = [], list(before.placed), []
     while True:
-        result = plan_instances(now, GpuLayout(instances=tuple(_as_wanted(instance) for instance in wanted)))
+        result = plan_instances(now, _layout_of([*stays, *others]))
         if isinstance(result, Plan):
             return result, tuple(given_up)
         held = {blocker.placement for blocker in result.blockers}
-        hidden = [instance for instance in wanted if any(_overlap(instance, placement) for placement in held)]
-        stays = [instance for instance in now.placed if Placement(instance.start, instance.size) in held]
-        given_up += [instance for instance in hidden if instance not in stays]
-        wanted = [instance for instance in wanted if instance not in hidden] + stays
+        hidden = [one for one in others if any(_overlap(one, placement) for placement in held)]
+        more = [one for one in now.placed if Placement(one.start, one.size) in held and one not in stays]
+        if more:
+            given_up += [(one, None) for one in hidden if one not in more]
+            stays += more
+            others = [one for one in others if one not in hidden]
+        elif others:
+            others, refused = _plannable(now, stays, others)
+            given_up += refused
+        else:
+            return Plan(now, mig_mode=now.mig_mode), tuple(given_up)
+
+
+def _plannable(now, stays, others):
+    """(those of others that can be planned beside what stays, the rest as pairs with the Refusal's message).
+
+    Where all can be planned one by one and yet not all at once, none can.
+    """
+    found, refused = [], []
+    for one in others:
+        result = plan_instances(now, _layout_of([*stays, *found, one]))
+        if isinstance(result, Refusal) and result.kind != "busy":
+            refused.append((one, result.message))
+        else:
+            found.append(one)
+    if refused:
+        return found, refused
+    return [], [(one, None) for one in others]
+
+
+def _layout_of(placed):
+    return GpuLayout(instances=tuple(_as_wanted(instance) for instance in placed))
 
 
 def _refusals():

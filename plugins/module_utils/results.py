@@ -66,20 +66,12 @@ def not_checked(change):
 def _partial(change, failed):
     """What a failed change must say: how far it got, what was undone and what is left."""
     outcomes = change.outcomes
-    before = {
-        device.uuid: (instance.profile, instance.placement, device.placement)
-        for outcome in outcomes
-        for instance, device in _devices(outcome.plan.gpu)
-    }
-    after = {
-        device.uuid: (instance.profile, instance.placement, device.placement)
-        for outcome in outcomes
-        for instance, device in _devices(outcome.after)
-    }
+    before = [device.uuid for outcome in outcomes for _instance, device in _devices(outcome.plan.gpu)]
+    ended = {uuid for outcome in outcomes for uuid in _ended(outcome)}
     first = failed[0].failure
     return {
-        "kept": [uuid for uuid, place in before.items() if after.get(uuid) == place],
-        "disrupted": [uuid for uuid, place in before.items() if after.get(uuid) != place],
+        "kept": [uuid for uuid in before if uuid not in ended],
+        "disrupted": [uuid for uuid in before if uuid in ended],
         "diff": {
             "before": "".join(
                 _picture(outcome.plan.gpu, outcome.plan.gpu.mig_mode, outcome.plan.gpu.placed) for outcome in outcomes
@@ -288,18 +280,30 @@ def _devices(gpu):
     return [(instance, device) for instance in (gpu and gpu.instances) or () for device in instance.compute_instances]
 
 
+def _ended(outcome):
+    """UUIDs of the MIG devices of before that a step has destroyed, or that are not at their place any more.
+
+    One that was made again has ended: the driver may give it the same UUID at the same place, and who used it is gone.
+    """
+    before, after = (
+        {device.uuid: (instance.profile, instance.placement, device.placement) for instance, device in _devices(gpu)}
+        for gpu in (outcome.plan.gpu, outcome.after)
+    )
+    destroyed = {
+        one.step.uuid for one in (*outcome.done, *outcome.undone) if one.step.action == DESTROY_COMPUTE_INSTANCE
+    }
+    return {uuid for uuid, place in before.items() if uuid in destroyed or after.get(uuid) != place}
+
+
 def _differs(outcome):
-    """True where anything of a GPU is not as it was, UUIDs included, because users hold on to them."""
+    """True where anything of a GPU is not as it was, and where a MIG device has ended, because somebody may use it."""
     before, after = outcome.plan.gpu, outcome.after
     if after is None:
         return bool(outcome.done)
-    uuids = [
-        {(device.uuid, instance.placement, device.placement) for instance, device in _devices(gpu)}
-        for gpu in (before, after)
-    ]
-    return (before.mig_mode, before.mig_mode_pending, before.placed, uuids[0]) != (
-        after.mig_mode,
-        after.mig_mode_pending,
-        after.placed,
-        uuids[1],
+    uuids = [{device.uuid for _instance, device in _devices(gpu)} for gpu in (before, after)]
+    return (
+        bool(_ended(outcome))
+        or uuids[0] != uuids[1]
+        or (before.mig_mode, before.mig_mode_pending, before.placed)
+        != (after.mig_mode, after.mig_mode_pending, after.placed)
     )

@@ -92,10 +92,11 @@ class ModelPort:
     """An NVML port over model values: executes steps as a driver does, refusing what is illegal.
 
     ``hooks`` maps the number of an execute call, counted from 1, to a function that gets the port and may change it
-    or raise; it returns True where the call shall do nothing and say that it succeeded.
+    or raise; it returns True where the call shall do nothing and say that it succeeded. With ``same_again`` what is
+    made where something was when the port was opened gets its ids and UUIDs, as on real cards.
     """
 
-    def __init__(self, *gpus):
+    def __init__(self, *gpus, same_again=False):
         self.gpus = {gpu.uuid: gpu for gpu in gpus}
         self.hooks = {}
         self.executed = []
@@ -103,6 +104,7 @@ class ModelPort:
         self.lost = set()
         self.new_uuids = 0
         self.activation = "SUCCESS"
+        self.ids = {(gpu.uuid, one.placement): one.id for gpu in gpus if same_again for one in gpu.instances}
 
     def __enter__(self):
         return self
@@ -179,7 +181,7 @@ class ModelPort:
         profile = next((profile for profile in now.profiles if profile.id == step.profile_id), None)
         if not now.mig_mode or profile is None:
             raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", "NOT_SUPPORTED")
-        together = [*now.instances, GpuInstance(self._free_id(now), profile.name, step.placement)]
+        together = [*now.instances, GpuInstance(self._id(now, step.placement), profile.name, step.placement)]
         if step.placement not in profile.placements or not legal(now, together):
             raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
         return {"gpu_instance_id": together[-1].id}, now._replace(
@@ -198,7 +200,9 @@ class ModelPort:
             raise NvmlError("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
         number = next(id for id in range(9) if id not in {device.id for device in instance.compute_instances})
         self.new_uuids += 1
-        device = ComputeInstance(number, step.profile, step.placement, f"MIG-new-{self.new_uuids}")
+        same = instance.id in self.ids.values()
+        uuid = f"MIG-{instance.id}-{number}" if same else f"MIG-new-{self.new_uuids}"
+        device = ComputeInstance(number, step.profile, step.placement, uuid)
         devices = tuple(sorted((*instance.compute_instances, device), key=lambda one: one.placement))
         return (
             {"gpu_instance_id": instance.id, "compute_instance_id": number, "uuid": device.uuid},
@@ -209,9 +213,9 @@ class ModelPort:
     def _busy(now):
         return now.processes or any(device.busy for one in now.instances for device in one.compute_instances)
 
-    @staticmethod
-    def _free_id(now):
-        return next(id for id in range(1, 99) if id not in {one.id for one in now.instances})
+    def _id(self, now, placement):
+        taken = {one.id for one in now.instances} | set(self.ids.values())
+        return self.ids.get((now.uuid, placement)) or next(id for id in range(1, 99) if id not in taken)
 
     @staticmethod
     def _instance(now, id):

@@ -243,6 +243,38 @@ def test_going_back_restores_what_fits_beside_a_new_job():
     before = gpu(A100, [gpu_instance(1, "3g.20gb", 0, 4), gpu_instance(9, "1g.5gb", 4, 1)])
     now = gpu(A100, [gpu_instance(3, "2g.10gb", 2, 2, ("2g.10gb", 0, 2, True))])
     plan, given_up = plan_back(before, now)
-    assert [one.profile for one in given_up] == ["3g.20gb"]
+    assert [(one.profile, why) for one, why in given_up] == [("3g.20gb", None)]
     assert placed(plan) == [(2, "2g.10gb"), (4, "1g.5gb")]
     assert carried_out(plan).placed == plan.target
+
+
+@pytest.mark.parametrize(
+    ("strange", "why"),
+    [
+        # As a driver names what is in a 1g.10gb+me.
+        (
+            gpu_instance(11, "1g.10gb+me", 0, 1, ("1g.10gb", 0, 1, False)),
+            "has no profile 1g.10gb; inside 1g.10gb+me it has",
+        ),
+        (gpu_instance(11, "1g.11gb", 0, 1), "has no profile 1g.11gb; it has 1g.10gb"),
+        (gpu_instance(11, "3g.40gb", 2, 4), "cannot have 3g.40gb"),
+    ],
+    ids=["compute instance profile", "GPU instance profile", "place"],
+)
+@pytest.mark.parametrize("at", [[], [gpu_instance(5, "2g.20gb", 4, 2, ("2g.20gb", 0, 2, True))]], ids=["empty", "job"])
+def test_going_back_gives_up_what_cannot_be_planned_any_more_and_brings_back_the_rest(strange, why, at):
+    before = gpu(H100, [strange, gpu_instance(9, "1g.10gb", 6, 1)])
+    plan, given_up = plan_back(before, gpu(H100, at))
+    ((one, said),) = given_up
+    assert (one.profile, one.start) == (strange.profile, strange.placement.start)
+    assert why in said
+    assert placed(plan) == [*[(4, "2g.20gb")] * len(at), (6, "1g.10gb")]
+    assert carried_out(plan).placed == plan.target
+
+
+def test_going_back_ends_where_what_stays_breaks_a_rule():
+    """A busy instance that no layout could name stays, and nothing else is known to fit beside it."""
+    before = gpu(H100, [gpu_instance(9, "1g.10gb", 6, 1)])
+    now = gpu(H100, [gpu_instance(11, "1g.10gb+me", 0, 1, ("1g.10gb", 0, 1, True))])
+    plan, given_up = plan_back(before, now)
+    assert (plan.steps, [one.profile for one, _why in given_up]) == ((), ["1g.10gb"])

@@ -114,6 +114,21 @@ def test_refusal_of_one_gpu_leaves_all_alone(state):
     assert change.outcomes == ()
 
 
+def test_a_mig_device_that_was_made_again_is_disrupted_though_it_has_its_old_uuid(state):
+    port = ModelPort(split(), same_again=True)
+    before = port.gpus["GPU-0"]
+    port.hooks[6] = fail("UNKNOWN")
+    _change, result, _message = run(port, state, WANTED)
+    # It was brought back, UUIDs and all.
+    assert port.gpus["GPU-0"] == before
+    destroyed = {one["uuid"] for one in result["done"] if one["action"] == "destroy_compute_instance"}
+    assert destroyed
+    assert result["changed"]
+    assert set(result["disrupted"]) == destroyed
+    assert "MIG-2-0" in result["kept"]
+    assert not set(result["kept"]) & destroyed
+
+
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("number", range(1, 9))
 def test_any_step_that_fails_is_taken_back(state, number, code):
