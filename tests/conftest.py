@@ -86,7 +86,7 @@ class MadeMeanwhile:
         if self._processes is None:
             self._processes = []
             if machines.missing() is None and any(one.startswith(("tests/hosts/", "tests/kubernetes/")) for one in ids):
-                self._start(machines.__file__, "base", *machines.SYSTEMS)
+                self._start(machines.__file__, "base", "bookworm-slurm")  # on bookworm
             if any(one.startswith("tests/kubernetes/") for one in ids):
                 self._start(go_programs.__file__)
 

@@ -48,14 +48,15 @@ RELEASES = ("bookworm", "trixie")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "openssh-server", "sudo", "iproute2")
 # Slurm, to be configured and started by whoever uses it. Its NVML plugin is in contrib and depends on a driver.
 SLURM_PACKAGES = ("munge", "slurm-client", "slurmctld", "slurmd")
-SLURM_PREPARE = """
-systemctl disable munge.service slurmctld.service slurmd.service
+SLURM_PREPARE = f"""
 sed -i 's/ main$/ main contrib/' /etc/apt/sources.list
-cd /tmp
 apt-get -qq update
+DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends {" ".join(SLURM_PACKAGES)}
+systemctl disable munge.service slurmctld.service slurmd.service
+cd /tmp
 apt-get -qq download slurm-wlm-nvml-plugin
 dpkg --extract slurm-wlm-nvml-plugin_*.deb /
-rm slurm-wlm-nvml-plugin_*.deb
+rm -rf slurm-wlm-nvml-plugin_*.deb /var/cache/apt/* /var/lib/apt/lists/* /etc/machine-id
 """
 # What is in a base system beside its release: packages, and what is done in it.
 MORE = {"slurm": (SLURM_PACKAGES, SLURM_PREPARE)}
@@ -90,11 +91,12 @@ def missing():
 
 
 def base(system):
-    """The folder with that base system, made if need be. Whoever comes second waits."""
+    """The folder with that base system, made if need be; one with more in it from the one without. The second waits."""
     release, _dash, more = system.partition("-")
-    more_packages, more_prepare = MORE.get(more, ((), ""))
-    packages, prepare = [*PACKAGES, *more_packages], more_prepare + PREPARE
-    wanted = hashlib.sha256("\n".join([release, *packages, prepare]).encode()).hexdigest()[:12]
+    packages, prepare = MORE[more] if more else (PACKAGES, PREPARE)
+    below = base(release) if more else None
+    parts = [below.name if below else release, *packages, prepare]
+    wanted = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     folder = BASES / f"{system}-{wanted}"
     BASES.mkdir(parents=True, exist_ok=True)
     with open(BASES / f".{system}.lock", "w", encoding="utf-8") as lock:
@@ -102,8 +104,11 @@ def base(system):
         if not folder.exists():
             new = BASES / f".{system}.new"
             shutil.rmtree(new, ignore_errors=True)
-            options = ["--variant=minbase", f"--include={','.join(packages)}"]
-            _run(*ISOLATED.split(), "debootstrap", *options, release, str(new))
+            if below:
+                _run("cp", "-a", str(below), str(new))
+            else:
+                options = ["--variant=minbase", f"--include={','.join(packages)}"]
+                _run(*ISOLATED.split(), "debootstrap", *options, release, str(new))
             _run(*ISOLATED.split(), "chroot", str(new), "/bin/sh", "-euc", prepare)
             new.rename(folder)
     return folder

@@ -20,8 +20,10 @@ from systemd_hosts import SystemdHost
 from ansible_collections.gpufleet.mig.plugins.modules import mig_persistence
 
 A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
-GPUS = {"bookworm-1": A100, "trixie-1": H100}
-WISH = {"bookworm-1": {"3g.20gb": 1, "1g.5gb": 3}, "trixie-1": {"3g.40gb": 1, "1g.10gb": 3}}
+GPUS = {"bookworm-1": A100, "bookworm-2": H100, "trixie-1": H100}
+WISH = {
+    name: {"3g.20gb": 1, "1g.5gb": 3} if gpu == A100 else {"3g.40gb": 1, "1g.10gb": 3} for name, gpu in GPUS.items()
+}
 MIG_DEVICES = 8
 UNIT = "gpufleet-mig.service"
 PRIVATE = "/usr/local/lib/gpufleet-mig/python"
@@ -83,17 +85,26 @@ def changed(run):
     return {one["host"]: one["result"]["changed"] for one in run.results("gpufleet.mig.mig_persistence")}
 
 
-@pytest.fixture(scope="module")
-def hosts(systemd_hosts, main_environment, tmp_path_factory):
+def everywhere(hosts, value):
+    """{host: value}."""
+    return {host.name: value for host in hosts}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("bookworm-1", "bookworm-2"), pytest.param(("bookworm-1", "trixie-1"), marks=pytest.mark.prove)],
+    ids=["Debian 12", "with Debian 13"],
+)
+def hosts(systemd_hosts, main_environment, tmp_path_factory, request):
     """Two hosts, partitioned, with the layout saved; ``host.layout`` is what it is."""
-    started = systemd_hosts({name: [{"model": model, "count": 2}] for name, model in GPUS.items()})
+    started = systemd_hosts({name: [{"model": GPUS[name], "count": 2}] for name in request.param})
     with open(pynvml.__file__, encoding="utf-8") as binding:
         source = binding.read()
     for host in started:
         host.run(f"mkdir -p {PRIVATE}")
         host.run(PREPARE, text=source)
     run = Run(tmp_path_factory.mktemp("save") / "run", main_environment, play([*CHANGE, ROLE]), started).ok()
-    assert changed(run) == dict.fromkeys(GPUS, True)
+    assert changed(run) == everywhere(started, True)
     for host in started:
         host.layout = placed(host)
         assert sum(map(len, host.layout.values())) == MIG_DEVICES
@@ -103,7 +114,7 @@ def hosts(systemd_hosts, main_environment, tmp_path_factory):
 @pytest.mark.parametrize("end", [SystemdHost.reboot, pytest.param(SystemdHost.power_cut, marks=pytest.mark.prove)])
 def test_the_layout_is_there_before_those_who_count_it(hosts, run_playbook, end):
     again = run_playbook(play([ROLE]), hosts).ok()
-    assert changed(again) == dict.fromkeys(GPUS, False)
+    assert changed(again) == everywhere(hosts, False)
     at_once(end, hosts)
     for host in hosts:
         assert placed(host) == host.layout
@@ -184,7 +195,7 @@ def test_a_gpu_that_was_replaced_is_reported_until_the_host_is_saved_again(hosts
         assert f"{gone} is not among the GPUs of this host (any more). Not saved yet: GPU " in said
         assert next(iter(host.layout)) in said
         assert [len(instances) for instances in placed(host).values()] == [0, MIG_DEVICES // 2]
-    assert changed(run_playbook(play([*CHANGE, ROLE]), hosts).ok()) == dict.fromkeys(GPUS, True)
+    assert changed(run_playbook(play([*CHANGE, ROLE]), hosts).ok()) == everywhere(hosts, True)
     for host in hosts:
         assert placed(host) == host.layout
         assert "Active: active (exited)" in status(host)
@@ -194,7 +205,7 @@ def test_absent_ends_it(hosts, run_playbook):
     off = {**ROLE, "vars": {"mig_persistence_state": "absent"}}
     for check, changes in ((True, True), (False, True), (False, False)):
         run = run_playbook(play([off]), hosts, check=check).ok()
-        assert changed(run) == dict.fromkeys(GPUS, changes)
+        assert changed(run) == everywhere(hosts, changes)
     for host in hosts:
         assert placed(host) == host.layout
         # With nvidia-ml-py in it.
@@ -211,6 +222,6 @@ def test_the_examples_run(hosts, run_playbook):
     run = run_playbook(play(yaml.safe_load(mig_persistence.EXAMPLES)), hosts).ok()
     results = run.results("gpufleet.mig.mig_persistence")
     assert [one["result"]["changed"] for one in results] == [True] * 4
-    saved, removed = (one["result"]["actions"] for one in run.results(host="trixie-1")[1:])
+    saved, removed = (one["result"]["actions"] for one in run.results(host=hosts[1].name)[1:])
     assert "write /etc/gpufleet-mig/layout.json" in saved
     assert "remove /etc/gpufleet-mig/layout.json" in removed
