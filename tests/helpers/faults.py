@@ -199,7 +199,13 @@ class Stage:
             return "killed", []
         result, wrong = run.result, []
         lied = case.action == ("--lie",)
-        if result.get("changed", False) != (everything(after) != everything(self.before)):
+        # Who used a MIG device that was destroyed is gone, though it was made again with its UUID.
+        before = {device for device, _start, _place in everything(self.before)[1]}
+        ended = any(
+            step["action"] == "destroy_compute_instance" and step["uuid"] in before
+            for step in result.get("done", []) + result.get("undone", [])
+        )
+        if result.get("changed", False) != (ended or everything(after) != everything(self.before)):
             wrong.append(f"changed is {result.get('changed')}, and it was {self.before}, and is {after}")
         if "done" in result and not lied and self.scenario.module == "mig_instances":
             steps = result["done"] + result.get("undone", [])
