@@ -167,6 +167,7 @@ def test_killed_at_each_task(run, cluster, progress):
     killed_at_each_task(progress, "a drain with the hook slurm", prepare, start, mend)
 
 
+@pytest.mark.prove
 def test_what_slurm_refuses_is_told(run, run_playbook, cluster):
     ops = SimpleNamespace(
         name=cluster.controller.name, variables=lambda: {**cluster.controller.variables(), "ansible_become": False}

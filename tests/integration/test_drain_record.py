@@ -192,6 +192,7 @@ def test_a_users_hook_of_several_steps_and_somebody_else(run_playbook, simulated
     assert not [one["task"] for one in again.results() if one["result"].get("changed")]
 
 
+@pytest.mark.prove
 def test_the_release_before_restores_what_this_one_left(run_playbook, simulated_host, tmp_path):
     host = simulated_host(name="gpu")
     mine = hook(tmp_path, "mine", STEPS)

@@ -164,7 +164,7 @@ def test_the_other_hosts_are_told_of(run_playbook, attack, simulated_host, tmp_p
     assert table[0] == "MIG: 1 changed, 1 FAILED"
 
 
-@pytest.mark.parametrize("way", ["roles", "include_role"])
+@pytest.mark.parametrize("way", ["roles", pytest.param("include_role", marks=pytest.mark.prove)])
 def test_a_variable_of_the_user_is_read_once(run_playbook, attack, tmp_path, way):
     wanted, loot = tmp_path / "wanted", tmp_path / "loot"
     wanted.mkdir()

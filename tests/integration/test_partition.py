@@ -57,7 +57,9 @@ def test_check_apply_check_apply(run_playbook, simulated_host, main_environment)
     check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), main_environment)
 
 
-@pytest.mark.parametrize("edge_environment", ["oldest", "newest"], indirect=True, scope="session")
+@pytest.mark.parametrize(
+    "edge_environment", ["oldest", pytest.param("newest", marks=pytest.mark.prove)], indirect=True, scope="session"
+)
 def test_check_apply_check_apply_on_other_controllers(run_playbook, simulated_host, edge_environment):
     check_apply_check_apply(run_playbook, simulated_host(f"{MODEL}:2"), edge_environment)
 
@@ -213,8 +215,9 @@ def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp
     assert "busy_timeout" not in message
 
 
-@pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, pytest.param(None, marks=pytest.mark.prove)])
-@pytest.mark.parametrize("now", [True, pytest.param(False, marks=pytest.mark.prove)])
+@pytest.mark.prove
+@pytest.mark.parametrize("wanted", [{"1g.5gb": 7}, None])
+@pytest.mark.parametrize("now", [True, False])
 def test_a_mode_that_somebody_has_left_pending_is_finished(run_playbook, simulated_host, now, wanted):
     # As after `nvidia-smi -mig 1`, or 0, while a client was there.
     host = simulated_host(*["--mig"] * now, "A100-SXM4-40GB")

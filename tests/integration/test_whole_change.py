@@ -194,7 +194,8 @@ def test_a_hook_that_frees_nothing_is_not_believed(run_playbook, simulated_host,
     assert host.show() == before
 
 
-@pytest.mark.parametrize("then", [pytest.param("gpufleet.mig.restore", marks=pytest.mark.prove), PARTITION])
+@pytest.mark.prove
+@pytest.mark.parametrize("then", ["gpufleet.mig.restore", PARTITION])
 def test_a_killed_controller_leaves_what_restore_needs(run_playbook, simulated_host, tmp_path, then):
     host, device = with_a_job(simulated_host, "gpu-host")
     fifo = tmp_path / "fifo"
@@ -279,6 +280,7 @@ def test_the_four_commands_of_the_readme_with_its_inventory_and_a_rollback_of_th
         assert "passed over" not in run.output
 
 
+@pytest.mark.prove
 def test_rollback_finds_the_last_change_behind_any_number_of_boots_and_stops_at_damage(
     run_playbook, simulated_host, edge_environment
 ):
