@@ -130,9 +130,10 @@ def pytest_terminal_summary(terminalreporter):
     for report in itertools.chain.from_iterable(stats.values()):
         if isinstance(report, pytest.TestReport):
             spent["/".join(report.nodeid.split("/")[:2])] += report.duration
-    terminalreporter.section("where the workers' time went")
-    for folder, seconds in spent.most_common():
-        terminalreporter.line(f"{seconds:7,.0f} s {folder}")
+    if len(spent) > 1:
+        terminalreporter.section("where the workers' time went")
+        for folder, seconds in spent.most_common():
+            terminalreporter.line(f"{seconds:7,.0f} s {folder}")
     reports = [*stats.get("failed", ()), *stats.get("error", ())]
     if tests := dict.fromkeys(report.nodeid.replace("$", "$$") for report in reports):
         terminalreporter.section("to run one of these alone")
