@@ -300,10 +300,8 @@ def _differs(outcome):
     before, after = outcome.plan.gpu, outcome.after
     if after is None:
         return bool(outcome.done)
-    uuids = [{device.uuid for _instance, device in _devices(gpu)} for gpu in (before, after)]
-    return (
-        bool(_ended(outcome))
-        or uuids[0] != uuids[1]
-        or (before.mig_mode, before.mig_mode_pending, before.placed)
-        != (after.mig_mode, after.mig_mode_pending, after.placed)
+    return bool(_ended(outcome)) or (before.mig_mode, before.mig_mode_pending, before.placed) != (
+        after.mig_mode,
+        after.mig_mode_pending,
+        after.placed,
     )
