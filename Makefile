@@ -16,7 +16,7 @@ PYTEST_WORKERS ?= $(shell nproc)
 
 help:
 	@echo 'make demo        partition a small fleet of simulated GPUs (make demo-down ends it)'
-	@echo 'make test        every test, one summary (TESTS=tests/unit for a part)'
+	@echo 'make test        each behaviour once, one summary (TESTS=tests/unit for a part)'
 	@echo 'make bench       what a run costs: a table, no pass or fail'
 	@echo 'make prove       every test and the long ones, with their progress; docs/reliability.md gets their figures'
 	@echo 'make mutants     the tests against one mistake at a time (PART=2/4 for a part)'
