@@ -148,6 +148,13 @@ class Session:
         """
         return ACTIONS[step.action](self, step)
 
+    def inside(self, step):
+        """Ask the GPU instance around a create_compute_instance step what it offers and holds.
+
+        Returns (a tuple of ComputeProfile, its compute slices, a tuple of ComputeInstance without processes).
+        """
+        return self._reader.inside(step.gpu, self._gpu_instance(step))
+
     def _set_mig_mode(self, step):
         status = self.call("nvmlDeviceSetMigMode", self._handle(step), int(step.mig_enabled))
         return {"activation": code_name(status)}

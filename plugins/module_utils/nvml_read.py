@@ -18,9 +18,9 @@ from .model import (
     Placement,
     Profile,
     Snapshot,
-    compute_profiles_by_rule,
 )
 from .processes import describe
+from .profiles import forecast, named
 from .visible import visible
 
 GATHER = ("profiles", "instances", "processes")
@@ -33,6 +33,7 @@ PROFILE_INDEXES = (
     64  # far beyond NVML_GPU_INSTANCE_PROFILE_COUNT, 0x12 in the newest header; the device ends the listing
 )
 PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
+INSTANCES = 64  # far beyond the instances of a profile; how many it allows bounds no array
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
 MEDIA_PROFILES = (7, 8)  # NVML_GPU_INSTANCE_PROFILE_{1,2}_SLICE_REV1, the +me profiles that drivers without names know
 PROCESS_LISTS = (
@@ -49,7 +50,7 @@ class Reader:
         self._nvml = nvml
         self._handles = {}  # GPU UUID: handle
         self._tables = {}  # (GPU UUID, MIG mode): tuple of Profile
-        self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of (ComputeProfile, how many fit)
+        self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of ComputeProfile
         self._info_version = 2
         self._withheld = set()
 
@@ -263,15 +264,23 @@ class Reader:
     # Instances
 
     def gpu_instances(self, gpu):
-        """Yield (handle, info, Profile) of every GPU instance, with or without compute instances; MIG must be on."""
+        """Yield (handle, info, Profile) of every GPU instance, with or without compute instances; MIG must be on.
+
+        Its profile is the one that its own info names; one that two profiles list is one.
+        """
         kind = self._nvml.ctype("c_nvmlGpuInstance_t")
-        for profile in self._table(gpu, True):
-            for instance in self._listed("nvmlDeviceGetGpuInstances", kind, self.handle(gpu), profile.id, profile.max):
-                yield instance, self._nvml.call("nvmlGpuInstanceGetInfo", instance), profile
+        profiles = {profile.id: profile for profile in self._table(gpu, True)}
+        seen = set()
+        for listing in profiles.values():
+            for instance in self._listed("nvmlDeviceGetGpuInstances", kind, self.handle(gpu), listing.id, listing.max):
+                info = self._nvml.call("nvmlGpuInstanceGetInfo", instance)
+                if info.id not in seen:
+                    seen.add(info.id)
+                    yield instance, info, profiles.get(info.profileId, listing)
 
     def _listed(self, function, kind, parent, profile_id, most):
-        """The handles that a list function gives; the profile says how many there may be, the count is output only."""
-        count, array = c_uint(), (kind * max(most, 1))()
+        """The handles that a list function gives; the count is output only, so the array has room for many."""
+        count, array = c_uint(), (kind * max(most or 0, INSTANCES))()
         self._nvml.call(function, parent, profile_id, array, byref(count))
         return array[: count.value]
 
@@ -297,17 +306,21 @@ class Reader:
         found = []
         for handle, info, profile in self.gpu_instances(gpu):
             inside = self._compute_instances(gpu, handle, info.id, profile, devices, wants_processes)
-            found.append(GpuInstance(info.id, profile.name, as_placement(info.placement), inside))
+            found.append(GpuInstance(info.id, profile.name, as_placement(info.placement), inside, profile.id))
         return tuple(sorted(found, key=lambda instance: instance.placement))
 
     def _compute_instances(self, gpu, gpu_instance, gpu_instance_id, profile, devices, wants_processes):
         kind = self._nvml.ctype("c_nvmlComputeInstance_t")
         tells_placement = self._nvml.has("nvmlComputeInstanceGetInfo_v2")
-        found = []
-        for compute_profile, most in self._compute_table(gpu, gpu_instance, profile):
-            listed = self._listed("nvmlGpuInstanceGetComputeInstances", kind, gpu_instance, compute_profile.id, most)
-            for instance in listed:
+        profiles = {known.id: known for known in self._compute_table(gpu, gpu_instance, profile)}
+        found, seen = [], set()
+        for listing in profiles.values():
+            function = "nvmlGpuInstanceGetComputeInstances"
+            for instance in self._listed(function, kind, gpu_instance, listing.id, listing.max):
                 info = self.compute_instance_info(instance)
+                if info.id in seen:
+                    continue
+                seen.add(info.id)
                 device, uuid, index = devices.get((gpu_instance_id, info.id), (None, None, None))
                 processes = ()
                 if wants_processes:
@@ -316,7 +329,7 @@ class Reader:
                 if placement is None and tells_placement:
                     raise NvmlError("nvmlComputeInstanceGetInfo_v2", "UNKNOWN", "NVML told no placement.")
                 memory = self._device_memory(device)
-                name = compute_profile.name
+                name = profiles.get(info.profileId, listing).name
                 found.append(ComputeInstance(info.id, name, placement, uuid, index, processes, memory_mib=memory))
         return tuple(sorted(found, key=lambda instance: (instance.placement or (), instance.id)))
 
@@ -329,31 +342,38 @@ class Reader:
         return info
 
     def _compute_table(self, gpu, gpu_instance, profile):
-        """What such a GPU instance offers, asked for once: a tuple of (ComputeProfile, how many fit)."""
+        """What such a GPU instance offers, asked for once: a tuple of ComputeProfile."""
         key = (gpu.uuid, profile.name)
         if key not in self._compute_tables:
-            self._compute_tables[key] = tuple(self._compute_infos(gpu_instance, profile))
+            self._compute_tables[key] = named(profile, tuple(self._compute_infos(gpu_instance, profile)))
         return self._compute_tables[key]
 
+    def inside(self, gpu, gpu_instance):
+        """Session.inside: asked anew, whatever another GPU instance of the profile has said."""
+        info = self._nvml.call("nvmlGpuInstanceGetInfo", gpu_instance)
+        profile = next((one for one in self._table(gpu, True) if one.id == info.profileId), None)
+        if profile is None:
+            text = f"{gpu.name} has a GPU instance of profile {info.profileId}, which the driver does not list."
+            raise NvmlError("nvmlGpuInstanceGetInfo", "UNKNOWN", text)
+        self._compute_tables.pop((gpu.uuid, profile.name), None)
+        held = self._compute_instances(gpu, gpu_instance, info.id, profile, {}, False)
+        return self._compute_tables[gpu.uuid, profile.name], profile.slices, held
+
     def _compute_infos(self, gpu_instance, profile):
-        by_rule = {known.slices: known.placements for known in compute_profiles_by_rule(profile)}
+        by_rule = {known.slices: known.placements for known in forecast(profile)}  # R450 to R520, and none in eighths
         function = "nvmlGpuInstanceGetComputeInstancePossiblePlacements"
         tells_placements = self._nvml.has(function)
         kind = self._nvml.ctype("c_nvmlComputeInstancePlacement_t")
         for _index, info in self._infos("nvmlGpuInstanceGetComputeInstanceProfileInfo", gpu_instance, SHARED):
-            if self._info_version == 2:
-                name = profile_name(info)
-            else:
-                name = profile.name if info.sliceCount == profile.slices else f"{info.sliceCount}c.{profile.name}"
             if tells_placements:
                 placements = self._listed_placements(function, kind, gpu_instance, info.id)
             else:
                 placements = by_rule.get(info.sliceCount, ())
-            yield ComputeProfile(name, info.id, info.sliceCount, placements), info.instanceCount
+            yield ComputeProfile("", info.id, info.sliceCount, placements, info.instanceCount)
 
     def _compute_profiles(self, gpu, instances):
         names = sorted({instance.profile for instance in instances})
-        return {name: tuple(found for found, _most in self._compute_tables[gpu.uuid, name]) for name in names}
+        return {name: self._compute_tables[gpu.uuid, name] for name in names}
 
     # MIG devices and processes
 

@@ -12,6 +12,7 @@ from itertools import product
 from .data import contents_in_words
 from .geometry import compute_profiles_of
 from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
+from .profiles import how_many
 from .search import contents_fit, spreads
 
 # Whoever reads this has a module or the role, whose options differ.
@@ -159,9 +160,9 @@ def _compute_instances_reason(gpu, geometry, layout):
                 return f"{names} do not fit together into one {want.profile}"
         return None
     for name, count in layout.counts:
-        most = _most(gpu, geometry, name)
-        if count > most:
-            return f"{count} × {name} are wanted, at most {most} fit on one GPU"
+        limit = _most(gpu, geometry, name)
+        if count > limit:
+            return f"{count} × {name} are wanted, at most {limit} fit on one GPU"
     if not spreads(gpu, geometry, layout):
         return "the compute instances need more GPU instances than their profile allows on one GPU"
     return None
@@ -202,7 +203,7 @@ def _one_of(starts):
 def _most(gpu, geometry, name):
     """How many MIG devices of a profile fit on one GPU."""
     profile = geometry.profiles[geometry.position[PROFILE_NAME.match(name).group("gpu_instance")]]
-    return profile.max * len(compute_profiles_of(gpu, profile)[name].placements)
+    return profile.max * how_many(compute_profiles_of(gpu, profile)[name], profile.slices)
 
 
 def _within_limits(gpu, geometry, layout):

@@ -54,6 +54,8 @@ def result_of(change, real=True, rehearsal=False):
         result.update(_partial(change, failed))
     elif real:
         result["done"] = _done_data(change)
+    if real and not rehearsal:
+        result["replanned"] = any(one.replanned for outcome in change.outcomes for one in outcome.done)
     to_tell = [outcome for outcome in change.outcomes if outcome.failure or outcome.left]
     return result, " ".join(failure_message(outcome) for outcome in to_tell) or None
 
@@ -192,14 +194,22 @@ def step_data(step):
     for key in ("placement", "gpu_instance"):
         if getattr(step, key) is not None:
             data[key] = placement_data(getattr(step, key))
+    if step.forecast:
+        # Where it will be, and how large that is, the driver tells once its GPU instance is there.
+        del data["placement"]
+        if step.start is not None:
+            data["placement"] = {"start": step.start}
     if step.peers:
         data["peers"] = [gpu_data(gpu) for gpu in step.peers]
     return data
 
 
 def done_data(done):
-    """A Done as plain data: its step with the ids and UUIDs of what it created."""
-    return dict(step_data(done.step), **done.created)
+    """A Done as plain data: its step with the ids and UUIDs of what it created, and where that is."""
+    data = dict(step_data(done.step), **done.created)
+    if done.placement is not None:
+        data.update(placement=placement_data(done.placement), replanned=done.replanned)
+    return data
 
 
 def blocker_data(blocker):
@@ -270,7 +280,8 @@ def _picture(gpu, mig_mode, placed, pending=()):
         + "".join(f", {'enabled' if mode else 'disabled'} after a reset" for mode in pending),
     ]
     for one in placed if mig_mode else ():
-        inside = [device.profile for device in one.compute_instances]
+        # In no order of places, which are the driver's: a plan shows what a run will show.
+        inside = sorted((device.profile for device in one.compute_instances), reverse=True)
         contents = "" if inside == [one.profile] else f" {contents_in_words(inside)}"
         lines.append(f"  {_slices(one):<12} {one.profile}{contents}")
     return "\n".join(lines) + "\n"

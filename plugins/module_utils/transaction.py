@@ -8,7 +8,9 @@ Knows the planner and an NVML port, not NVML and not Ansible. A port comes from 
 
 - ``read()``, which returns a Snapshot,
 - ``read_gpu(gpu)``, which returns a Gpu, and
-- ``execute(step)``, which returns a dict: ids and UUIDs of what was created, ``activation`` of a mode change.
+- ``execute(step)``, which returns a dict: ids and UUIDs of what was created, ``activation`` of a mode change, and
+- ``inside(step)``, which asks the GPU instance of a create_compute_instance step: (ComputeProfiles that it offers, its
+  compute slices, ComputeInstances in it).
 
 They raise NvmlError. ``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is
 applied was always planned on what was read under the lock.
@@ -22,7 +24,7 @@ from typing import NamedTuple, Optional, Tuple
 from .comparison import difference
 from .compensation import take_back
 from .errors import MigError, NvmlError
-from .execution import POLL_SECONDS, Done, done_on, execute, reread
+from .execution import POLL_SECONDS, Done, Execution, done_on, reread
 from .model import RESET_GPU, SET_MIG_MODE, Blocker, Gpu, Plan, Refusal, Step
 from .reset_groups import batches, in_order
 
@@ -225,7 +227,8 @@ def _proven(port, outcome):
 
 def _execute_all(port, steps, options):
     """Execute steps up to the first that fails, or that leaves the mode pending by right: (done, needs, failure)."""
-    done = []
+    execution = Execution(port, steps)
+    done = execution.done
     resets = [step for step in steps if step.action == RESET_GPU]
     for step in steps:
         try:
@@ -233,11 +236,10 @@ def _execute_all(port, steps, options):
                 # Setting the mode of an idle GPU may reset it by itself; a second reset would serve nobody.
                 done.append(Done(step, {"needed": False}))
                 continue
-            created = execute(port, step, done)
+            created = execution.execute(step).created
         except NvmlError as error:
             needs = _pending_after_failed_reset(step, error, options)
             return done, needs, None if needs else Failure(step.gpu, str(error), step, error.code)
-        done.append(Done(step, created))
         activation = None if len(resets) > 1 else created.get("activation")  # only their reset tells of several GPUs
         if activation == "RESET_REQUIRED":
             return done, "reset" if step.gpu.reset_peers else "reboot", None

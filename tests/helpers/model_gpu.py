@@ -22,8 +22,8 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     Process,
     Profile,
     Snapshot,
-    compute_profiles_by_rule,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import counts_in_eighths, forecast, named, part
 
 A100, A30, H100, RTX = "A100-SXM4-40GB", "A30-24GB", "H100-SXM5-80GB", "RTX-PRO-6000-BLACKWELL-96GB"
 
@@ -94,9 +94,13 @@ class ModelPort:
     ``hooks`` maps the number of an execute call, counted from 1, to a function that gets the port and may change it
     or raise; it returns True where the call shall do nothing and say that it succeeded. With ``same_again`` what is
     made where something was when the port was opened gets its ids and UUIDs, as on real cards.
+
+    ``tells_inside(profile)`` are the ComputeProfiles that a GPU instance of a Profile says it offers, otherwise those
+    that are forecast; their names are the driver's. ``refused_inside`` are compute instance Placements that the driver
+    tells and does not allow.
     """
 
-    def __init__(self, *gpus, same_again=False):
+    def __init__(self, *gpus, same_again=False, tells_inside=None, refused_inside=()):
         self.gpus = {gpu.uuid: gpu for gpu in gpus}
         self.hooks = {}
         self.executed = []
@@ -104,6 +108,8 @@ class ModelPort:
         self.lost = set()
         self.new_uuids = 0
         self.activation = "SUCCESS"
+        self.tells_inside = tells_inside
+        self.refused_inside = refused_inside
         self.ids = {(gpu.uuid, one.placement): one.id for gpu in gpus if same_again for one in gpu.instances}
 
     def __enter__(self):
@@ -113,12 +119,33 @@ class ModelPort:
         pass
 
     def read(self):
-        return Snapshot(gpus=tuple(self.gpus.values()), driver_version="580.95.05")
+        return Snapshot(gpus=tuple(map(self._as_read, self.gpus.values())), driver_version="580.95.05")
 
     def read_gpu(self, gpu):
         if gpu.uuid in self.lost:
             raise NvmlError("nvmlDeviceGetMigMode", "GPU_IS_LOST")
-        return self.gpus[gpu.uuid]
+        return self._as_read(self.gpus[gpu.uuid])
+
+    def _as_read(self, now):
+        """A Gpu with what its GPU instances say they offer inside."""
+        names = {instance.profile for instance in now.instances or ()}
+        inside = {one.name: named(one, self._inside(now, one)) for one in now.profiles if one.name in names}
+        return now._replace(compute_profiles=inside)
+
+    def inside(self, step):
+        """What the GPU instance around a step offers, its slices and what it holds."""
+        now = self.gpus[step.gpu.uuid]
+        instance = next((one for one in now.instances if one.placement == step.gpu_instance), None)
+        if instance is None:
+            raise NvmlError("nvmlDeviceGetGpuInstances", "NOT_FOUND")
+        profile = next(profile for profile in now.profiles if profile.name == instance.profile)
+        return named(profile, self._inside(now, profile)), profile.slices, instance.compute_instances
+
+    def _inside(self, now, profile):
+        """The compute instance profiles in a GPU instance, under the driver's own names."""
+        if self.tells_inside:
+            return self.tells_inside(profile)
+        return forecast(profile, counts_in_eighths(now.profiles))
 
     def execute(self, step):
         self.calls += 1
@@ -194,15 +221,26 @@ class ModelPort:
             raise NvmlError("nvmlDeviceGetGpuInstances", "NOT_FOUND")
         assert step.gpu_instance_id in (None, instance.id)
         profile = next(profile for profile in now.profiles if profile.name == instance.profile)
-        inside = {known.id: known for known in compute_profiles_by_rule(profile)}
-        taken = {slot for device in instance.compute_instances for slot in slots(device.placement)}
-        if step.placement not in inside[step.profile_id].placements or taken & set(slots(step.placement)):
-            raise NvmlError("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
+        inside = {known.id: known for known in named(profile, self._inside(now, profile))}
+        made = inside.get(step.profile_id)
+        function = "nvmlGpuInstanceCreateComputeInstanceWithPlacement"
+        if made is None:
+            raise NvmlError(function, "NOT_SUPPORTED")
+        if step.placement not in made.placements or step.placement in self.refused_inside:
+            raise NvmlError(function, "INVALID_ARGUMENT")
+        if {slot for device in instance.compute_instances for slot in slots(device.placement)} & set(
+            slots(step.placement)
+        ):
+            raise NvmlError(function, "IN_USE")
+        wholes = [part(device.profile) or profile.slices for device in instance.compute_instances]
+        alike = sum(device.profile == made.name for device in instance.compute_instances)
+        if sum(wholes) + made.slices > profile.slices or alike >= (made.max or 99):
+            raise NvmlError(function, "INSUFFICIENT_RESOURCES")
         number = next(id for id in range(9) if id not in {device.id for device in instance.compute_instances})
         self.new_uuids += 1
         same = instance.id in self.ids.values()
         uuid = f"MIG-{instance.id}-{number}" if same else f"MIG-new-{self.new_uuids}"
-        device = ComputeInstance(number, step.profile, step.placement, uuid)
+        device = ComputeInstance(number, made.name, step.placement, uuid)
         devices = tuple(sorted((*instance.compute_instances, device), key=lambda one: one.placement))
         return (
             {"gpu_instance_id": instance.id, "compute_instance_id": number, "uuid": device.uuid},
