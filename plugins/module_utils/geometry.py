@@ -53,7 +53,9 @@ class Geometry:
     def __init__(self, profiles):
         self.profiles = tuple(sorted(profiles, key=lambda profile: profile.id))
         self.position = {profile.name: position for position, profile in enumerate(self.profiles)}
-        self.sizes = [profile.placements[0].size if profile.placements else 0 for profile in self.profiles]
+        # Each placement has a size of its own; that of a profile is its largest.
+        self.sizes = [max((place.size for place in profile.placements), default=0) for profile in self.profiles]
+        self._sizes_at = [{place.start: place.size for place in profile.placements} for profile in self.profiles]
         self.placements = [
             sorted((place.start, _mask(place)) for place in profile.placements) for profile in self.profiles
         ]
@@ -76,15 +78,19 @@ class Geometry:
         known = self._room.get((mask, usage))
         if known is None:
             known = 0
-            for use, size, placements in zip(self.uses, self.sizes, self.placements):
+            for use, sizes, placements in zip(self.uses, self._sizes_at, self.placements):
                 if self.within_limits(usage + use):
-                    known += size * sum(not mask & taken for _other, taken in placements)
+                    known += sum(sizes[start] for start, taken in placements if not mask & taken)
             self._room[mask, usage] = known
         return known
 
     def bits(self, position, start):
         """The mask of a profile's placement at ``start``."""
-        return ((1 << self.sizes[position]) - 1) << start
+        return ((1 << self.size_at(position, start)) - 1) << start
+
+    def size_at(self, position, start):
+        """How many memory slices a profile's placement at ``start`` takes."""
+        return self._sizes_at[position][start]
 
     def state(self, instances):
         """(mask, usage) of GpuInstances or PlacedInstances; a profile the device does not list only takes slices."""
@@ -103,8 +109,8 @@ class Geometry:
             counts[profile.name] = 0
             used, taken_mask = usage, mask
             for _other, taken in self.placements[position]:
-                # Placements of one profile have one size and sorted starts, so taking the first that is free is
-                # exact.
+                # As far as anybody has seen, placements of one profile have one size; starts are sorted, so taking the
+                # first that is free is exact.
                 if not taken_mask & taken and self.within_limits(used + self.uses[position]):
                     taken_mask |= taken
                     used += self.uses[position]

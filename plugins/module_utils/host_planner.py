@@ -15,6 +15,7 @@ from .errors import what_to_do
 from .layout import resolve_layout
 from .model import Refusal
 from .planner import plan_instances, plan_mode, plan_unseen
+from .profiles import with_names
 from .reset_groups import reset_together
 
 
@@ -37,6 +38,7 @@ def _instances(snapshot, entries, keep, rehearsing):
     for gpu, layout in resolve_layout(entries, _with_forecasts(snapshot.gpus)):
         if not layout.mig_enabled:
             continue
+        layout = with_names(layout, gpu.profiles)
         decision = _old_driver(gpu, snapshot) or _unreadable(gpu)
         if not decision and not (gpu.mig_mode and gpu.mig_mode_pending):
             if not rehearsing:

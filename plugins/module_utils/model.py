@@ -17,7 +17,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 # [<C>c.]<G>g.<M>gb[+me|+gfx|+me.all|-me], the names of the MIG User Guide and of nvidia-smi mig -lgip / -lcip.
 PROFILE_NAME = re.compile(
-    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>[1-9][0-9]*)gb"
+    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>0|[1-9][0-9]*)gb"
     r"(?:[+-][a-z]+(?:\.[a-z]+)*)?)$"
 )
 
@@ -43,7 +43,7 @@ class Profile(NamedTuple):
     """A GPU instance profile as one GPU offers it; ``max`` is how many the GPU holds at the most.
 
     ``placements`` is empty where they were not asked for or the driver did not tell: without privilege, or with MIG
-    off.
+    off. A name stands for one profile: where the driver gives one name to several, ``told``, each is named by its id.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Profile(NamedTuple):
     multiprocessors: int
     engines: Engines
     placements: Tuple[Placement, ...]
+    told: Optional[str] = None
 
 
 class ComputeProfile(NamedTuple):
@@ -285,7 +286,7 @@ class WantedComputeInstance(NamedTuple):
 
 
 class WantedInstance(NamedTuple):
-    """A GPU instance that a layout names, with exactly these compute instances."""
+    """A GPU instance that a layout names, with exactly these compute instances; ``profile`` may be an id in digits."""
 
     profile: str
     start: Optional[int] = None

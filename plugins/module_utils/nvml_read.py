@@ -20,7 +20,7 @@ from .model import (
     Snapshot,
 )
 from .processes import describe
-from .profiles import forecast, named
+from .profiles import distinct, forecast, named
 from .visible import visible
 
 GATHER = ("profiles", "instances", "processes")
@@ -35,7 +35,20 @@ PROFILE_INDEXES = (
 PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
 INSTANCES = 64  # far beyond the instances of a profile; how many it allows bounds no array
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
-MEDIA_PROFILES = (7, 8)  # NVML_GPU_INSTANCE_PROFILE_{1,2}_SLICE_REV1, the +me profiles that drivers without names know
+# What NVML_GPU_INSTANCE_PROFILE_* of nvml.h say where a driver tells no names: {1,2}_SLICE_REV1, {1,2,4}_SLICE_GFX,
+# {1,2}_SLICE_NO_ME, {1,2}_SLICE_ALL_ME, 3_SLICE_GFX.
+SUFFIXES = {
+    7: "+me",
+    8: "+me",
+    10: "+gfx",
+    11: "+gfx",
+    12: "+gfx",
+    13: "-me",
+    14: "-me",
+    15: "+me.all",
+    16: "+me.all",
+    17: "+gfx",
+}
 PROCESS_LISTS = (
     "nvmlDeviceGetComputeRunningProcesses",
     "nvmlDeviceGetGraphicsRunningProcesses",
@@ -182,7 +195,7 @@ class Reader:
         """All Profiles of a GPU, asked for once; what the driver answers may depend on the MIG mode."""
         key = (gpu.uuid, mig_mode)
         if key not in self._tables:
-            self._tables[key] = tuple(self._profiles(gpu))
+            self._tables[key] = distinct(tuple(self._profiles(gpu)))
         return self._tables[key]
 
     def _profiles(self, gpu):
@@ -194,7 +207,7 @@ class Reader:
                 self._withheld.add("profiles")
                 return
             else:
-                name = profile_name_by_rule(info.sliceCount, info.memorySizeMB, gpu.memory_mib, index in MEDIA_PROFILES)
+                name = profile_name_by_rule(info.sliceCount, info.memorySizeMB, gpu.memory_mib, SUFFIXES.get(index, ""))
             yield Profile(
                 name,
                 info.id,
@@ -464,7 +477,7 @@ def profile_name(info):
     return text(info.name).replace("MIG ", "", 1)
 
 
-def profile_name_by_rule(slices, memory_mib, total_mib, media):
+def profile_name_by_rule(slices, memory_mib, total_mib, suffix=""):
     """The name of a profile for which the driver has none: ``1g.5gb``.
 
     The size in a name is the profile's share of the memory, rounded up to eighths, times the GPU's memory in GiB,
@@ -472,4 +485,4 @@ def profile_name_by_rule(slices, memory_mib, total_mib, media):
     """
     eighths = -(-8 * memory_mib // total_mib)
     gigabytes = int(eighths * -(-total_mib // 1024) / 8 + 0.5)
-    return f"{slices}g.{gigabytes}gb{'+me' if media else ''}"
+    return f"{slices}g.{gigabytes}gb{suffix}"

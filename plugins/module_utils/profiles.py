@@ -27,6 +27,52 @@ def part(name):
     return int(slices) if slices.isdigit() else None
 
 
+def outer(name):
+    """The GPU instance profile in a compute instance's name: 3g.20gb of 1c.3g.20gb."""
+    return name.rpartition("c.")[2]
+
+
+def inner(slices, gpu_instance):
+    """What a layout calls a compute instance with so many compute slices, None for all of its GPU instance's."""
+    return gpu_instance if slices is None else f"{slices}c.{gpu_instance}"
+
+
+def distinct(profiles):
+    """GPU instance profiles such that each name stands for one: those that share a name are called by their ids."""
+    names = [profile.name for profile in profiles]
+    return tuple(
+        profile._replace(name=str(profile.id), told=profile.name) if names.count(profile.name) > 1 else profile
+        for profile in profiles
+    )
+
+
+def with_names(layout, profiles):
+    """The GpuLayout in which profiles that are asked for by id have the names that these Profiles have."""
+    names = {str(profile.id): profile.name for profile in profiles}
+    if layout.counts is not None:
+        counts = {}
+        for name, count in layout.counts:
+            name = _with_name(name, names)
+            counts[name] = counts.get(name, 0) + count
+        return layout._replace(counts=tuple(sorted(counts.items())))
+    instances = tuple(
+        want._replace(
+            profile=names[want.profile],
+            compute_instances=tuple(
+                one._replace(profile=inner(part(one.profile), names[want.profile])) for one in want.compute_instances
+            ),
+        )
+        if want.profile in names
+        else want
+        for want in layout.instances or ()
+    )
+    return layout._replace(instances=instances) if layout.instances is not None else layout
+
+
+def _with_name(name, names):
+    return inner(part(name), names[outer(name)]) if outer(name) in names else name
+
+
 def named(profile, found):
     """Compute instance profiles as a layout calls them.
 

@@ -22,7 +22,8 @@ from itertools import product
 from typing import NamedTuple, Optional, Tuple
 
 from .geometry import arrange, compute_profiles_of
-from .model import PROFILE_NAME, ComputeInstance, GpuInstance, PlacedInstance, WantedComputeInstance, WantedInstance
+from .model import ComputeInstance, GpuInstance, PlacedInstance, WantedComputeInstance, WantedInstance
+from .profiles import outer
 
 
 class Match(NamedTuple):
@@ -91,17 +92,17 @@ def cheapest(gpu, geometry, layout, is_busy):
 def unknown_profile(gpu, geometry, layout):
     """The first profile that the GPU does not have: (GPU instance profile, compute instance profile), else None."""
     if layout.counts is not None:
-        names = [(PROFILE_NAME.match(name).group("gpu_instance"), name) for name, _count in layout.counts]
+        names = [(outer(name), name) for name, _count in layout.counts]
     else:
         names = [
             (want.profile, name)
             for want in layout.instances
             for name in [want.profile] + [device.profile for device in want.compute_instances]
         ]
-    for outer, inner in names:
-        position = geometry.position.get(outer)
-        if position is None or inner not in compute_profiles_of(gpu, geometry.profiles[position]):
-            return outer, inner
+    for gpu_instance, name in names:
+        position = geometry.position.get(gpu_instance)
+        if position is None or name not in compute_profiles_of(gpu, geometry.profiles[position]):
+            return gpu_instance, name
     return None
 
 
@@ -117,9 +118,7 @@ def spreads(gpu, geometry, layout):
     for name, count in layout.counts:
         # No GPU holds more MIG devices of a kind than it has slices, so a larger count need not be written out to
         # fail.
-        devices.setdefault(PROFILE_NAME.match(name).group("gpu_instance"), []).extend(
-            [WantedComputeInstance(name)] * min(count, 1 + gpu.memory_slices)
-        )
+        devices.setdefault(outer(name), []).extend([WantedComputeInstance(name)] * min(count, 1 + gpu.memory_slices))
     choices = []
     for name, wanted in sorted(devices.items()):
         profile = geometry.profiles[geometry.position[name]]
@@ -259,7 +258,7 @@ def _contents(gpu, geometry, missing, wishes, starts):
             key=lambda content: content[0],
         )
         created += [
-            (PlacedInstance(start, geometry.sizes[position], profile.name, placed), want)
+            (PlacedInstance(start, geometry.size_at(position, start), profile.name, placed), want)
             for start, (placed, want) in zip(sorted(where), contents)
         ]
     return tuple(sorted(created, key=lambda pair: pair[0]))

@@ -60,6 +60,8 @@ options:
             C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
             or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
             GPU instance.
+          - Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it, such as V(19). Names
+            belong to a model and a driver, ids to the model.
         type: raw
   gpus:
     description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.

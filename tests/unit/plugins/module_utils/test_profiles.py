@@ -9,18 +9,24 @@ from __future__ import annotations
 import pytest
 from model_gpu import A30, A100, H100, RTX, gpu, gpu_instance
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.geometry import geometry_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     ComputeProfile,
     GpuLayout,
     Placement,
     Plan,
+    Snapshot,
     WantedComputeInstance,
     WantedInstance,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml_read import SUFFIXES, profile_name_by_rule
 from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
 from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import (
     by_name,
     counts_in_eighths,
+    distinct,
     forecast,
     named,
     part,
@@ -112,3 +118,75 @@ def test_never_more_of_a_profile_than_the_gpu_instance_allows():
     assert sorted(len(one.compute_instances) for one in plan.target) == [2, 2]
     refusal = plan_instances(now, GpuLayout(counts=(("1c.3g.40gb", 5),)))
     assert "5 × 1c.3g.40gb are wanted, at most 4 fit on one GPU" in refusal.message
+
+
+def decided(now, instances):
+    entries = validate_layout([{"instances": instances}])
+    ((decision,), _warnings) = decide_instances(Snapshot((now,), "580.95.05"), entries)
+    return decision
+
+
+@pytest.mark.parametrize(
+    ("by_id", "by_its_name"),
+    [
+        ({19: 2, "9": 1}, {"1g.10gb": 2, "3g.40gb": 1}),
+        ({19: 2, "1g.10gb": 1}, {"1g.10gb": 3}),
+        ({"1c.9": 2}, {"1c.3g.40gb": 2}),
+        ([{"profile": 19, "placement": 4}], [{"profile": "1g.10gb", "placement": 4}]),
+        (["20", {"profile": 9}], ["1g.10gb+me", "3g.40gb"]),
+        (
+            # A name of another driver inside is the same part of it.
+            [{"profile": 9, "compute_instances": ["1c.3g.39gb", "1c.9", {"profile": "1c.3g.40gb", "placement": 2}]}],
+            [
+                {
+                    "profile": "3g.40gb",
+                    "compute_instances": [*["1c.3g.40gb"] * 2, {"profile": "1c.3g.40gb", "placement": 2}],
+                }
+            ],
+        ),
+        ([{"profile": 9, "compute_instances": [9]}], [{"profile": "3g.40gb", "compute_instances": ["3g.40gb"]}]),
+    ],
+)
+def test_a_layout_may_name_profiles_by_their_ids(by_id, by_its_name):
+    found = decided(gpu(H100), by_id)
+    assert found.steps
+    assert found == decided(gpu(H100), by_its_name)
+
+
+def test_an_id_that_the_gpu_does_not_have_is_refused_with_those_that_it_has():
+    for instances in ({77: 1}, {"1c.77": 1}, [{"profile": 77}], [{"profile": 77, "compute_instances": ["1c.3g.40gb"]}]):
+        refusal = decided(gpu(H100), instances)
+        assert refusal.kind == "no_such_profile"
+        assert "has no profile 77; it has 1g.10gb, 1g.10gb+me, " in refusal.message
+
+
+def test_two_profiles_that_share_a_name_are_told_by_their_ids():
+    now = gpu(H100)
+    told = [one._replace(name=one.name.partition("+")[0]) for one in now.profiles]
+    now = now._replace(profiles=distinct(told))
+    refusal = decided(now, {"1g.10gb": 1})
+    assert "2 profiles that its driver calls 1g.10gb, with the ids 19 and 20" in refusal.message
+    assert "Write the id as the profile, such as profile: 19" in refusal.message
+    plan = decided(now, {"20": 1, "19": 2, "3g.40gb": 1})
+    created = [step.profile_id for step in plan.steps if step.action == "create_gpu_instance"]
+    assert sorted(created) == [9, 19, 19, 20]
+
+
+def test_each_placement_of_a_gpu_instance_profile_has_its_own_size():
+    now = gpu(H100)
+    profiles = [
+        one._replace(placements=(Placement(0, 4), Placement(4, 3))) if one.name == "3g.40gb" else one
+        for one in now.profiles
+    ]
+    now = now._replace(profiles=tuple(profiles))
+    plan = decided(now, [{"profile": "3g.40gb", "placement": 4}, {"profile": "1g.10gb", "placement": 3}])
+    assert [(one.start, one.size) for one in plan.target] == [(3, 1), (4, 3)]
+    geometry = geometry_of(now.profiles)
+    assert geometry.bits(geometry.position["3g.40gb"], 4) == 0b1110000
+    assert geometry.bits(geometry.position["3g.40gb"], 0) == 0b1111
+
+
+def test_without_names_the_suffix_follows_the_number_that_nvml_gives_a_profile():
+    suffixes = [SUFFIXES.get(index, "") for index in (0, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)]
+    assert suffixes == ["", "", "+me", "+me", "", "+gfx", "+gfx", "+gfx", "-me", "-me", "+me.all", "+me.all"]
+    assert profile_name_by_rule(1, 24192, 97887, SUFFIXES[15]) == "1g.24gb+me.all"
