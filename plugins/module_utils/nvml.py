@@ -148,6 +148,10 @@ class Session:
         """
         return ACTIONS[step.action](self, step)
 
+    def remaining(self, gpu):
+        """How many more GPU instances of each profile the driver has room for: {profile name: count}, None untold."""
+        return self._reader.remaining(gpu)
+
     def inside(self, step):
         """Ask the GPU instance around a create_compute_instance step what it offers and holds.
 

@@ -219,6 +219,12 @@ class Reader:
                 self._placements(handle, info.id),
             )
 
+    def remaining(self, gpu):
+        """Session.remaining."""
+        function = "nvmlDeviceGetGpuInstanceRemainingCapacity"
+        left = {one.name: self._optional(function, self.handle(gpu), one.id) for one in self._table(gpu, True)}
+        return None if None in left.values() else left
+
     def _infos(self, function, handle, *arguments):
         """Yield (index, info) of all profiles that a device offers.
 

@@ -60,8 +60,8 @@ options:
             C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
             or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
             GPU instance.
-          - Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it, such as V(19). Names
-            belong to a model and a driver, ids to the model.
+          - Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it, such as V(19).
+            Names belong to a model and a driver, ids to the model.
         type: raw
   gpus:
     description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.
@@ -241,11 +241,19 @@ done:
       gpu_instance_id: 2
 replanned:
   description:
-    - Whether a compute instance in a new GPU instance came to be under another profile id or at another place than was
-      forecast. The layout is reached all the same; those steps of RV(done) say C(replanned) and where it is.
+    - Whether a part of RV(plan) had to be planned again on the way. A compute instance in a new GPU instance came to be
+      under another profile id or at another place than was forecast; those steps of RV(done) say C(replanned) and where
+      it is. Or the driver refused a GPU instance its place because something else had changed the GPU.
+    - The layout is reached all the same, unless the run failed.
   returned: unless the change is refused, and not in check mode
   type: bool
   sample: false
+replanned_steps:
+  description: Which steps of RV(plan) these were, as sentences.
+  returned: as RV(replanned)
+  type: list
+  elements: str
+  sample: []
 undone:
   description: The steps that went back after a failure.
   returned: on failure

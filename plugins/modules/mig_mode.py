@@ -203,11 +203,19 @@ done:
       activation: SUCCESS
 replanned:
   description:
-    - Whether a compute instance in a new GPU instance came to be under another profile id or at another place than was
-      forecast. The layout is reached all the same; those steps of RV(done) say C(replanned) and where it is.
+    - Whether a part of RV(plan) had to be planned again on the way. A compute instance in a new GPU instance came to be
+      under another profile id or at another place than was forecast; those steps of RV(done) say C(replanned) and where
+      it is. Or the driver refused a GPU instance its place because something else had changed the GPU.
+    - The layout is reached all the same, unless the run failed.
   returned: unless the change is refused, and not in check mode
   type: bool
   sample: false
+replanned_steps:
+  description: Which steps of RV(plan) these were, as sentences.
+  returned: as RV(replanned)
+  type: list
+  elements: str
+  sample: []
 undone:
   description: The steps that went back after a failure.
   returned: on failure

@@ -97,10 +97,11 @@ class ModelPort:
 
     ``tells_inside(profile)`` are the ComputeProfiles that a GPU instance of a Profile says it offers, otherwise those
     that are forecast; their names are the driver's. ``refused_inside`` are compute instance Placements that the driver
-    tells and does not allow.
+    tells and does not allow. ``forbids(gpu, profile, placement)`` is the code with which the driver refuses a GPU
+    instance that would fit by all that it tells, or None; ``tells_remaining`` is false where it has no such call.
     """
 
-    def __init__(self, *gpus, same_again=False, tells_inside=None, refused_inside=()):
+    def __init__(self, *gpus, same_again=False, tells_inside=None, refused_inside=(), forbids=None):
         self.gpus = {gpu.uuid: gpu for gpu in gpus}
         self.hooks = {}
         self.executed = []
@@ -110,6 +111,8 @@ class ModelPort:
         self.activation = "SUCCESS"
         self.tells_inside = tells_inside
         self.refused_inside = refused_inside
+        self.forbids = forbids
+        self.tells_remaining = True
         self.ids = {(gpu.uuid, one.placement): one.id for gpu in gpus if same_again for one in gpu.instances}
 
     def __enter__(self):
@@ -131,6 +134,22 @@ class ModelPort:
         names = {instance.profile for instance in now.instances or ()}
         inside = {one.name: named(one, self._inside(now, one)) for one in now.profiles if one.name in names}
         return now._replace(compute_profiles=inside)
+
+    def remaining(self, gpu):
+        """How many more of each profile there is room for, each alone; None where the driver does not tell."""
+        now = self.gpus[gpu.uuid]
+        return self.tells_remaining and {
+            profile.name: sum(
+                legal(now, [*now.instances, GpuInstance(99, profile.name, place)])
+                and not self._forbidden(now, profile, place)
+                for place in profile.placements
+            )
+            for profile in now.profiles
+        }
+
+    def _forbidden(self, now, profile, place):
+        """The code with which this driver refuses a GPU instance that would fit, or None."""
+        return self.forbids and self.forbids(now, profile, place)
 
     def inside(self, step):
         """What the GPU instance around a step offers, its slices and what it holds."""
@@ -211,6 +230,9 @@ class ModelPort:
         together = [*now.instances, GpuInstance(self._id(now, step.placement), profile.name, step.placement)]
         if step.placement not in profile.placements or not legal(now, together):
             raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
+        forbidden = self._forbidden(now, profile, step.placement)
+        if forbidden:
+            raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", forbidden)
         return {"gpu_instance_id": together[-1].id}, now._replace(
             instances=tuple(sorted(together, key=lambda one: one.placement))
         )

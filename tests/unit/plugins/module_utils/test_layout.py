@@ -271,7 +271,10 @@ def test_refused_on_this_host(layout, message):
             "layout[0].instances: 4c.3g.20gb asks for 4 compute slices, and 3g.20gb has",
         ),
         ([{"instances": {"3g.20gb": 1, "3c.3g.20gb": 1}}], "layout[0].instances: 3g.20gb is counted under two names"),
-        ([{"instances": [7.5]}], "layout[0].instances[0]: expected a mapping with profile, placement, compute_instances"),
+        (
+            [{"instances": [7.5]}],
+            "layout[0].instances[0]: expected a mapping with profile, placement, compute_instances",
+        ),
         ([{"instances": [{}]}], "layout[0].instances[0]: profile is missing"),
         (
             [{"instances": [{"profil": "1g.5gb"}]}],
