@@ -24,6 +24,7 @@ def excess(gpu, layout):
     if not model:
         return None
     wanted = [(PROFILE_NAME.match(name), count) for name, count in _gpu_instances(layout).items()]
+    wanted = [(name, count) for name, count in wanted if name]  # an id says nothing of a size
     compute = max(gpu.compute_slices, model.compute_slices)
     needed = sum(int(name["slices"]) * count for name, count in wanted)
     if compute and needed > compute:
@@ -42,6 +43,8 @@ def _gpu_instances(layout):
     slices, taken = {}, Counter()
     for name, count in layout.counts:
         found = PROFILE_NAME.match(name)
+        if not found:
+            continue
         slices[found["gpu_instance"]] = int(found["slices"])
         taken[found["gpu_instance"]] += count * int(found["compute"] or found["slices"])
     return {name: -(-taken[name] // slices[name]) for name in taken}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .data import contents_in_words
 from .model import SET_MIG_MODE
+from .profiles import part
 
 LIED = "The driver did not do what it said, or something else changed the GPU: look at the kernel log, then run again."
 
@@ -22,13 +23,44 @@ def difference(plan, after, needs):
     )
     if mode != wanted:
         return f"{after.name} reported success, but MIG mode is {_on_off(mode)} instead of {_on_off(wanted)}. {LIED}"
-    if not needs and after.mig_mode and plan.target is not None and after.placed != plan.target:
-        missing = [instance for instance in plan.target if instance not in after.placed]
-        extra = [instance for instance in after.placed if instance not in plan.target]
-        what = (("missing", missing), ("not expected", extra))
-        differ = "; ".join(f"{word} {_in_words(instances)}" for word, instances in what if instances)
+    if needs or not after.mig_mode or plan.wanted is None:
+        return None
+    missing, extra = _unlike(plan.gpu, plan.wanted, after)
+    what = (("missing", missing), ("not expected", extra))
+    differ = "; ".join(f"{word} {_in_words(instances)}" for word, instances in what if instances)
+    if differ:
         return f"{after.name} reported success, but its instances differ: {differ}. {LIED}"
     return None
+
+
+def _unlike(before, wanted, after):
+    """(WantedInstances or PlacedInstances that a Gpu does not have, its PlacedInstances that are none of them).
+
+    Compared is what was asked for: of a GPU instance its profile's id and its start; of a compute instance whether it
+    spans or how many slices it takes, and its start where that was asked for. The rest is the driver's to decide.
+    """
+    ids = {profile.name: profile.id for profile in (*before.profiles, *after.profiles)}
+    there = [(one, ids.get(one.profile, one.profile)) for one in after.placed]
+    missing = []
+    for want in wanted:
+        identity = ids.get(want.profile, want.profile)
+        like = [pair for pair in there if (pair[1], pair[0].start) == (identity, want.start)]
+        if like and _holds(like[0][0].compute_instances, want.compute_instances):
+            there.remove(like[0])
+        else:
+            missing.append(want)
+    return missing, [one for one, _identity in there]
+
+
+def _holds(devices, wanted):
+    """Whether these PlacedComputeInstances are those WantedComputeInstances and no others."""
+    left = [(part(device.profile), device.start) for device in devices]
+    for want in sorted(wanted, key=lambda want: want.start is None):
+        like = [one for one in left if one[0] == part(want.profile) and want.start in (None, one[1])]
+        if not like:
+            return False
+        left.remove(like[0])
+    return not left
 
 
 def _on_off(mode):
@@ -38,7 +70,12 @@ def _on_off(mode):
 def _in_words(instances):
     return ", ".join(
         f"{one.profile} at slice {one.start} "
-        + contents_in_words([f"{device.profile} at {device.start}" for device in one.compute_instances])
+        + contents_in_words(
+            [
+                device.profile + ("" if device.start is None else f" at {device.start}")
+                for device in one.compute_instances
+            ]
+        )
         for one in instances
     )
 
@@ -56,8 +93,7 @@ def differences_left(before, after):
             f"MIG mode is {_on_off(after.mig_mode)} (pending: {_on_off(after.mig_mode_pending)}), was "
             f"{_on_off(before.mig_mode)} (pending: {_on_off(before.mig_mode_pending)})"
         )
-    missing = [instance for instance in before.placed if instance not in after.placed]
-    extra = [instance for instance in after.placed if instance not in before.placed]
+    missing, extra = _unlike(before, before.placed, after)
     if missing:
         left.append(f"not restored: {_in_words(missing)}")
     if extra:

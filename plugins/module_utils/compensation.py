@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .comparison import differences_left, modes
 from .errors import NvmlError
-from .execution import Done, done_on, execute, reread
+from .execution import Done, Execution, done_on, execute, reread
 from .model import RESET_GPU, SET_MIG_MODE, Plan, Refusal, Step
 from .planner import plan_back, plan_mode
 from .reset_groups import reset_together, steps_in_order
@@ -56,8 +56,9 @@ def _take_instances_back(port, outcome, reading, modes_undone, error):
                 for one, why in given_up
                 if why
             ]
+            execution = Execution(port, plan.steps)
             for step in plan.steps:
-                undone.append(Done(step, execute(port, step, undone)))
+                undone.append(execution.execute(step))
     except NvmlError as failed:
         left.append(f"going back failed: {_briefly(failed, outcome.failure)}")
     if undone or left:

@@ -22,7 +22,8 @@ from .driver_releases import (
     vbios_of_compute_mode,
 )
 from .errors import BindingMissing, LibraryMissing, kind_of, what_to_do
-from .model import PROFILE_NAME, Gpu, GpuState
+from .model import Gpu, GpuState
+from .profiles import outer
 
 ERROR, WARNING = "error", "warning"
 PASSED_ON = "vfio-pci"
@@ -317,7 +318,7 @@ def _driver_for_layout(gpu, layout, snapshot):
 def _gpu_instance_profiles(layout):
     """The GPU instance profiles that a GpuLayout asks for: 3g.20gb of 1c.3g.20gb."""
     if layout.counts is not None:
-        return {PROFILE_NAME.match(name).group("gpu_instance") for name, _count in layout.counts}
+        return {outer(name) for name, _count in layout.counts}
     return {want.profile for want in layout.instances or ()}
 
 

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Executing one step of a plan on an NVML port, and reading a GPU again after it."""
+"""Executing the steps of a plan on an NVML port, and reading a GPU again after it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,107 @@ from typing import NamedTuple
 
 from .errors import NvmlError
 from .model import DESTROY_COMPUTE_INSTANCE, DESTROY_GPU_INSTANCE, RESET_GPU, Step
+from .planner import plan_inside
 
 # A GPU instance may still be IN_USE for a moment after its compute instance went (seen on hardware); nothing else
 # is retried.
 BUSY_AFTER_DESTROY_SECONDS = 15
 POLL_SECONDS = 0.2
+# By these a driver says of a place that it is not to be had (kernel_mig_manager.c of NVIDIA's open kernel modules).
+PLACE_REFUSED = ("IN_USE", "INVALID_ARGUMENT", "INSUFFICIENT_RESOURCES")
 
 
 class Done(NamedTuple):
-    """A step that was executed, with the ids and UUIDs of what it created."""
+    """A step that was executed, with the ids and UUIDs of what it created.
+
+    ``placement`` is where a forecast compute instance came to be; ``replanned`` whether its profile id or place is
+    another than forecast.
+    """
 
     step: Step
     created: dict
+    placement: object = None
+    replanned: bool = False
+
+
+class Execution:
+    """Executes ``steps`` of one or more plans in their order, each once; ``done`` are the Dones so far.
+
+    What goes into a new GPU instance was forecast. Once it is there it is asked what it offers, and all of its compute
+    instances are planned inside it by what it says.
+    """
+
+    def __init__(self, port, steps):
+        self._port = port
+        self._steps = steps
+        self._planned = {}  # id(step): Step
+        self._refused = {}  # (GPU UUID, GPU instance Placement): set of (profile id, Placement)
+        self.done = []
+
+    def execute(self, step):
+        """Execute the next step; returns its Done. Raises NvmlError."""
+        done = self._execute_inside(step) if step.forecast else Done(step, execute(self._port, step, self.done))
+        self.done.append(done)
+        return done
+
+    def _execute_inside(self, step):
+        """Create a forecast compute instance. A place that the driver refuses is left out and the rest planned again.
+
+        Each refusal takes one place away, so this ends; without any plan left the driver's own word stands.
+        """
+        refused = self._refused.setdefault((step.gpu.uuid, step.gpu_instance), set())
+        if id(step) not in self._planned:
+            problem = self._plan(step, refused)
+            if problem:
+                raise problem
+        while True:
+            planned = self._planned[id(step)]
+            try:
+                created = execute(self._port, planned, self.done)
+            except NvmlError as error:
+                where = (planned.profile_id, planned.placement)
+                if error.code not in PLACE_REFUSED or where in refused:
+                    raise
+                refused.add(where)
+                if self._plan(step, refused):
+                    raise
+                continue
+            same = (planned.profile_id, planned.placement) == (step.profile_id, step.placement)
+            return Done(step, created, planned.placement, not same)
+
+    def _plan(self, step, refused):
+        """Plan what is still to be made in the GPU instance of a step; returns an NvmlError where it cannot be."""
+        offered, slices, there = self._port.inside(step)
+        made = {id(one.step) for one in self.done}
+        rest = [
+            one
+            for one in self._steps
+            if one.forecast
+            and (one.gpu.uuid, one.gpu_instance) == (step.gpu.uuid, step.gpu_instance)
+            and id(one) not in made
+        ]
+        planned = plan_inside(rest, offered, slices, there, refused)
+        if planned is None:
+            return _not_offered(rest, offered)
+        self._planned.update((id(one), new) for one, new in zip(rest, planned))
+        return None
+
+
+def _not_offered(steps, offered):
+    wanted = " + ".join(
+        step.profile + ("" if step.start is None else f" at {step.start}") for step in sorted(steps, key=_by_profile)
+    )
+    have = ", ".join(
+        f"{one.name} at {' or '.join(str(place.start) for place in one.placements)}"
+        for one in offered
+        if one.placements
+    )
+    text = f"The new GPU instance has no place for {wanted}; it offers {have or 'nothing'}."
+    return NvmlError("nvmlGpuInstanceGetComputeInstancePossiblePlacements", "NOT_SUPPORTED", text)
+
+
+def _by_profile(step):
+    return step.profile, step.placement
 
 
 def execute(port, step, done):

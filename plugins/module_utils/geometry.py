@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .model import PlacedComputeInstance, compute_profiles_by_rule
+from .model import PlacedComputeInstance
+from .profiles import by_name, counts_in_eighths, forecast
 
 FIELD_BITS = 8
 FIELD_GUARD = 1 << (FIELD_BITS - 1)
@@ -52,7 +53,9 @@ class Geometry:
     def __init__(self, profiles):
         self.profiles = tuple(sorted(profiles, key=lambda profile: profile.id))
         self.position = {profile.name: position for position, profile in enumerate(self.profiles)}
-        self.sizes = [profile.placements[0].size if profile.placements else 0 for profile in self.profiles]
+        # Each placement has a size of its own; that of a profile is its largest.
+        self.sizes = [max((place.size for place in profile.placements), default=0) for profile in self.profiles]
+        self._sizes_at = [{place.start: place.size for place in profile.placements} for profile in self.profiles]
         self.placements = [
             sorted((place.start, _mask(place)) for place in profile.placements) for profile in self.profiles
         ]
@@ -75,15 +78,19 @@ class Geometry:
         known = self._room.get((mask, usage))
         if known is None:
             known = 0
-            for use, size, placements in zip(self.uses, self.sizes, self.placements):
+            for use, sizes, placements in zip(self.uses, self._sizes_at, self.placements):
                 if self.within_limits(usage + use):
-                    known += size * sum(not mask & taken for _other, taken in placements)
+                    known += sum(sizes[start] for start, taken in placements if not mask & taken)
             self._room[mask, usage] = known
         return known
 
     def bits(self, position, start):
         """The mask of a profile's placement at ``start``."""
-        return ((1 << self.sizes[position]) - 1) << start
+        return ((1 << self.size_at(position, start)) - 1) << start
+
+    def size_at(self, position, start):
+        """How many memory slices a profile's placement at ``start`` takes."""
+        return self._sizes_at[position][start]
 
     def state(self, instances):
         """(mask, usage) of GpuInstances or PlacedInstances; a profile the device does not list only takes slices."""
@@ -102,8 +109,8 @@ class Geometry:
             counts[profile.name] = 0
             used, taken_mask = usage, mask
             for _other, taken in self.placements[position]:
-                # Placements of one profile have one size and sorted starts, so taking the first that is free is
-                # exact.
+                # As far as anybody has seen, placements of one profile have one size; starts are sorted, so taking the
+                # first that is free is exact.
                 if not taken_mask & taken and self.within_limits(used + self.uses[position]):
                     taken_mask |= taken
                     used += self.uses[position]
@@ -134,28 +141,28 @@ class Geometry:
 
 
 def compute_profiles_of(gpu, profile):
-    """What can be created inside a GPU instance of ``profile`` on ``gpu``: the device's word, else the rule's.
+    """What can be created inside a GPU instance of ``profile`` on ``gpu``: the device's word, else a forecast.
 
     Returns {name: ComputeProfile}.
     """
-    return _by_name(gpu.compute_profiles.get(profile.name) or _by_rule(profile))
+    return _by_name(gpu.compute_profiles.get(profile.name) or _forecast(profile, _in_eighths(gpu.profiles)))
 
 
-_by_rule = lru_cache(maxsize=None)(compute_profiles_by_rule)
+_forecast = lru_cache(maxsize=None)(forecast)
+_in_eighths = lru_cache(maxsize=None)(counts_in_eighths)
+_by_name = lru_cache(maxsize=None)(by_name)
 
 
-@lru_cache(maxsize=None)
-def _by_name(compute_profiles):
-    return {compute.name: compute for compute in compute_profiles}
-
-
-def arrange(compute_profiles, existing, wanted):
+def arrange(compute_profiles, existing, wanted, slices):
     """Fit wanted compute instances into one GPU instance, losing as little as can be of what exists.
 
-    ``existing`` is a tuple of (ComputeInstance, busy), ``wanted`` a tuple of WantedComputeInstance. Returns None
-    where they do not fit together, else (lost busy ones, lost, lowest placements): two tuples of ComputeInstance
-    and a sorted tuple of PlacedComputeInstance. Best is: fewest busy lost, fewest lost, lowest placements.
+    ``slices`` are the GPU instance's compute slices: placements alone do not bound what it holds. ``existing`` is
+    a tuple of (ComputeInstance, busy), ``wanted`` a tuple of WantedComputeInstance. Returns None where they do not fit
+    together, else (lost busy ones, lost, lowest placements): two tuples of ComputeInstance and a sorted tuple of
+    PlacedComputeInstance. Best is: fewest busy lost, fewest lost, lowest placements.
     """
+    if _too_many(compute_profiles, wanted, slices):
+        return None
     best = None
     for kept in _subsets_that_match(existing, wanted):
         mask = sum(_mask(instance.placement) for instance, _other in kept)
@@ -177,6 +184,16 @@ def arrange(compute_profiles, existing, wanted):
                 tuple(instance for instance, _other in lost),
             )
     return None if best is None else (best[1], best[2], best[0][2])
+
+
+def _too_many(compute_profiles, wanted, slices):
+    """Whether they take more compute slices than there are, or are more of one profile than it allows."""
+    names = [want.profile for want in wanted]
+    if sum(compute_profiles[name].slices for name in names) > slices:
+        return True
+    return any(
+        compute_profiles[name].max is not None and names.count(name) > compute_profiles[name].max for name in set(names)
+    )
 
 
 def _subsets_that_match(existing, wanted):
@@ -215,28 +232,28 @@ def _lowest(compute_profiles, mask, missing):
     order = sorted(missing, key=lambda want: (want.start is None, -compute_profiles[want.profile].slices, want.profile))
     profiles = [compute_profiles[want.profile] for want in order]
     spots = [
-        [(place.start, _mask(place)) for place in profile.placements if want.start in (None, place.start)]
+        [(place, _mask(place)) for place in profile.placements if want.start in (None, place.start)]
         for want, profile in zip(order, profiles)
     ]
     found = (
-        sorted(PlacedComputeInstance(start, profile.slices, profile.name) for start, profile in zip(starts, profiles))
-        for starts in ways(mask, order, spots)
+        sorted(PlacedComputeInstance(*place, profile.name) for place, profile in zip(places, profiles))
+        for places in ways(mask, order, spots)
     )
     return min(found, default=None)
 
 
-def ways(mask, wishes, spots, at=0, after=-1):
+def ways(mask, wishes, spots, at=0, after=None):
     """Every way to give each of ``wishes`` one of its ``spots`` so that none overlap each other or ``mask``.
 
-    ``spots[i]`` lists the (start, mask) that wishes[i] may take. Equal wishes must be adjacent; being
-    interchangeable they get ascending starts only. Yields tuples of starts, from wish ``at`` on, whose start lies
-    past ``after``.
+    ``spots[i]`` lists the (start or Placement, mask) that wishes[i] may take. Equal wishes must be adjacent; being
+    interchangeable they get ascending starts only. Yields tuples of those, from wish ``at`` on, the first past
+    ``after``.
     """
     if at == len(wishes):
         yield ()
         return
     alike = wishes[at] in wishes[at + 1 : at + 2]
     for start, taken in spots[at]:
-        if start > after and not mask & taken:
-            for rest in ways(mask | taken, wishes, spots, at + 1, start if alike else -1):
+        if (after is None or start > after) and not mask & taken:
+            for rest in ways(mask | taken, wishes, spots, at + 1, start if alike else None):
                 yield (start, *rest)

@@ -15,6 +15,7 @@ from .errors import what_to_do
 from .layout import resolve_layout
 from .model import Refusal
 from .planner import plan_instances, plan_mode, plan_unseen
+from .profiles import with_names
 from .reset_groups import reset_together
 
 
@@ -34,9 +35,10 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
 def _instances(snapshot, entries, keep, rehearsing):
     """(decisions, GPUs planned as on and empty, those of which only the mode can be planned)."""
     decisions, off, silent = [], [], []
-    for gpu, layout in resolve_layout(entries, snapshot.gpus):
+    for gpu, layout in resolve_layout(entries, _with_forecasts(snapshot.gpus)):
         if not layout.mig_enabled:
             continue
+        layout = with_names(layout, gpu.profiles)
         decision = _old_driver(gpu, snapshot) or _unreadable(gpu)
         if not decision and not (gpu.mig_mode and gpu.mig_mode_pending):
             if not rehearsing:
@@ -51,6 +53,18 @@ def _instances(snapshot, entries, keep, rehearsing):
                     silent.append(gpu)
         decisions.append(decision or _planned(gpu, layout, frozenset(keep)))
     return decisions, off, silent
+
+
+def _with_forecasts(gpus):
+    """The Gpus, each with what GPU instances of others of its model say they offer inside: as good as its own word."""
+    told = {}
+    for gpu in gpus:
+        for name, offered in gpu.compute_profiles.items():
+            told.setdefault((gpu.product, gpu.pci_device_id), {}).setdefault(name, offered)
+    return tuple(
+        gpu._replace(compute_profiles={**told.get((gpu.product, gpu.pci_device_id), {}), **gpu.compute_profiles})
+        for gpu in gpus
+    )
 
 
 def _planned(gpu, layout, keep):

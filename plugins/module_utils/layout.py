@@ -26,6 +26,7 @@ from .selectors import (
     shown,
 )
 
+PROFILE_ID = re.compile(r"(?:(?P<compute>[1-9][0-9]?)c\.)?(?P<id>0|[1-9][0-9]{0,3})")
 DEVICE_ID = re.compile(r"0x[0-9a-f]{1,8}|[0-9]{1,10}", re.IGNORECASE)
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 TRUE = ("true", "yes", "on", "y", "t", "1")
@@ -139,7 +140,7 @@ def _parse_entry(entry, prefix):
     elif instances is None:
         raise LayoutError(f"{prefix}instances: missing; write {{}} for MIG on and no instances, or mig_enabled: false")
     elif isinstance(instances, dict):
-        layout = GpuLayout(counts=parse_counts(instances, prefix + "instances"))
+        layout = GpuLayout(counts=parse_counts(instances, prefix + "instances", _profile_or_id))
     elif isinstance(instances, (list, tuple)):
         layout = GpuLayout(instances=_parse_instances(instances, prefix + "instances"))
     else:
@@ -149,19 +150,30 @@ def _parse_entry(entry, prefix):
     return Entry(prefix, parse_selectors(entry.get("gpus"), prefix + "gpus"), product, device_ids, layout)
 
 
-def parse_counts(counts, where):
-    """MIG devices by profile name.
+def parse_counts(counts, where, parse=None):
+    """MIG devices by profile name; ``parse`` makes ProfileNames, parse_profile by default.
 
     :returns: a tuple of (profile name, count), sorted, without zeros
     :raises LayoutError: for what is not a profile name or not a count, and for one profile under two names
     """
     found = {}
     for name, count in counts.items():
-        profile = parse_profile(name, where).name
+        profile = (parse or parse_profile)(name, where).name
         if profile in found:
             raise LayoutError(f"{where}: {profile} is counted under two names; write one sum")
         found[profile] = parse_whole_number(count, f"{where}[{name!r}]", "a count, 0 or more")
     return tuple(sorted((profile, count) for profile, count in found.items() if count))
+
+
+def _profile_or_id(value, where):
+    """parse_profile, and for an id, 19 or 1c.19, a ProfileName that knows of no slices.
+
+    :raises LayoutError: as parse_profile
+    """
+    found = PROFILE_ID.fullmatch(as_text(value)) if isinstance(value, (int, str)) else None
+    if not found or isinstance(value, bool):
+        return parse_profile(value, where)
+    return ProfileName(found.group(), found.group("id"), int(found.group("compute") or 0), 0)
 
 
 class ProfileName(NamedTuple):
@@ -207,7 +219,7 @@ def _parse_instances(instances, where):
     for number, item in enumerate(instances):
         here = f"{where}[{number}]"
         item = _item(item, ("profile", "placement", "compute_instances"), here)
-        profile = parse_profile(item.get("profile"), here + ".profile")
+        profile = _profile_or_id(item.get("profile"), here + ".profile")
         if profile.name != profile.gpu_instance:
             raise LayoutError(
                 f"{here}.profile: {profile.name} is a compute instance; write profile: {profile.gpu_instance}"
@@ -231,14 +243,14 @@ def _parse_compute_instances(items, outer, where):
     for number, item in enumerate(items):
         here = f"{where}[{number}]"
         item = _item(item, ("profile", "placement"), here)
-        profile = parse_profile(item.get("profile"), here)
-        if profile.gpu_instance != outer.name:
+        profile = _profile_or_id(item.get("profile"), here)
+        if profile.gpu_instance != outer.name and outer.slices:
             raise LayoutError(
                 f"{here}: {profile.name} does not belong in a {outer.name}; its names end in {outer.name}"
             )
         taken += profile.compute
         wanted.append(WantedComputeInstance(profile.name, _parse_start(item, here)))
-    if taken > outer.slices:
+    if taken > outer.slices and outer.slices:
         raise LayoutError(
             f"{where}: they take {taken} compute slices, and {outer.name} has {outer.slices}; leave some out"
         )
@@ -247,8 +259,8 @@ def _parse_compute_instances(items, outer, where):
 
 
 def _item(item, keys, where):
-    """An item of a list form as a mapping; a profile name alone stands for one."""
-    if isinstance(item, str):
+    """An item of a list form as a mapping; a profile's name or id alone stands for one."""
+    if isinstance(item, str) or (isinstance(item, int) and not isinstance(item, bool)):
         return {"profile": item}
     check_keys(item, keys, where)
     if item.get("profile") is None:

@@ -5,8 +5,9 @@
 """The values that all rooms share: what is there (Snapshot), what is wanted (GpuLayout), what to do (Step, Plan).
 
 Everything here is immutable and knows neither NVML nor Ansible. Sizes of memory are MiB; starts and sizes of GPU
-instance placements are memory slices of the GPU, those of compute instance placements are compute slices of their
-GPU instance. NamedTuples, because typing is already loaded by every Ansible module and dataclasses are not.
+instance placements are memory slices of the GPU, those of compute instance placements are units of their GPU instance:
+compute slices or, on Hopper and B200, eighths. NamedTuples, because typing is already loaded by every Ansible module
+and dataclasses are not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 # [<C>c.]<G>g.<M>gb[+me|+gfx|+me.all|-me], the names of the MIG User Guide and of nvidia-smi mig -lgip / -lcip.
 PROFILE_NAME = re.compile(
-    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>[1-9][0-9]*)gb"
+    r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>0|[1-9][0-9]*)gb"
     r"(?:[+-][a-z]+(?:\.[a-z]+)*)?)$"
 )
 
@@ -42,7 +43,7 @@ class Profile(NamedTuple):
     """A GPU instance profile as one GPU offers it; ``max`` is how many the GPU holds at the most.
 
     ``placements`` is empty where they were not asked for or the driver did not tell: without privilege, or with MIG
-    off.
+    off. A name stands for one profile: where the driver gives one name to several, ``told``, each is named by its id.
     """
 
     name: str
@@ -53,15 +54,21 @@ class Profile(NamedTuple):
     multiprocessors: int
     engines: Engines
     placements: Tuple[Placement, ...]
+    told: Optional[str] = None
 
 
 class ComputeProfile(NamedTuple):
-    """A compute instance profile inside one GPU instance profile."""
+    """A compute instance profile inside one GPU instance profile, told apart by its ``id``.
+
+    ``name`` is what a layout calls it (profiles.py), ``max`` how many a GPU instance holds, None where not told.
+    Placements are in units of the driver's, which need not be compute slices.
+    """
 
     name: str
     id: int
     slices: int
     placements: Tuple[Placement, ...]
+    max: Optional[int] = None
 
 
 class Container(NamedTuple):
@@ -139,12 +146,16 @@ class ComputeInstance(NamedTuple):
 
 
 class GpuInstance(NamedTuple):
-    """A GPU instance; one without compute instances is an orphan: it holds memory slices and no MIG device."""
+    """A GPU instance; one without compute instances is an orphan: it holds memory slices and no MIG device.
+
+    ``profile_id`` is what its own info says, None where only its name is known.
+    """
 
     id: int
     profile: str
     placement: Placement
     compute_instances: Tuple[ComputeInstance, ...] = ()
+    profile_id: Optional[int] = None
 
 
 class Gpu(NamedTuple):
@@ -275,7 +286,7 @@ class WantedComputeInstance(NamedTuple):
 
 
 class WantedInstance(NamedTuple):
-    """A GPU instance that a layout names, with exactly these compute instances."""
+    """A GPU instance that a layout names, with exactly these compute instances; ``profile`` may be an id in digits."""
 
     profile: str
     start: Optional[int] = None
@@ -321,6 +332,8 @@ class Step(NamedTuple):
     ``profile`` and ``placement`` are those of the instance acted on, ``profile_id`` what NVML calls that profile;
     ``gpu_instance`` is the placement of the GPU instance around a compute instance, which tells it also before it
     exists. Ids and ``uuid`` are known for what exists already. ``peers`` are the Gpus that one reset takes along.
+    ``forecast`` is true for a compute instance in a GPU instance that does not exist yet: then its id and placement are
+    a guess, the GPU instance is asked once it is there, and promised is what the layout named: ``start``, or None.
     """
 
     action: str
@@ -334,13 +347,17 @@ class Step(NamedTuple):
     uuid: Optional[str] = None
     mig_enabled: Optional[bool] = None
     peers: Tuple[Gpu, ...] = ()
+    forecast: bool = False
+    start: Optional[int] = None
 
 
 class Plan(NamedTuple):
-    """The ordered steps for one GPU and what they leave: ``mig_mode`` and ``target`` are what a verification must
+    """The ordered steps for one GPU and what they leave: ``mig_mode`` and ``wanted`` are what a verification must
     find.
 
-    ``target`` is None where instances are not this plan's concern. ``kept`` and ``disrupted`` are MIG device UUIDs.
+    ``target`` is where all instances will be, as far as anybody can tell before; ``wanted`` has of it what was asked
+    for: every GPU instance with its start, of a compute instance a start only where the layout names it. Both are None
+    where instances are not this plan's concern. ``kept`` and ``disrupted`` are MIG device UUIDs.
     """
 
     gpu: Gpu
@@ -349,6 +366,7 @@ class Plan(NamedTuple):
     target: Optional[Tuple[PlacedInstance, ...]] = None
     kept: Tuple[str, ...] = ()
     disrupted: Tuple[str, ...] = ()
+    wanted: Optional[Tuple[WantedInstance, ...]] = None
 
 
 class Blocker(NamedTuple):
@@ -385,22 +403,3 @@ class Refusal(NamedTuple):
     blockers: Tuple[Blocker, ...] = ()
     plan: Optional[Plan] = None
     nearest: Optional[object] = None
-
-
-def compute_profiles_by_rule(profile):
-    """Compute instance profiles of a GPU instance that does not exist yet, which no driver can be asked about.
-
-    Takes a Profile and returns a tuple of ComputeProfile, smallest first, the spanning one last. The rule holds for
-    all models of the MIG User Guide; ids are NVML_COMPUTE_INSTANCE_PROFILE_* of nvml.h. What it says is compared
-    with the device after creation.
-    """
-    ids = {1: 0, 2: 1, 3: 2, 4: 3, 7: 4, 8: 5, 6: 6}
-    aligned = {1: 1, 2: 2, 3: 4, 4: 4}
-    smaller = {2: (1,), 3: (1, 2), 4: (1, 2), 7: (1, 2, 3, 4)}
-    found = []
-    for slices in smaller.get(profile.slices, ()):
-        starts = range(0, profile.slices - slices + 1, aligned[slices])
-        name = f"{slices}c.{profile.name}"
-        found.append(ComputeProfile(name, ids[slices], slices, tuple(Placement(start, slices) for start in starts)))
-    spanning = ComputeProfile(profile.name, ids.get(profile.slices, 0), profile.slices, (Placement(0, profile.slices),))
-    return (*found, spanning)

@@ -148,6 +148,17 @@ class Session:
         """
         return ACTIONS[step.action](self, step)
 
+    def remaining(self, gpu):
+        """How many more GPU instances of each profile the driver has room for: {profile name: count}, None untold."""
+        return self._reader.remaining(gpu)
+
+    def inside(self, step):
+        """Ask the GPU instance around a create_compute_instance step what it offers and holds.
+
+        Returns (a tuple of ComputeProfile, its compute slices, a tuple of ComputeInstance without processes).
+        """
+        return self._reader.inside(step.gpu, self._gpu_instance(step))
+
     def _set_mig_mode(self, step):
         status = self.call("nvmlDeviceSetMigMode", self._handle(step), int(step.mig_enabled))
         return {"activation": code_name(status)}

@@ -18,9 +18,9 @@ from .model import (
     Placement,
     Profile,
     Snapshot,
-    compute_profiles_by_rule,
 )
 from .processes import describe
+from .profiles import distinct, forecast, named
 from .visible import visible
 
 GATHER = ("profiles", "instances", "processes")
@@ -33,8 +33,22 @@ PROFILE_INDEXES = (
     64  # far beyond NVML_GPU_INSTANCE_PROFILE_COUNT, 0x12 in the newest header; the device ends the listing
 )
 PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
+INSTANCES = 64  # far beyond the instances of a profile; how many it allows bounds no array
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
-MEDIA_PROFILES = (7, 8)  # NVML_GPU_INSTANCE_PROFILE_{1,2}_SLICE_REV1, the +me profiles that drivers without names know
+# What NVML_GPU_INSTANCE_PROFILE_* of nvml.h say where a driver tells no names: {1,2}_SLICE_REV1, {1,2,4}_SLICE_GFX,
+# {1,2}_SLICE_NO_ME, {1,2}_SLICE_ALL_ME, 3_SLICE_GFX.
+SUFFIXES = {
+    7: "+me",
+    8: "+me",
+    10: "+gfx",
+    11: "+gfx",
+    12: "+gfx",
+    13: "-me",
+    14: "-me",
+    15: "+me.all",
+    16: "+me.all",
+    17: "+gfx",
+}
 PROCESS_LISTS = (
     "nvmlDeviceGetComputeRunningProcesses",
     "nvmlDeviceGetGraphicsRunningProcesses",
@@ -49,7 +63,7 @@ class Reader:
         self._nvml = nvml
         self._handles = {}  # GPU UUID: handle
         self._tables = {}  # (GPU UUID, MIG mode): tuple of Profile
-        self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of (ComputeProfile, how many fit)
+        self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of ComputeProfile
         self._info_version = 2
         self._withheld = set()
 
@@ -181,7 +195,7 @@ class Reader:
         """All Profiles of a GPU, asked for once; what the driver answers may depend on the MIG mode."""
         key = (gpu.uuid, mig_mode)
         if key not in self._tables:
-            self._tables[key] = tuple(self._profiles(gpu))
+            self._tables[key] = distinct(tuple(self._profiles(gpu)))
         return self._tables[key]
 
     def _profiles(self, gpu):
@@ -193,7 +207,7 @@ class Reader:
                 self._withheld.add("profiles")
                 return
             else:
-                name = profile_name_by_rule(info.sliceCount, info.memorySizeMB, gpu.memory_mib, index in MEDIA_PROFILES)
+                name = profile_name_by_rule(info.sliceCount, info.memorySizeMB, gpu.memory_mib, SUFFIXES.get(index, ""))
             yield Profile(
                 name,
                 info.id,
@@ -204,6 +218,12 @@ class Reader:
                 Engines(info.copyEngineCount, info.decoderCount, info.encoderCount, info.jpegCount, info.ofaCount),
                 self._placements(handle, info.id),
             )
+
+    def remaining(self, gpu):
+        """Session.remaining."""
+        function = "nvmlDeviceGetGpuInstanceRemainingCapacity"
+        left = {one.name: self._optional(function, self.handle(gpu), one.id) for one in self._table(gpu, True)}
+        return None if None in left.values() else left
 
     def _infos(self, function, handle, *arguments):
         """Yield (index, info) of all profiles that a device offers.
@@ -263,15 +283,23 @@ class Reader:
     # Instances
 
     def gpu_instances(self, gpu):
-        """Yield (handle, info, Profile) of every GPU instance, with or without compute instances; MIG must be on."""
+        """Yield (handle, info, Profile) of every GPU instance, with or without compute instances; MIG must be on.
+
+        Its profile is the one that its own info names; one that two profiles list is one.
+        """
         kind = self._nvml.ctype("c_nvmlGpuInstance_t")
-        for profile in self._table(gpu, True):
-            for instance in self._listed("nvmlDeviceGetGpuInstances", kind, self.handle(gpu), profile.id, profile.max):
-                yield instance, self._nvml.call("nvmlGpuInstanceGetInfo", instance), profile
+        profiles = {profile.id: profile for profile in self._table(gpu, True)}
+        seen = set()
+        for listing in profiles.values():
+            for instance in self._listed("nvmlDeviceGetGpuInstances", kind, self.handle(gpu), listing.id, listing.max):
+                info = self._nvml.call("nvmlGpuInstanceGetInfo", instance)
+                if info.id not in seen:
+                    seen.add(info.id)
+                    yield instance, info, profiles.get(info.profileId, listing)
 
     def _listed(self, function, kind, parent, profile_id, most):
-        """The handles that a list function gives; the profile says how many there may be, the count is output only."""
-        count, array = c_uint(), (kind * max(most, 1))()
+        """The handles that a list function gives; the count is output only, so the array has room for many."""
+        count, array = c_uint(), (kind * max(most or 0, INSTANCES))()
         self._nvml.call(function, parent, profile_id, array, byref(count))
         return array[: count.value]
 
@@ -297,17 +325,21 @@ class Reader:
         found = []
         for handle, info, profile in self.gpu_instances(gpu):
             inside = self._compute_instances(gpu, handle, info.id, profile, devices, wants_processes)
-            found.append(GpuInstance(info.id, profile.name, as_placement(info.placement), inside))
+            found.append(GpuInstance(info.id, profile.name, as_placement(info.placement), inside, profile.id))
         return tuple(sorted(found, key=lambda instance: instance.placement))
 
     def _compute_instances(self, gpu, gpu_instance, gpu_instance_id, profile, devices, wants_processes):
         kind = self._nvml.ctype("c_nvmlComputeInstance_t")
         tells_placement = self._nvml.has("nvmlComputeInstanceGetInfo_v2")
-        found = []
-        for compute_profile, most in self._compute_table(gpu, gpu_instance, profile):
-            listed = self._listed("nvmlGpuInstanceGetComputeInstances", kind, gpu_instance, compute_profile.id, most)
-            for instance in listed:
+        profiles = {known.id: known for known in self._compute_table(gpu, gpu_instance, profile)}
+        found, seen = [], set()
+        for listing in profiles.values():
+            function = "nvmlGpuInstanceGetComputeInstances"
+            for instance in self._listed(function, kind, gpu_instance, listing.id, listing.max):
                 info = self.compute_instance_info(instance)
+                if info.id in seen:
+                    continue
+                seen.add(info.id)
                 device, uuid, index = devices.get((gpu_instance_id, info.id), (None, None, None))
                 processes = ()
                 if wants_processes:
@@ -316,7 +348,7 @@ class Reader:
                 if placement is None and tells_placement:
                     raise NvmlError("nvmlComputeInstanceGetInfo_v2", "UNKNOWN", "NVML told no placement.")
                 memory = self._device_memory(device)
-                name = compute_profile.name
+                name = profiles.get(info.profileId, listing).name
                 found.append(ComputeInstance(info.id, name, placement, uuid, index, processes, memory_mib=memory))
         return tuple(sorted(found, key=lambda instance: (instance.placement or (), instance.id)))
 
@@ -329,31 +361,38 @@ class Reader:
         return info
 
     def _compute_table(self, gpu, gpu_instance, profile):
-        """What such a GPU instance offers, asked for once: a tuple of (ComputeProfile, how many fit)."""
+        """What such a GPU instance offers, asked for once: a tuple of ComputeProfile."""
         key = (gpu.uuid, profile.name)
         if key not in self._compute_tables:
-            self._compute_tables[key] = tuple(self._compute_infos(gpu_instance, profile))
+            self._compute_tables[key] = named(profile, tuple(self._compute_infos(gpu_instance, profile)))
         return self._compute_tables[key]
 
+    def inside(self, gpu, gpu_instance):
+        """Session.inside: asked anew, whatever another GPU instance of the profile has said."""
+        info = self._nvml.call("nvmlGpuInstanceGetInfo", gpu_instance)
+        profile = next((one for one in self._table(gpu, True) if one.id == info.profileId), None)
+        if profile is None:
+            text = f"{gpu.name} has a GPU instance of profile {info.profileId}, which the driver does not list."
+            raise NvmlError("nvmlGpuInstanceGetInfo", "UNKNOWN", text)
+        self._compute_tables.pop((gpu.uuid, profile.name), None)
+        held = self._compute_instances(gpu, gpu_instance, info.id, profile, {}, False)
+        return self._compute_tables[gpu.uuid, profile.name], profile.slices, held
+
     def _compute_infos(self, gpu_instance, profile):
-        by_rule = {known.slices: known.placements for known in compute_profiles_by_rule(profile)}
+        by_rule = {known.slices: known.placements for known in forecast(profile)}  # R450 to R520, and none in eighths
         function = "nvmlGpuInstanceGetComputeInstancePossiblePlacements"
         tells_placements = self._nvml.has(function)
         kind = self._nvml.ctype("c_nvmlComputeInstancePlacement_t")
         for _index, info in self._infos("nvmlGpuInstanceGetComputeInstanceProfileInfo", gpu_instance, SHARED):
-            if self._info_version == 2:
-                name = profile_name(info)
-            else:
-                name = profile.name if info.sliceCount == profile.slices else f"{info.sliceCount}c.{profile.name}"
             if tells_placements:
                 placements = self._listed_placements(function, kind, gpu_instance, info.id)
             else:
                 placements = by_rule.get(info.sliceCount, ())
-            yield ComputeProfile(name, info.id, info.sliceCount, placements), info.instanceCount
+            yield ComputeProfile("", info.id, info.sliceCount, placements, info.instanceCount)
 
     def _compute_profiles(self, gpu, instances):
         names = sorted({instance.profile for instance in instances})
-        return {name: tuple(found for found, _most in self._compute_tables[gpu.uuid, name]) for name in names}
+        return {name: self._compute_tables[gpu.uuid, name] for name in names}
 
     # MIG devices and processes
 
@@ -444,7 +483,7 @@ def profile_name(info):
     return text(info.name).replace("MIG ", "", 1)
 
 
-def profile_name_by_rule(slices, memory_mib, total_mib, media):
+def profile_name_by_rule(slices, memory_mib, total_mib, suffix=""):
     """The name of a profile for which the driver has none: ``1g.5gb``.
 
     The size in a name is the profile's share of the memory, rounded up to eighths, times the GPU's memory in GiB,
@@ -452,4 +491,4 @@ def profile_name_by_rule(slices, memory_mib, total_mib, media):
     """
     eighths = -(-8 * memory_mib // total_mib)
     gigabytes = int(eighths * -(-total_mib // 1024) / 8 + 0.5)
-    return f"{slices}g.{gigabytes}gb{'+me' if media else ''}"
+    return f"{slices}g.{gigabytes}gb{suffix}"

@@ -36,8 +36,8 @@ MIG_MANAGER_LABEL = "gpufleet-mig"
 _ROOMS = """
 boot by_name cgroups changing claims comparison compensation data device_files driver_releases errors execution
 geometry holders host_evidence host_files host_planner host_state journal kubelet layout model nvml nvml_read nvml_state
-planner pod_resources processes refusals reset reset_groups reset_peers results saved_layout search selectors slurm
-transaction visible
+planner pod_resources processes profiles refusals refused_places reset reset_groups reset_peers results saved_layout
+search selectors slurm transaction visible
 """
 ROOMS = _ROOMS.split()
 MAIN = "import sys\n\nfrom gpufleet_mig.boot import main\n\nsys.exit(main())\n"

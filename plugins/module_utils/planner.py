@@ -10,7 +10,7 @@ decision (search.py); here its answer becomes ordered steps, or a refusal that n
 
 from __future__ import annotations
 
-from .geometry import compute_profiles_of, geometry_of
+from .geometry import arrange, compute_profiles_of, geometry_of
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -27,6 +27,7 @@ from .model import (
     WantedComputeInstance,
     WantedInstance,
 )
+from .profiles import by_name
 from .search import cheapest, unknown_profile
 
 EMPTY = GpuLayout(instances=())
@@ -101,7 +102,7 @@ def plan_reset(gpu, set_mode, peers, keep=frozenset()):
         return again
     created = (step._replace(gpu=gpu) for step in again.steps)
     steps = (*freed.steps, *set_mode, Step(RESET_GPU, gpu, mig_enabled=gpu.mig_mode, peers=peers), *created)
-    plan = freed._replace(steps=steps, mig_mode=gpu.mig_mode, target=gpu.placed)
+    plan = freed._replace(steps=steps, mig_mode=gpu.mig_mode, target=gpu.placed, wanted=again.wanted)
     return _refusals().busy(gpu, plan, blockers) if blockers else plan
 
 
@@ -114,6 +115,37 @@ def _emptied(gpu, keep):
     elif gpu.allocated_to:
         blockers += (Blocker(gpu, "allocated", allocated_to=gpu.allocated_to),)
     return freed, blockers
+
+
+def plan_inside(steps, offered, slices, there=(), refused=()):
+    """Plan compute instances that were forecast, inside their GPU instance, which exists by now.
+
+    ``steps`` are all create_compute_instance Steps for it that are not done, ``offered`` the ComputeProfiles that it
+    has, ``slices`` its compute slices, ``there`` its ComputeInstances so far, ``refused`` pairs of profile id and
+    Placement that the driver did not allow. Returns Steps in the order of ``steps``, or None where they do not fit.
+    """
+    inside = by_name(
+        tuple(
+            one._replace(placements=tuple(place for place in one.placements if (one.id, place) not in refused))
+            for one in offered
+        )
+    )
+    there_already = tuple(WantedComputeInstance(one.profile, one.placement.start) for one in there)
+    wanted = there_already + tuple(WantedComputeInstance(step.profile, step.start) for step in steps)
+    if any(want.profile not in inside for want in wanted):
+        return None
+    arranged = arrange(inside, tuple((one, True) for one in there), wanted, slices)
+    if arranged is None or arranged[1]:
+        return None
+    left = [one for one in arranged[2] if (one.start, one.size) not in [device.placement for device in there]]
+    planned = {}
+    for number in sorted(range(len(steps)), key=lambda number: steps[number].start is None):
+        step = steps[number]
+        place = next(one for one in left if one.profile == step.profile and step.start in (None, one.start))
+        left.remove(place)
+        placement = Placement(place.start, place.size)
+        planned[number] = step._replace(profile_id=inside[step.profile].id, placement=placement)
+    return tuple(planned[number] for number in range(len(steps)))
 
 
 def plan_back(before, now):
@@ -227,15 +259,17 @@ def _plan_of(gpu, geometry, solution):
             )
         else:
             stays = {device.placement for device in instance.compute_instances if device not in match.lost}
-            created.append((match.becomes, instance.id, stays))
-    created += [(instance, None, set()) for instance in solution.created]
+            created.append((match.becomes, match.want, instance.id, stays))
+    created += [(instance, want, None, set()) for instance, want in solution.created]
+    created.sort(key=lambda item: item[0])
     steps = destroyed
-    for instance, gpu_instance_id, stays in sorted(created, key=lambda item: item[0]):
+    for instance, want, gpu_instance_id, stays in created:
         profile = geometry.profiles[geometry.position[instance.profile]]
         placement = Placement(instance.start, instance.size)
         if gpu_instance_id is None:
             steps.append(Step(CREATE_GPU_INSTANCE, gpu, profile.name, profile.id, placement))
         inside = compute_profiles_of(gpu, profile)
+        asked = {(device.profile, device.start) for device in want.compute_instances}
         for device in instance.compute_instances:
             if Placement(device.start, device.size) not in stays:
                 steps.append(
@@ -247,6 +281,8 @@ def _plan_of(gpu, geometry, solution):
                         Placement(device.start, device.size),
                         placement,
                         gpu_instance_id,
+                        forecast=gpu_instance_id is None,
+                        start=device.start if (device.profile, device.start) in asked else None,
                     )
                 )
     lost = [device.uuid for match in matches for device in match.lost]
@@ -255,7 +291,8 @@ def _plan_of(gpu, geometry, solution):
         gpu,
         tuple(steps),
         gpu.mig_mode,
-        tuple(sorted([item[0] for item in created])),
+        tuple(instance for instance, *_rest in created),
         tuple(uuid for uuid in devices if uuid not in lost),
         tuple(lost),
+        tuple(want._replace(start=instance.start) for instance, want, *_rest in created),
     )

@@ -12,6 +12,8 @@ from itertools import product
 from .data import contents_in_words
 from .geometry import compute_profiles_of
 from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
+from .profiles import how_many, outer
+from .profiles import part as part_of
 from .search import contents_fit, spreads
 
 # Whoever reads this has a module or the role, whose options differ.
@@ -36,13 +38,20 @@ def _indexes(gpus):
     return f"GPU {', '.join(str(gpu.index) for gpu in gpus)}"
 
 
-def no_such_profile(gpu, geometry, outer, inner):
-    """Refuse a profile that the GPU does not have: ``outer`` of a GPU instance, ``inner`` of a compute instance."""
-    if outer not in geometry.position:
-        message = f"{gpu.name} has no profile {outer}; it has {', '.join(sorted(geometry.position))}."
+def no_such_profile(gpu, geometry, wanted, inner):
+    """Refuse a profile that the GPU does not have: ``wanted`` of a GPU instance, ``inner`` of a compute instance."""
+    shared = [profile.id for profile in geometry.profiles if profile.told == wanted]
+    if shared:
+        ids = " and ".join(map(str, shared))
+        message = (
+            f"{gpu.name} has {len(shared)} profiles that its driver calls {wanted}, with the ids {ids}, so it is "
+            f"not known which is meant. Write the id as the profile, such as profile: {shared[0]}."
+        )
+    elif wanted not in geometry.position:
+        message = f"{gpu.name} has no profile {wanted}; it has {', '.join(sorted(geometry.position))}."
     else:
-        inside = compute_profiles_of(gpu, geometry.profiles[geometry.position[outer]])
-        message = f"{gpu.name} has no profile {inner}; inside {outer} it has {', '.join(inside)}."
+        inside = compute_profiles_of(gpu, geometry.profiles[geometry.position[wanted]])
+        message = f"{gpu.name} has no profile {inner}; inside {wanted} it has {', '.join(inside)}."
     return Refusal(gpu, "no_such_profile", message)
 
 
@@ -119,7 +128,7 @@ def with_nearest(refusal, layout, held, plan):
 
 def _compute_slices(name):
     found = PROFILE_NAME.match(name)
-    return int(found.group("compute") or found.group("slices"))
+    return part_of(name) or (int(found.group("slices")) if found else 0)
 
 
 def _layout_in_words(layout):
@@ -159,9 +168,9 @@ def _compute_instances_reason(gpu, geometry, layout):
                 return f"{names} do not fit together into one {want.profile}"
         return None
     for name, count in layout.counts:
-        most = _most(gpu, geometry, name)
-        if count > most:
-            return f"{count} × {name} are wanted, at most {most} fit on one GPU"
+        limit = _most(gpu, geometry, name)
+        if count > limit:
+            return f"{count} × {name} are wanted, at most {limit} fit on one GPU"
     if not spreads(gpu, geometry, layout):
         return "the compute instances need more GPU instances than their profile allows on one GPU"
     return None
@@ -201,8 +210,8 @@ def _one_of(starts):
 
 def _most(gpu, geometry, name):
     """How many MIG devices of a profile fit on one GPU."""
-    profile = geometry.profiles[geometry.position[PROFILE_NAME.match(name).group("gpu_instance")]]
-    return profile.max * len(compute_profiles_of(gpu, profile)[name].placements)
+    profile = geometry.profiles[geometry.position[outer(name)]]
+    return profile.max * how_many(compute_profiles_of(gpu, profile)[name], profile.slices)
 
 
 def _within_limits(gpu, geometry, layout):

@@ -54,6 +54,11 @@ def result_of(change, real=True, rehearsal=False):
         result.update(_partial(change, failed))
     elif real:
         result["done"] = _done_data(change)
+    if real and not rehearsal:
+        steps = [step for outcome in change.outcomes for step in _replanned(outcome)]
+        result.update(replanned=bool(steps), replanned_steps=[sentence(step) for step in steps])
+        if any(outcome.replanned for outcome in change.outcomes):
+            result.update(_lived(change.outcomes))
     to_tell = [outcome for outcome in change.outcomes if outcome.failure or outcome.left]
     return result, " ".join(failure_message(outcome) for outcome in to_tell) or None
 
@@ -66,12 +71,9 @@ def not_checked(change):
 def _partial(change, failed):
     """What a failed change must say: how far it got, what was undone and what is left."""
     outcomes = change.outcomes
-    before = [device.uuid for outcome in outcomes for _instance, device in _devices(outcome.plan.gpu)]
-    ended = {uuid for outcome in outcomes for uuid in _ended(outcome)}
     first = failed[0].failure
     return {
-        "kept": [uuid for uuid in before if uuid not in ended],
-        "disrupted": [uuid for uuid in before if uuid in ended],
+        **_lived(outcomes),
         "diff": {
             "before": "".join(
                 _picture(outcome.plan.gpu, outcome.plan.gpu.mig_mode, outcome.plan.gpu.placed) for outcome in outcomes
@@ -92,10 +94,27 @@ def _partial(change, failed):
     }
 
 
+def _replanned(outcome):
+    """The steps of a GpuOutcome that did not go as planned: a place refused, or another one inside a GPU instance."""
+    refused = [outcome.replanned] if outcome.replanned else []
+    return refused + [one.step for one in outcome.done if one.replanned]
+
+
+def _lived(outcomes):
+    """Which MIG devices lived through what was really done, and which did not."""
+    before = [device.uuid for outcome in outcomes for _instance, device in _devices(outcome.plan.gpu)]
+    ended = {uuid for outcome in outcomes for uuid in _ended(outcome)}
+    return {
+        "kept": [uuid for uuid in before if uuid not in ended],
+        "disrupted": [uuid for uuid in before if uuid in ended],
+    }
+
+
 def _done_data(change):
     """What was done, in the order of the plan: GPUs that share a reset take turns."""
     done = {id(one.step): one for outcome in change.outcomes for one in outcome.done}
-    return [done_data(done[id(step)]) for step in steps_in_order(change.plans) if id(step) in done]
+    steps = steps_in_order([outcome.plan for outcome in change.outcomes])
+    return [done_data(done[id(step)]) for step in steps if id(step) in done]
 
 
 def said_once(messages):
@@ -192,14 +211,22 @@ def step_data(step):
     for key in ("placement", "gpu_instance"):
         if getattr(step, key) is not None:
             data[key] = placement_data(getattr(step, key))
+    if step.forecast:
+        # Where it will be, and how large that is, the driver tells once its GPU instance is there.
+        del data["placement"]
+        if step.start is not None:
+            data["placement"] = {"start": step.start}
     if step.peers:
         data["peers"] = [gpu_data(gpu) for gpu in step.peers]
     return data
 
 
 def done_data(done):
-    """A Done as plain data: its step with the ids and UUIDs of what it created."""
-    return dict(step_data(done.step), **done.created)
+    """A Done as plain data: its step with the ids and UUIDs of what it created, and where that is."""
+    data = dict(step_data(done.step), **done.created)
+    if done.placement is not None:
+        data.update(placement=placement_data(done.placement), replanned=done.replanned)
+    return data
 
 
 def blocker_data(blocker):
@@ -270,7 +297,8 @@ def _picture(gpu, mig_mode, placed, pending=()):
         + "".join(f", {'enabled' if mode else 'disabled'} after a reset" for mode in pending),
     ]
     for one in placed if mig_mode else ():
-        inside = [device.profile for device in one.compute_instances]
+        # In no order of places, which are the driver's: a plan shows what a run will show.
+        inside = sorted((device.profile for device in one.compute_instances), reverse=True)
         contents = "" if inside == [one.profile] else f" {contents_in_words(inside)}"
         lines.append(f"  {_slices(one):<12} {one.profile}{contents}")
     return "\n".join(lines) + "\n"

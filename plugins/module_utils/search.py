@@ -19,27 +19,35 @@ what to do, and, where nothing harmless will do, which smallest set would have t
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from .geometry import arrange, compute_profiles_of
-from .model import PROFILE_NAME, ComputeInstance, GpuInstance, PlacedInstance, WantedComputeInstance, WantedInstance
+from .model import ComputeInstance, GpuInstance, PlacedInstance, WantedComputeInstance, WantedInstance
+from .profiles import outer
 
 
 class Match(NamedTuple):
-    """What becomes of one present GPU instance: ``becomes`` is None where it goes, ``lost`` what goes of its inside."""
+    """What becomes of one present GPU instance: ``becomes`` is None where it goes, ``lost`` what goes of its inside.
+
+    ``want`` is what it serves then.
+    """
 
     instance: GpuInstance
     becomes: object
     lost: Tuple[ComputeInstance, ...]
     busy_lost: Tuple[ComputeInstance, ...]
+    want: Optional[WantedInstance] = None
 
 
 class Solution(NamedTuple):
-    """A way with all places found; ``rank`` orders it among all, the lowest is the best."""
+    """A way with all places found; ``rank`` orders it among all, the lowest is the best.
+
+    ``created`` are new GPU instances, each with the WantedInstance that it serves.
+    """
 
     rank: tuple
     matches: Tuple[Match, ...]
-    created: Tuple[PlacedInstance, ...]
+    created: Tuple[Tuple[PlacedInstance, WantedInstance], ...]
 
 
 class _Way(NamedTuple):
@@ -84,17 +92,17 @@ def cheapest(gpu, geometry, layout, is_busy):
 def unknown_profile(gpu, geometry, layout):
     """The first profile that the GPU does not have: (GPU instance profile, compute instance profile), else None."""
     if layout.counts is not None:
-        names = [(PROFILE_NAME.match(name).group("gpu_instance"), name) for name, _count in layout.counts]
+        names = [(outer(name), name) for name, _count in layout.counts]
     else:
         names = [
             (want.profile, name)
             for want in layout.instances
             for name in [want.profile] + [device.profile for device in want.compute_instances]
         ]
-    for outer, inner in names:
-        position = geometry.position.get(outer)
-        if position is None or inner not in compute_profiles_of(gpu, geometry.profiles[position]):
-            return outer, inner
+    for gpu_instance, name in names:
+        position = geometry.position.get(gpu_instance)
+        if position is None or name not in compute_profiles_of(gpu, geometry.profiles[position]):
+            return gpu_instance, name
     return None
 
 
@@ -110,25 +118,24 @@ def spreads(gpu, geometry, layout):
     for name, count in layout.counts:
         # No GPU holds more MIG devices of a kind than it has slices, so a larger count need not be written out to
         # fail.
-        devices.setdefault(PROFILE_NAME.match(name).group("gpu_instance"), []).extend(
-            [WantedComputeInstance(name)] * min(count, 1 + gpu.memory_slices)
-        )
+        devices.setdefault(outer(name), []).extend([WantedComputeInstance(name)] * min(count, 1 + gpu.memory_slices))
     choices = []
     for name, wanted in sorted(devices.items()):
         profile = geometry.profiles[geometry.position[name]]
         inside = compute_profiles_of(gpu, profile)
-        contents = {tuple(sorted(parts)) for parts in _partitions(tuple(sorted(wanted)), profile.max, inside)}
+        parts_of = _partitions(tuple(sorted(wanted)), profile.max, inside, profile.slices)
+        contents = {tuple(sorted(parts)) for parts in parts_of}
         choices.append([tuple(WantedInstance(name, None, part) for part in parts) for parts in sorted(contents)])
     return [sum(choice, ()) for choice in product(*choices)]
 
 
 def contents_fit(gpu, geometry, want):
     """True where the compute instances of a WantedInstance fit together into its profile."""
-    inside = compute_profiles_of(gpu, geometry.profiles[geometry.position[want.profile]])
-    return arrange(inside, (), want.compute_instances) is not None
+    profile = geometry.profiles[geometry.position[want.profile]]
+    return arrange(compute_profiles_of(gpu, profile), (), want.compute_instances, profile.slices) is not None
 
 
-def _partitions(devices, most, inside):
+def _partitions(devices, most, inside, slices):
     """Ways to spread sorted compute instances over at most ``most`` GPU instances, a tuple of parts each."""
     if not devices:
         yield ()
@@ -138,11 +145,11 @@ def _partitions(devices, most, inside):
     first, rest = devices[0], devices[1:]
     for chosen in sorted(_subsets(rest)):
         part = (first, *chosen)
-        if arrange(inside, (), part):
+        if arrange(inside, (), part, slices):
             others = list(rest)
             for device in chosen:
                 others.remove(device)
-            for parts in _partitions(tuple(others), most - 1, inside):
+            for parts in _partitions(tuple(others), most - 1, inside, slices):
                 yield (part, *parts)
 
 
@@ -190,8 +197,8 @@ def _options(gpu, geometry, instance, kinds, is_busy):
     mask, usage = geometry.state((instance,))
     for number, kind in enumerate(kinds):
         if kind.profile == instance.profile and kind.start in (None, instance.placement.start):
-            inside = compute_profiles_of(gpu, geometry.profiles[geometry.position[kind.profile]])
-            arranged = arrange(inside, existing, kind.compute_instances)
+            profile = geometry.profiles[geometry.position[kind.profile]]
+            arranged = arrange(compute_profiles_of(gpu, profile), existing, kind.compute_instances, profile.slices)
             if arranged:
                 busy_lost, lost, placed = arranged
                 made = len(placed) - len(devices) + len(lost)
@@ -202,7 +209,7 @@ def _options(gpu, geometry, instance, kinds, is_busy):
                         _cost(busy_lost, size, lost, compute_instances_made=made),
                         mask,
                         usage,
-                        Match(instance, becomes, lost, busy_lost),
+                        Match(instance, becomes, lost, busy_lost, kind),
                     )
                 )
     return options
@@ -220,7 +227,7 @@ def _ways_to_place(gpu, geometry, way, best):
         if best and (way.cost, -room) > best.rank[:2]:
             continue
         created = _contents(gpu, geometry, way.missing, wishes, starts)
-        result = sorted(tuple(match.becomes for match in way.matches if match.becomes) + created)
+        result = sorted([match.becomes for match in way.matches if match.becomes] + [one for one, _want in created])
         rank = (
             way.cost,
             -room,
@@ -243,12 +250,15 @@ def _contents(gpu, geometry, missing, wishes, starts):
         profile = geometry.profiles[position]
         inside = compute_profiles_of(gpu, profile)
         contents = sorted(
-            arrange(inside, (), want.compute_instances)[2]
-            for want in missing
-            if want.profile == profile.name and want.start == wanted_start
+            (
+                (arrange(inside, (), want.compute_instances, profile.slices)[2], want)
+                for want in missing
+                if want.profile == profile.name and want.start == wanted_start
+            ),
+            key=lambda content: content[0],
         )
         created += [
-            PlacedInstance(start, geometry.sizes[position], profile.name, placed)
-            for start, placed in zip(sorted(where), contents)
+            (PlacedInstance(start, geometry.size_at(position, start), profile.name, placed), want)
+            for start, (placed, want) in zip(sorted(where), contents)
         ]
-    return tuple(sorted(created))
+    return tuple(sorted(created, key=lambda pair: pair[0]))

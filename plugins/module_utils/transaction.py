@@ -8,7 +8,10 @@ Knows the planner and an NVML port, not NVML and not Ansible. A port comes from 
 
 - ``read()``, which returns a Snapshot,
 - ``read_gpu(gpu)``, which returns a Gpu, and
-- ``execute(step)``, which returns a dict: ids and UUIDs of what was created, ``activation`` of a mode change.
+- ``execute(step)``, which returns a dict: ids and UUIDs of what was created, ``activation`` of a mode change, and
+- ``remaining(gpu)``, which returns {profile name: how many more}, or None where the driver does not tell,
+- ``inside(step)``, which asks the GPU instance of a create_compute_instance step: (ComputeProfiles that it offers, its
+  compute slices, ComputeInstances in it).
 
 They raise NvmlError. ``decide(snapshot)`` returns (a Plan or a Refusal for each GPU concerned, warnings); what is
 applied was always planned on what was read under the lock.
@@ -22,8 +25,9 @@ from typing import NamedTuple, Optional, Tuple
 from .comparison import difference
 from .compensation import take_back
 from .errors import MigError, NvmlError
-from .execution import POLL_SECONDS, Done, done_on, execute, reread
-from .model import RESET_GPU, SET_MIG_MODE, Blocker, Gpu, Plan, Refusal, Step
+from .execution import PLACE_REFUSED, POLL_SECONDS, Done, Execution, done_on, reread
+from .model import CREATE_GPU_INSTANCE, RESET_GPU, SET_MIG_MODE, Blocker, Gpu, Plan, Refusal, Step
+from .refused_places import RefusedPlaces, replanned
 from .reset_groups import batches, in_order
 
 
@@ -40,9 +44,10 @@ class Failure(NamedTuple):
 class GpuOutcome(NamedTuple):
     """What became of one GPU's plan.
 
-    ``after`` is None where the GPU could not be read any more. ``undone`` are the steps that went back after a
-    failure, ``left`` names in words what could not be brought back. ``needs`` is ``reset`` or ``reboot`` where the
-    mode stays pending.
+    ``plan`` is what was carried out: after something else had changed the GPU another than the decision, and
+    ``replanned`` is the step that was refused then. ``after`` is None where the GPU could not be read any more.
+    ``undone`` are the steps that went back after a failure, ``left`` names in words what could not be brought back.
+    ``needs`` is ``reset`` or ``reboot`` where the mode stays pending.
     """
 
     plan: Plan
@@ -53,6 +58,7 @@ class GpuOutcome(NamedTuple):
     failure: Optional[Failure] = None
     left: Tuple[str, ...] = ()
     needs: Optional[str] = None
+    replanned: Optional[Step] = None
 
 
 class Options(NamedTuple):
@@ -116,7 +122,7 @@ def change_under_lock(port, decide, host_state, options, journal=None):
         return result
     if journal:
         host_state.begin(journal(result))
-    result = result._replace(outcomes=tuple(apply(port, plans, options)))
+    result = result._replace(outcomes=tuple(apply(port, plans, options, decide)))
     if journal:
         try:
             host_state.end(journal(result))
@@ -147,20 +153,21 @@ def decide_when_free(port, decide, busy_timeout=0):
         time.sleep(POLL_SECONDS)
 
 
-def apply(port, plans, options):
+def apply(port, plans, options, decide=None):
     """Execute plans GPU by GPU, those that share a reset together, and return a GpuOutcome for each, in their order.
 
     A GPU that fails is taken back to where it was. The others go on, because they are independent and an operator
     would rather repair one GPU than eight; with ``options.atomic`` the first failure takes all of them back.
+    ``decide`` is asked again where something else has changed a GPU in the meantime.
     """
-    outcomes = {}
+    outcomes, refused = {}, RefusedPlaces(decide)
     for batch in batches(plans):
         if options.atomic and any(outcome.failure for outcome in outcomes.values()):
             done = [GpuOutcome(plan, plan.gpu, not_done=plan.steps) for plan in batch]
         elif len(batch) > 1:
-            done = _apply_together(port, batch, options)
+            done = _apply_together(port, batch, options, refused)
         else:
-            done = [_apply_to_gpu(port, batch[0], options)]
+            done = [_apply_to_gpu(port, batch[0], options, refused)]
         outcomes.update((outcome.plan.gpu.uuid, outcome) for outcome in done)
     if options.atomic and any(outcome.failure for outcome in outcomes.values()):
         for batch in batches(plans):
@@ -170,7 +177,7 @@ def apply(port, plans, options):
     return [outcomes[plan.gpu.uuid] for plan in plans]
 
 
-def _apply_together(port, plans, options):
+def _apply_together(port, plans, options, refused):
     """Execute plans that share a reset: all of them up to it, and from there each GPU for itself.
 
     What keeps the reset from happening takes all of them back. Where that leaves modes pending by right, only the GPUs
@@ -180,7 +187,7 @@ def _apply_together(port, plans, options):
     resets = [number for number, step in enumerate(steps) if step.action == RESET_GPU]
     done, needs, failure = _execute_all(port, steps[: resets[-1] + 1], options)
     if not failure and not needs:
-        return [_apply_to_gpu(port, plan, options, done_on(plan.gpu, done)) for plan in plans]
+        return [_apply_to_gpu(port, plan, options, refused, done_on(plan.gpu, done)) for plan in plans]
     if failure and failure.code == "IN_USE":
         readings = [(plan, reread(port, plan.gpu)[0]) for plan in plans]
         blockers = tuple(one for plan, after in readings if after for one in _holders(plan, after))
@@ -198,11 +205,38 @@ def _apply_together(port, plans, options):
     return pending + take_back(port, back)
 
 
-def _apply_to_gpu(port, plan, options, done=()):
+def _apply_to_gpu(port, plan, options, refused, done=()):
     """Execute what is not ``done`` yet of one GPU's plan and prove the result, or go back."""
+    known = refused.known(plan)
+    if known and not done:
+        step, why = known
+        return GpuOutcome(plan, plan.gpu, not_done=plan.steps, failure=Failure(plan.gpu, why, step))
     more, needs, failure = _execute_all(port, plan.steps[len(done) :], options)
+    done, again = (*done, *more), None
+    if refused.concerns(failure):
+        plan, done, needs, failure, again = _after_refusal(port, plan, options, refused, done, failure)
+    outcome = GpuOutcome(plan, None, done, not_done=plan.steps[len(done) :], failure=failure, needs=needs)
+    return _proven(port, outcome._replace(replanned=again))
+
+
+def _after_refusal(port, plan, options, refused, done, failure):
+    """Go on after the driver refused a GPU instance its place: (plan, done, needs, failure, the step planned again)."""
+    step = failure.step
+    try:
+        again = refused.plan_again(port, plan, done)
+        if again is None:
+            return plan, done, None, refused.explained(port, plan, done, failure), None
+    except NvmlError:
+        return plan, done, None, failure, None
+    if isinstance(again, Refusal):
+        words = f"{failure.message} Something else has changed the GPU since it was read. {again.message}"
+        return plan, done, None, failure._replace(message=words, blockers=again.blockers), None
+    plan = replanned(plan, done, again)
+    more, needs, failure = _execute_all(port, again.steps, options)
     done = (*done, *more)
-    return _proven(port, GpuOutcome(plan, None, done, not_done=plan.steps[len(done) :], failure=failure, needs=needs))
+    if refused.concerns(failure):
+        failure = refused.explained(port, plan, done, failure)
+    return plan, done, needs, failure, step
 
 
 def _proven(port, outcome):
@@ -225,7 +259,8 @@ def _proven(port, outcome):
 
 def _execute_all(port, steps, options):
     """Execute steps up to the first that fails, or that leaves the mode pending by right: (done, needs, failure)."""
-    done = []
+    execution = Execution(port, steps)
+    done = execution.done
     resets = [step for step in steps if step.action == RESET_GPU]
     for step in steps:
         try:
@@ -233,11 +268,12 @@ def _execute_all(port, steps, options):
                 # Setting the mode of an idle GPU may reset it by itself; a second reset would serve nobody.
                 done.append(Done(step, {"needed": False}))
                 continue
-            created = execute(port, step, done)
+            created = execution.execute(step).created
         except NvmlError as error:
             needs = _pending_after_failed_reset(step, error, options)
-            return done, needs, None if needs else Failure(step.gpu, str(error), step, error.code)
-        done.append(Done(step, created))
+            # What to do about a place that is refused follows from a second look.
+            words = error.text if step.action == CREATE_GPU_INSTANCE and error.code in PLACE_REFUSED else str(error)
+            return done, needs, None if needs else Failure(step.gpu, words, step, error.code)
         activation = None if len(resets) > 1 else created.get("activation")  # only their reset tells of several GPUs
         if activation == "RESET_REQUIRED":
             return done, "reset" if step.gpu.reset_peers else "reboot", None

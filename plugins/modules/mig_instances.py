@@ -60,6 +60,8 @@ options:
             C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
             or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
             GPU instance.
+          - Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it, such as V(19).
+            Names belong to a model and a driver, ids to the model.
         type: raw
   gpus:
     description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.
@@ -128,7 +130,11 @@ plan:
       description: The profile of the instance.
       type: str
     placement:
-      description: Where the instance is, in memory slices of the GPU, or in compute slices of its GPU instance.
+      description:
+        - Where the instance is, in memory slices of the GPU, or for a compute instance in units of its GPU instance,
+          which are the driver's.
+        - What goes into a new GPU instance has a C(start) alone where the layout names it, and no placement elsewhere.
+          The driver tells them once the GPU instance is there.
       type: dict
     gpu_instance:
       description: For a compute instance, the placement of its GPU instance.
@@ -221,7 +227,9 @@ blockers:
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:
-  description: The steps that were executed, with the ids and UUIDs of what they created.
+  description:
+    - The steps that were executed, with the ids and UUIDs of what they created. What was made in a new GPU instance has
+      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was forecast.
   returned: after a change, and on failure
   type: list
   elements: dict
@@ -231,6 +239,21 @@ done:
       profile: 3g.20gb
       placement: {start: 4, size: 4}
       gpu_instance_id: 2
+replanned:
+  description:
+    - Whether a part of RV(plan) had to be planned again on the way. A compute instance in a new GPU instance came to be
+      under another profile id or at another place than was forecast; those steps of RV(done) say C(replanned) and where
+      it is. Or the driver refused a GPU instance its place because something else had changed the GPU.
+    - The layout is reached all the same, unless the run failed.
+  returned: unless the change is refused, and not in check mode
+  type: bool
+  sample: false
+replanned_steps:
+  description: Which steps of RV(plan) these were, as sentences.
+  returned: as RV(replanned)
+  type: list
+  elements: str
+  sample: []
 undone:
   description: The steps that went back after a failure.
   returned: on failure

@@ -100,7 +100,7 @@ plan:
       description: The profile of the instance.
       type: str
     placement:
-      description: Where the instance is, in memory slices of the GPU, or in compute slices of its GPU instance.
+      description: Where the instance is, in memory slices of the GPU, or in the units of its GPU instance.
       type: dict
     gpu_instance:
       description: For a compute instance, the placement of its GPU instance.
@@ -190,7 +190,9 @@ blockers:
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:
-  description: The steps that were executed, with the ids and UUIDs of what they created.
+  description:
+    - The steps that were executed, with the ids and UUIDs of what they created. What was made in a new GPU instance has
+      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was forecast.
   returned: after a change, and on failure
   type: list
   elements: dict
@@ -199,6 +201,21 @@ done:
       gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       mig_enabled: true
       activation: SUCCESS
+replanned:
+  description:
+    - Whether a part of RV(plan) had to be planned again on the way. A compute instance in a new GPU instance came to be
+      under another profile id or at another place than was forecast; those steps of RV(done) say C(replanned) and where
+      it is. Or the driver refused a GPU instance its place because something else had changed the GPU.
+    - The layout is reached all the same, unless the run failed.
+  returned: unless the change is refused, and not in check mode
+  type: bool
+  sample: false
+replanned_steps:
+  description: Which steps of RV(plan) these were, as sentences.
+  returned: as RV(replanned)
+  type: list
+  elements: str
+  sample: []
 undone:
   description: The steps that went back after a failure.
   returned: on failure

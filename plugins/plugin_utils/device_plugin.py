@@ -132,7 +132,7 @@ def _name_by_rule(gpu, profile, memory_mib):
     if not memory_mib or not gpu.get("memory_mib"):
         return profile
     slices = profile.partition("g.")[0]
-    return WHOLE.sub(profile_name_by_rule(slices, memory_mib, gpu["memory_mib"], False), profile, 1)
+    return WHOLE.sub(profile_name_by_rule(slices, memory_mib, gpu["memory_mib"]), profile, 1)
 
 
 def _check_gpus(gpus, strategy, sharing):

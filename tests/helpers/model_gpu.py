@@ -22,8 +22,8 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     Process,
     Profile,
     Snapshot,
-    compute_profiles_by_rule,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import counts_in_eighths, forecast, named, part
 
 A100, A30, H100, RTX = "A100-SXM4-40GB", "A30-24GB", "H100-SXM5-80GB", "RTX-PRO-6000-BLACKWELL-96GB"
 
@@ -94,9 +94,14 @@ class ModelPort:
     ``hooks`` maps the number of an execute call, counted from 1, to a function that gets the port and may change it
     or raise; it returns True where the call shall do nothing and say that it succeeded. With ``same_again`` what is
     made where something was when the port was opened gets its ids and UUIDs, as on real cards.
+
+    ``tells_inside(profile)`` are the ComputeProfiles that a GPU instance of a Profile says it offers, otherwise those
+    that are forecast; their names are the driver's. ``refused_inside`` are compute instance Placements that the driver
+    tells and does not allow. ``forbids(gpu, profile, placement)`` is the code with which the driver refuses a GPU
+    instance that would fit by all that it tells, or None; ``tells_remaining`` is false where it has no such call.
     """
 
-    def __init__(self, *gpus, same_again=False):
+    def __init__(self, *gpus, same_again=False, tells_inside=None, refused_inside=(), forbids=None):
         self.gpus = {gpu.uuid: gpu for gpu in gpus}
         self.hooks = {}
         self.executed = []
@@ -104,6 +109,10 @@ class ModelPort:
         self.lost = set()
         self.new_uuids = 0
         self.activation = "SUCCESS"
+        self.tells_inside = tells_inside
+        self.refused_inside = refused_inside
+        self.forbids = forbids
+        self.tells_remaining = True
         self.ids = {(gpu.uuid, one.placement): one.id for gpu in gpus if same_again for one in gpu.instances}
 
     def __enter__(self):
@@ -113,12 +122,49 @@ class ModelPort:
         pass
 
     def read(self):
-        return Snapshot(gpus=tuple(self.gpus.values()), driver_version="580.95.05")
+        return Snapshot(gpus=tuple(map(self._as_read, self.gpus.values())), driver_version="580.95.05")
 
     def read_gpu(self, gpu):
         if gpu.uuid in self.lost:
             raise NvmlError("nvmlDeviceGetMigMode", "GPU_IS_LOST")
-        return self.gpus[gpu.uuid]
+        return self._as_read(self.gpus[gpu.uuid])
+
+    def _as_read(self, now):
+        """A Gpu with what its GPU instances say they offer inside."""
+        names = {instance.profile for instance in now.instances or ()}
+        inside = {one.name: named(one, self._inside(now, one)) for one in now.profiles if one.name in names}
+        return now._replace(compute_profiles=inside)
+
+    def remaining(self, gpu):
+        """How many more of each profile there is room for, each alone; None where the driver does not tell."""
+        now = self.gpus[gpu.uuid]
+        return self.tells_remaining and {
+            profile.name: sum(
+                legal(now, [*now.instances, GpuInstance(99, profile.name, place)])
+                and not self._forbidden(now, profile, place)
+                for place in profile.placements
+            )
+            for profile in now.profiles
+        }
+
+    def _forbidden(self, now, profile, place):
+        """The code with which this driver refuses a GPU instance that would fit, or None."""
+        return self.forbids and self.forbids(now, profile, place)
+
+    def inside(self, step):
+        """What the GPU instance around a step offers, its slices and what it holds."""
+        now = self.gpus[step.gpu.uuid]
+        instance = next((one for one in now.instances if one.placement == step.gpu_instance), None)
+        if instance is None:
+            raise NvmlError("nvmlDeviceGetGpuInstances", "NOT_FOUND")
+        profile = next(profile for profile in now.profiles if profile.name == instance.profile)
+        return named(profile, self._inside(now, profile)), profile.slices, instance.compute_instances
+
+    def _inside(self, now, profile):
+        """The compute instance profiles in a GPU instance, under the driver's own names."""
+        if self.tells_inside:
+            return self.tells_inside(profile)
+        return forecast(profile, counts_in_eighths(now.profiles))
 
     def execute(self, step):
         self.calls += 1
@@ -184,6 +230,9 @@ class ModelPort:
         together = [*now.instances, GpuInstance(self._id(now, step.placement), profile.name, step.placement)]
         if step.placement not in profile.placements or not legal(now, together):
             raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
+        forbidden = self._forbidden(now, profile, step.placement)
+        if forbidden:
+            raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", forbidden)
         return {"gpu_instance_id": together[-1].id}, now._replace(
             instances=tuple(sorted(together, key=lambda one: one.placement))
         )
@@ -194,15 +243,26 @@ class ModelPort:
             raise NvmlError("nvmlDeviceGetGpuInstances", "NOT_FOUND")
         assert step.gpu_instance_id in (None, instance.id)
         profile = next(profile for profile in now.profiles if profile.name == instance.profile)
-        inside = {known.id: known for known in compute_profiles_by_rule(profile)}
-        taken = {slot for device in instance.compute_instances for slot in slots(device.placement)}
-        if step.placement not in inside[step.profile_id].placements or taken & set(slots(step.placement)):
-            raise NvmlError("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
+        inside = {known.id: known for known in named(profile, self._inside(now, profile))}
+        made = inside.get(step.profile_id)
+        function = "nvmlGpuInstanceCreateComputeInstanceWithPlacement"
+        if made is None:
+            raise NvmlError(function, "NOT_SUPPORTED")
+        if step.placement not in made.placements or step.placement in self.refused_inside:
+            raise NvmlError(function, "INVALID_ARGUMENT")
+        if {slot for device in instance.compute_instances for slot in slots(device.placement)} & set(
+            slots(step.placement)
+        ):
+            raise NvmlError(function, "IN_USE")
+        wholes = [part(device.profile) or profile.slices for device in instance.compute_instances]
+        alike = sum(device.profile == made.name for device in instance.compute_instances)
+        if sum(wholes) + made.slices > profile.slices or alike >= (made.max or 99):
+            raise NvmlError(function, "INSUFFICIENT_RESOURCES")
         number = next(id for id in range(9) if id not in {device.id for device in instance.compute_instances})
         self.new_uuids += 1
         same = instance.id in self.ids.values()
         uuid = f"MIG-{instance.id}-{number}" if same else f"MIG-new-{self.new_uuids}"
-        device = ComputeInstance(number, step.profile, step.placement, uuid)
+        device = ComputeInstance(number, made.name, step.placement, uuid)
         devices = tuple(sorted((*instance.compute_instances, device), key=lambda one: one.placement))
         return (
             {"gpu_instance_id": instance.id, "compute_instance_id": number, "uuid": device.uuid},

@@ -19,9 +19,9 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     SET_MIG_MODE,
     Placement,
     Step,
-    compute_profiles_by_rule,
 )
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import Session
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import by_name
 
 __all__ = [
     "MigError",
@@ -49,9 +49,10 @@ def create(session, gpu, profile, start, *computes):
     (found,) = (known for known in gpu.profiles if known.name == profile)
     placement = next((place for place in found.placements if place.start == start), Placement(start, found.slices))
     done = [session.execute(Step(CREATE_GPU_INSTANCE, gpu, profile, found.id, placement))]
-    inside = {compute.name: compute for compute in compute_profiles_by_rule(found)}
+    inside = by_name(session.read_gpu(gpu).compute_profiles[profile]) if computes else {}
     for name, at in computes:
-        place = Placement(at, inside[name].slices)
+        places = inside[name].placements
+        place = next((place for place in places if place.start == at), Placement(at, inside[name].slices))
         step = Step(CREATE_COMPUTE_INSTANCE, gpu, name, inside[name].id, place, gpu_instance=placement)
         done.append(session.execute(step))
     return done

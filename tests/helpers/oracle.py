@@ -18,11 +18,8 @@ from collections import Counter
 
 from model_gpu import gpu, legal, slots
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
-    GpuInstance,
-    Placement,
-    compute_profiles_by_rule,
-)
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import GpuInstance, Placement
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import counts_in_eighths, forecast, part
 
 
 @functools.cache
@@ -92,7 +89,8 @@ def divided(name):
     A content is a sorted tuple of (start, size, name) of compute instances.
     """
     profiles = {profile.name: profile for profile in gpu(name).profiles}
-    inside = {profile: contents(profiles[profile]) for profile in profiles}
+    eighths = counts_in_eighths(gpu(name).profiles)
+    inside = {profile: contents(profiles[profile], eighths) for profile in profiles}
     return [
         (placed, filled, room)
         for group in layouts(name).values()
@@ -101,15 +99,23 @@ def divided(name):
     ]
 
 
-def contents(profile):
+def contents(profile, eighths):
     """Every set of compute instances that a GPU instance of a Profile can hold, the empty one too."""
     spots = sorted(
-        (place.start, place.size, known.name)
-        for known in compute_profiles_by_rule(profile)
-        for place in known.placements
+        (place.start, place.size, known.name) for known in forecast(profile, eighths) for place in known.placements
     )
-    sets = itertools.chain.from_iterable(itertools.combinations(spots, size) for size in range(profile.slices + 1))
-    return [one for one in sets if not any(_overlap(*pair) for pair in itertools.combinations(one, 2))]
+    found = frontier = [()]
+    while frontier:
+        frontier = [
+            (*one, spot)
+            for one in frontier
+            for spot in spots
+            if (not one or spot > one[-1])
+            and sum(part(other[2]) or profile.slices for other in (*one, spot)) <= profile.slices
+            and not any(_overlap(other, spot) for other in one)
+        ]
+        found = found + frontier
+    return found
 
 
 def _overlap(one, other):

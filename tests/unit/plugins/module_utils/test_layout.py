@@ -260,7 +260,7 @@ def test_refused_on_this_host(layout, message):
         ([{"instances": {"1g.5gb": 1 << 20000}}], "layout[0].instances['1g.5gb']: expected a count"),
         ([{"instances": {}, "pci_device_id": 1 << 20000}], "layout[0].pci_device_id: expected device"),
         (
-            [{"instances": {19: 1}}],
+            [{"instances": {1.5: 1}}],
             "layout[0].instances: expected a profile name such as 3g.20gb, 1c.3g.20gb or 1g.5gb",
         ),
         ([{"instances": {"1G.5GB": 1}}], "layout[0].instances: expected a profile name"),
@@ -271,13 +271,16 @@ def test_refused_on_this_host(layout, message):
             "layout[0].instances: 4c.3g.20gb asks for 4 compute slices, and 3g.20gb has",
         ),
         ([{"instances": {"3g.20gb": 1, "3c.3g.20gb": 1}}], "layout[0].instances: 3g.20gb is counted under two names"),
-        ([{"instances": [7]}], "layout[0].instances[0]: expected a mapping with profile, placement, compute_instances"),
+        (
+            [{"instances": [7.5]}],
+            "layout[0].instances[0]: expected a mapping with profile, placement, compute_instances",
+        ),
         ([{"instances": [{}]}], "layout[0].instances[0]: profile is missing"),
         (
             [{"instances": [{"profil": "1g.5gb"}]}],
             "layout[0].instances[0]: unknown key 'profil'; did you mean profile?",
         ),
-        ([{"instances": ["1g.5gb", {"profile": 9}]}], "layout[0].instances[1].profile: expected a profile name"),
+        ([{"instances": ["1g.5gb", {"profile": 9.5}]}], "layout[0].instances[1].profile: expected a profile name"),
         (
             [{"instances": [{"profile": "1c.3g.20gb"}]}],
             "layout[0].instances[0].profile: 1c.3g.20gb is a compute instance; write profile: 3g.20gb with compute_",

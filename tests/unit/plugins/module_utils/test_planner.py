@@ -140,8 +140,8 @@ def test_mixed_compute_instances_of_the_list_form():
     inside = (WantedComputeInstance("1c.3g.20gb"), WantedComputeInstance("2c.3g.20gb"))
     plan = plan_instances(gpu(A100), GpuLayout(instances=(WantedInstance("3g.20gb", 4, inside),)))
     assert [(one.start, one.profile) for one in plan.target[0].compute_instances] == [
-        (0, "2c.3g.20gb"),
-        (2, "1c.3g.20gb"),
+        (0, "1c.3g.20gb"),
+        (1, "2c.3g.20gb"),
     ]
     assert carried_out(plan).placed == plan.target
 

@@ -1,0 +1,128 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where a driver refuses a GPU instance its place: planned again once if the GPU changed, else said and taken back."""
+
+from __future__ import annotations
+
+import pytest
+from model_gpu import A100, ModelPort, gpu, gpu_instance, job
+
+from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import NvmlError
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
+
+CODES = ("IN_USE", "INVALID_ARGUMENT", "INSUFFICIENT_RESOURCES")
+FUNCTION = "nvmlDeviceCreateGpuInstanceWithPlacement"
+BOTH = {"4g.20gb": 1, "3g.20gb": 1}
+
+
+def run(port, tmp_path, instances, **options):
+    entries = validate_layout([{"instances": instances}])
+    state = HostState(str(tmp_path / "state"))
+    decide = lambda snapshot: decide_instances(snapshot, entries)  # noqa: E731
+    return result_of(transaction.change(lambda: port, decide, state, 5, Options(**options)))
+
+
+def never_together(code):
+    """As drivers before R510, on which a 4g and a 3g exclude each other."""
+
+    def forbids(now, profile, _placement):
+        there = {one.profile for one in now.instances}
+        return code if {*there, profile.name} >= {"4g.20gb", "3g.20gb"} else None
+
+    return forbids
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_combination_that_the_driver_does_not_allow_is_named_taken_back_and_not_tried_again(tmp_path, code):
+    there = gpu_instance(9, "1g.5gb", 6, 1)
+    port = ModelPort(gpu(A100, [there]), gpu(A100, [there], index=1), forbids=never_together(code))
+    before = {uuid: one.placed for uuid, one in port.gpus.items()}
+    result, message = run(port, tmp_path, BOTH)
+    assert result["nvml_code"] == code
+    assert "does not allow 3g.20gb at slice 4 beside 4g.20gb at slice 0. It still offers 4 × 1g.5gb" not in message
+    assert "this driver does not allow 3g.20gb at slice 4 beside 4g.20gb at slice 0. It still offers " in message
+    assert "3 × 1g.5gb, " in message
+    assert "3g.20gb," not in message.partition("It still offers ")[2].partition(".gb")[0][:40]
+    assert "something else changed this GPU" not in message
+    assert "has just refused this combination on GPU 0" in message
+    assert {uuid: one.placed for uuid, one in port.gpus.items()} == before
+    assert {step.gpu.uuid for step in port.executed} == {"GPU-0"}
+    assert not any(step["gpu"]["index"] for step in result["done"])
+    assert result["left"] == []
+    assert not result["replanned"]
+    # What the driver does allow goes on as ever.
+    result, message = run(port, tmp_path, {"4g.20gb": 1, "2g.10gb": 1})
+    assert message is None
+
+
+def test_a_driver_that_does_not_tell_what_is_left_is_not_asked_to_guess(tmp_path):
+    port = ModelPort(gpu(A100), forbids=never_together("INSUFFICIENT_RESOURCES"))
+    port.tells_remaining = None
+    _result, message = run(port, tmp_path, BOTH)
+    assert "does not allow 3g.20gb at slice 4 beside 4g.20gb at slice 0. This GPU was brought back" in message
+
+
+class Meddler:
+    """Something else that makes an instance where the next one would go, each time one is asked for."""
+
+    def __init__(self, times, processes=()):
+        self.times, self.processes, self.seen = times, processes, []
+
+    def __call__(self, now, profile, placement):
+        if self.times and profile.name == "3g.20gb":
+            self.times -= 1
+            self.seen.append(placement)
+            made = gpu_instance(30 + self.times, "1g.5gb", placement.start, 1)
+            device = made.compute_instances[0]._replace(processes=self.processes)
+            instances = (*now.instances, made._replace(compute_instances=(device,)))
+            self.port.gpus[now.uuid] = now._replace(instances=instances)
+            raise NvmlError(FUNCTION, "IN_USE")
+
+
+def meddled(meddler, *there):
+    port = ModelPort(gpu(A100, there), forbids=meddler)
+    port.tells_remaining = None
+    meddler.port = port
+    return port
+
+
+def test_a_gpu_that_something_else_changed_is_planned_again_once(tmp_path):
+    there = gpu_instance(1, "1g.5gb", 0, 1)
+    port = meddled(Meddler(1), there)
+    result, message = run(port, tmp_path, {"3g.20gb": 1, "2g.10gb": 1})
+    assert message is None
+    assert result["changed"]
+    assert result["replanned"]
+    (refused,) = result["replanned_steps"]
+    assert refused.startswith("GPU 0: create GPU instance 3g.20gb at slices ")
+    assert sorted(one.profile for one in port.gpus["GPU-0"].instances) == ["2g.10gb", "3g.20gb"]
+    assert result["disrupted"] == ["MIG-1-0"]
+    assert [one["action"] for one in result["done"]] == [step.action for step in port.executed]
+    assert run(port, tmp_path, {"3g.20gb": 1, "2g.10gb": 1})[0]["plan"] == []
+
+
+def test_it_is_planned_again_only_once_and_then_taken_back(tmp_path):
+    port = meddled(Meddler(9), gpu_instance(1, "1g.5gb", 0, 1))
+    result, message = run(port, tmp_path, {"3g.20gb": 2})
+    assert "NVML_ERROR_IN_USE" in message
+    assert len(port.forbids.seen) == 2
+    assert result["replanned"]
+    assert [(one.profile, one.placement.start) for one in port.gpus["GPU-0"].instances] == [("1g.5gb", 0)]
+
+
+def test_a_job_that_took_the_place_is_named_and_left_alone(tmp_path):
+    port = meddled(Meddler(2, job(4711)))
+    result, message = run(port, tmp_path, {"3g.20gb": 2})
+    if message is not None:
+        assert "process 4711" in message
+        assert "Something else has changed the GPU since it was read" in message
+        assert result["blockers"][0]["pid"] == 4711
+    busy = [device for one in port.gpus["GPU-0"].instances for device in one.compute_instances if device.busy]
+    assert len(busy) == 1
