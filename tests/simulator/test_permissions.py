@@ -25,11 +25,15 @@ def test_the_files_beside_the_state_are_those_of_the_driver(host, capability):
     assert capability.stat().st_mode & 0o777 == 0o400
     assert capability.stat().st_uid == os.geteuid()
     assert "535.183.01" in (driver / "nvidia/version").read_text()
+    monitor = driver / "nvidia/capabilities/mig/monitor"
+    assert (monitor.stat().st_mode & 0o777, monitor.read_text().split()[1]) == (0o444, "2")
+    assert (driver / "nvidia-caps/nvlink-minors").read_text() == "fabric-mgmt 0\n"
+    assert (driver / "nvidia-caps/sys-minors").read_text() == "fabric-imex-mgmt 4323\n"
     minors = dict(line.split() for line in (driver / "nvidia-caps/mig-minors").read_text().splitlines())
     assert (minors["config"], minors["monitor"]) == ("1", "2")
     assert (minors["gpu0/gi0/access"], minors["gpu0/gi0/ci0/access"], minors["gpu0/gi1/access"]) == ("3", "4", "12")
     assert minors["gpu1/gi0/access"] == "138"
-    assert len(set(minors.values())) == len(minors) == 2 + 2 * 15 * 9
+    assert len(set(minors.values())) == len(minors) == 2 + 32 * 15 * 9  # of 32 GPUs, whether they are there or not
 
 
 def test_without_permission_instances_are_neither_changed_nor_seen(nvml, host, refused):

@@ -64,17 +64,44 @@ static void write_version(FILE *file, const void *host)
             ((const struct host *)host)->driver_version);
 }
 
-/* Every GPU instance and compute instance that could be has its minor number, whether it is there or not. */
-static void write_minors(FILE *file, const void *host)
+/* What the driver numbers, whether it is there or not. */
+enum { NUMBERED_GPUS = 32, NUMBERED_GPU_INSTANCES = 15, NUMBERED_COMPUTE_INSTANCES = 8, FIRST_NUMBER = 3 };
+
+unsigned host_capability_minor(unsigned gpu, unsigned gpu_instance)
 {
-    unsigned minor = 3;
+    return FIRST_NUMBER + (gpu * NUMBERED_GPU_INSTANCES + gpu_instance) * (1 + NUMBERED_COMPUTE_INSTANCES);
+}
+
+static void write_minors(FILE *file, const void *what)
+{
+    (void)what;
     fputs("config 1\nmonitor 2\n", file);
-    for (unsigned gpu = 0; gpu < ((const struct host *)host)->gpu_count; gpu++)
-        for (unsigned gi = 0; gi <= 14; gi++) {
-            fprintf(file, "gpu%u/gi%u/access %u\n", gpu, gi, minor++);
-            for (unsigned ci = 0; ci <= 7; ci++)
-                fprintf(file, "gpu%u/gi%u/ci%u/access %u\n", gpu, gi, ci, minor++);
+    for (unsigned gpu = 0; gpu < NUMBERED_GPUS; gpu++)
+        for (unsigned gi = 0; gi < NUMBERED_GPU_INSTANCES; gi++) {
+            unsigned minor = host_capability_minor(gpu, gi);
+            fprintf(file, "gpu%u/gi%u/access %u\n", gpu, gi, minor);
+            for (unsigned ci = 0; ci < NUMBERED_COMPUTE_INSTANCES; ci++)
+                fprintf(file, "gpu%u/gi%u/ci%u/access %u\n", gpu, gi, ci, minor + 1 + ci);
         }
+}
+
+static void write_monitor(FILE *file, const void *what)
+{
+    (void)what;
+    fputs("DeviceFileMinor: 2\nDeviceFileMode: 292\nDeviceFileModify: 1\n", file);
+}
+
+/* Of NVLink and of the whole system: their numbers stand before and after those of MIG. */
+static void write_nvlink_minors(FILE *file, const void *what)
+{
+    (void)what;
+    fputs("fabric-mgmt 0\n", file);
+}
+
+static void write_system_minors(FILE *file, const void *what)
+{
+    (void)what;
+    fprintf(file, "fabric-imex-mgmt %u\n", host_capability_minor(NUMBERED_GPUS, 0));
 }
 
 bool host_make_proc(const char *path, const struct host *host)
@@ -86,7 +113,10 @@ bool host_make_proc(const char *path, const struct host *host)
             return false;
     return make_file(path, "driver/nvidia/capabilities/mig/config", 0400, host->admin_uid, write_config, NULL) &&
            make_file(path, "driver/nvidia/version", 0444, geteuid(), write_version, host) &&
-           make_file(path, "driver/nvidia-caps/mig-minors", 0444, geteuid(), write_minors, host);
+           make_file(path, "driver/nvidia/capabilities/mig/monitor", 0444, geteuid(), write_monitor, NULL) &&
+           make_file(path, "driver/nvidia-caps/nvlink-minors", 0444, geteuid(), write_nvlink_minors, NULL) &&
+           make_file(path, "driver/nvidia-caps/sys-minors", 0444, geteuid(), write_system_minors, NULL) &&
+           make_file(path, "driver/nvidia-caps/mig-minors", 0444, geteuid(), write_minors, NULL);
 }
 
 bool host_capability(const char *path)
