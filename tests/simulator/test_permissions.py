@@ -36,6 +36,29 @@ def test_the_files_beside_the_state_are_those_of_the_driver(host, capability):
     assert len(set(minors.values())) == len(minors) == 2 + 32 * 15 * 9  # of 32 GPUs, whether they are there or not
 
 
+def test_instances_have_files_while_they_are_there(nvml, host):
+    gpu = nvml("--mig", "--strange", "gi-ids=model", "H100-SXM5-80GB:2")
+    capabilities = host.state.with_name("state.proc") / "driver/nvidia/capabilities"
+
+    def shown():
+        return sorted(str(path.relative_to(capabilities)) for path in capabilities.glob("gpu*/**/access"))
+
+    _unused, compute, _unused = spanning(n.nvmlDeviceGetHandleByIndex(1), 9, 0, 4)
+    create(gpu, 19, 6, 1)
+    assert shown() == ["gpu0/mig/gi13/access", "gpu1/mig/gi1/access", "gpu1/mig/gi1/ci0/access"]
+    file = capabilities / "gpu1/mig/gi1/ci0/access"
+    assert file.read_text() == "DeviceFileMinor: 148\nDeviceFileMode: 292\nDeviceFileModify: 1\n"
+    assert file.stat().st_mode & 0o777 == 0o444
+    n.nvmlComputeInstanceDestroy(compute)
+    assert shown() == ["gpu0/mig/gi13/access", "gpu1/mig/gi1/access"]
+    host.command("reboot")
+    assert shown() == []
+    n.nvmlDeviceSetMigMode(gpu, 1)
+    create(gpu, 19)
+    host.command("init", "A100-SXM4-40GB")
+    assert shown() == []
+
+
 def test_without_permission_instances_are_neither_changed_nor_seen(nvml, host, refused):
     nvml("--admin-uid", SOMEBODY_ELSE, "--mig", "H100-SXM5-80GB", "A100-SXM4-40GB")
     gpu = n.nvmlDeviceGetHandleByIndex(0)

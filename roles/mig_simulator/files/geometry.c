@@ -140,7 +140,9 @@ int gpu_instance_choice(const struct gpu *gpu, const struct profile *profile, un
     unsigned most = 0;
     int choice = -1;
     bool half = profile->size * 2 >= model->memory_slices;
-    bool last = !(gpu->created && mix(gpu->created) & 1);
+    /* Boards of seven slices, from driver 510 on; an RTX PRO 6000 takes the first. */
+    bool last = gpu->created ? !(mix(gpu->created) & 1) : branch >= 510;
+    last = last && model->memory_slices == model->compute_slices + 1;
     for (unsigned i = 0; i < profile->start_count; i++) {
         if (!gpu_instance_fits(gpu, profile, profile->starts[i], branch))
             continue;

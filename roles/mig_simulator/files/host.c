@@ -38,11 +38,17 @@ enum state_result host_attach(struct state *state, const char *path)
     if (strcmp(boot_id, state->draft.host.boot_id)) {
         host_reboot(&state->draft.host);
         memcpy(state->draft.host.boot_id, boot_id, sizeof boot_id);
-        state_change_commit(state);
+        host_commit(state);
     } else { /* another process was first */
         state_change_cancel(state);
     }
     return STATE_OK;
+}
+
+void host_commit(struct state *state)
+{
+    host_show_instances(state->path, &state->current.host, &state->draft.host);
+    state_change_commit(state);
 }
 
 bool host_has_mig(const struct gpu *gpu)
@@ -135,7 +141,7 @@ void host_reset_gpus(struct state *state, enum reset_result results[MAX_GPUS], c
             results[i] = together ? RESET_DONE_TOGETHER : RESET_DONE;
         }
     }
-    state_change_commit(state);
+    host_commit(state);
 }
 
 /* Ampere keeps the mode in the board's InfoROM; from Hopper on it lives in the driver. */

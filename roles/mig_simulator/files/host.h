@@ -51,7 +51,14 @@ bool host_capability(const char *path);
 /* The minor number of a GPU instance's capability, on the GPU of this minor number. */
 unsigned host_capability_minor(unsigned gpu, unsigned gpu_instance);
 
+/* The change under way becomes the host (state_change_commit), and the files of what instances came and went with it. */
+void host_commit(struct state *state);
+
 /* Make the files beside the state file that stand for /proc/driver: PATH.proc. False: errno says why. */
 bool host_make_proc(const char *path, const struct host *host);
+
+/* Of the GPU instances and compute instances, beside that: make the files of those that came between the two hosts, and
+ * take away those of what went. Who may not, leaves it. */
+void host_show_instances(const char *path, const struct host *before, const struct host *after);
 
 #endif

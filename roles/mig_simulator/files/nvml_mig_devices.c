@@ -99,9 +99,7 @@ NVML(nvmlDeviceGetMaxMigDeviceCount, (nvmlDevice_t device, unsigned *count), (de
     GPU(d, device, NVML_ERROR_INVALID_ARGUMENT);
     if (!count)
         return NVML_ERROR_INVALID_ARGUMENT;
-    if (!host_has_mig(d.gpu))
-        return NVML_ERROR_NOT_SUPPORTED;
-    *count = d.gpu->mig_mode ? d.model->compute_slices : 0;
+    *count = d.gpu->mig_mode ? d.model->compute_slices : 0; /* 0 of a GPU without MIG, too */
     return NVML_SUCCESS;
 }
 
