@@ -80,7 +80,6 @@ def test_a_gpu_without_mig_supports_nothing_of_it(nvml, refused):
     for function, *arguments in (
         (n.nvmlDeviceGetMigMode,),
         (n.nvmlDeviceSetMigMode, 1),
-        (n.nvmlDeviceGetMaxMigDeviceCount,),
         (n.nvmlDeviceGetMigDeviceHandleByIndex, 0),
         (n.nvmlDeviceGetGpuInstanceProfileInfo, 0),
         (n.nvmlDeviceCreateGpuInstance, 19),
@@ -89,6 +88,7 @@ def test_a_gpu_without_mig_supports_nothing_of_it(nvml, refused):
     ):
         refused(n.NVML_ERROR_NOT_SUPPORTED, function, gpu, *arguments)
     assert n.nvmlDeviceIsMigDeviceHandle(gpu).value == 0
+    assert n.nvmlDeviceGetMaxMigDeviceCount(gpu) == 0
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ def test_refusals_of_mig_commands(smi, a100):
 def test_mig_off_and_no_mig(smi, host):
     host.command("init", "A100-SXM4-40GB", "L40S-48GB")
     assert smi("mig", "-lgi", status=6) == "No MIG-enabled devices found.\n"
+    assert smi("mig", "-lgip", "-i", "1", status=6) == "No MIG-supported devices found.\n"
     assert smi("-i", "1", "-mig", "1") == (
         "Unable to enable MIG Mode for GPU 00000000:0F:00.0: Not Supported\n"
         "Treating as warning and moving on.\nAll done.\n"

@@ -25,11 +25,38 @@ def test_the_files_beside_the_state_are_those_of_the_driver(host, capability):
     assert capability.stat().st_mode & 0o777 == 0o400
     assert capability.stat().st_uid == os.geteuid()
     assert "535.183.01" in (driver / "nvidia/version").read_text()
+    monitor = driver / "nvidia/capabilities/mig/monitor"
+    assert (monitor.stat().st_mode & 0o777, monitor.read_text().split()[1]) == (0o444, "2")
+    assert (driver / "nvidia-caps/nvlink-minors").read_text() == "fabric-mgmt 0\n"
+    assert (driver / "nvidia-caps/sys-minors").read_text() == "fabric-imex-mgmt 4323\n"
     minors = dict(line.split() for line in (driver / "nvidia-caps/mig-minors").read_text().splitlines())
     assert (minors["config"], minors["monitor"]) == ("1", "2")
     assert (minors["gpu0/gi0/access"], minors["gpu0/gi0/ci0/access"], minors["gpu0/gi1/access"]) == ("3", "4", "12")
     assert minors["gpu1/gi0/access"] == "138"
-    assert len(set(minors.values())) == len(minors) == 2 + 2 * 15 * 9
+    assert len(set(minors.values())) == len(minors) == 2 + 32 * 15 * 9  # of 32 GPUs, whether they are there or not
+
+
+def test_instances_have_files_while_they_are_there(nvml, host):
+    gpu = nvml("--mig", "--strange", "gi-ids=model", "H100-SXM5-80GB:2")
+    capabilities = host.state.with_name("state.proc") / "driver/nvidia/capabilities"
+
+    def shown():
+        return sorted(str(path.relative_to(capabilities)) for path in capabilities.glob("gpu*/**/access"))
+
+    _unused, compute, _unused = spanning(n.nvmlDeviceGetHandleByIndex(1), 9, 0, 4)
+    create(gpu, 19, 6, 1)
+    assert shown() == ["gpu0/mig/gi13/access", "gpu1/mig/gi1/access", "gpu1/mig/gi1/ci0/access"]
+    file = capabilities / "gpu1/mig/gi1/ci0/access"
+    assert file.read_text() == "DeviceFileMinor: 148\nDeviceFileMode: 292\nDeviceFileModify: 1\n"
+    assert file.stat().st_mode & 0o777 == 0o444
+    n.nvmlComputeInstanceDestroy(compute)
+    assert shown() == ["gpu0/mig/gi13/access", "gpu1/mig/gi1/access"]
+    host.command("reboot")
+    assert shown() == []
+    n.nvmlDeviceSetMigMode(gpu, 1)
+    create(gpu, 19)
+    host.command("init", "A100-SXM4-40GB")
+    assert shown() == []
 
 
 def test_without_permission_instances_are_neither_changed_nor_seen(nvml, host, refused):

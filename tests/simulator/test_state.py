@@ -160,7 +160,7 @@ def test_any_content_of_the_file_is_survived(host, sanitized, seed):
     subprocess.run([sanitized("fuzz_state"), host.state, "600", str(seed)], check=True)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_any_calls_of_the_api_leave_a_host_that_holds(host, sanitized, seed):
-    host.command("init", "--mig", "A100-SXM4-40GB", "H100-SXM5-80GB", "L40S-48GB")
+@pytest.mark.parametrize(("seed", "strange"), [(1, "gi-ids=scattered"), (2, "random:1"), (3, "random:2")])
+def test_any_calls_of_the_api_leave_a_host_that_holds(host, sanitized, seed, strange):
+    host.command("init", "--mig", "--strange", strange, "A100-SXM4-40GB", "H100-SXM5-80GB", "L40S-48GB")
     subprocess.run([sanitized("fuzz_api"), host.state, "80", str(seed)], check=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pynvml as n
 import pytest
 import yaml
+from mig_calls import spanning
 
 CATALOGUE = yaml.safe_load((Path(__file__).parents[2] / "roles/mig_simulator/files/catalogue.yml").read_text())
 
@@ -295,6 +296,28 @@ def test_gpm_is_hoppers(nvml, refused):
     gpu = nvml("A100-SXM4-40GB")
     assert not n.nvmlGpmQueryDeviceSupport(gpu).isSupportedDevice
     refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlGpmSampleGet, gpu, n.nvmlGpmSampleAlloc())
+
+
+def test_gpm_of_a_gpu_instance_is_its_own(nvml, host, refused):
+    gpu = nvml("--mig", "H100-SXM5-80GB")
+    busy, idle = (spanning(gpu, 9)[2] for _unused in range(2))
+    host.client("run", "--device", n.nvmlDeviceGetUUID(busy))
+
+    def sample(device=None):
+        made = n.nvmlGpmSampleAlloc()
+        if device is None:
+            return n.nvmlGpmSampleGet(gpu, made)
+        return n.nvmlGpmMigSampleGet(gpu, n.nvmlDeviceGetGpuInstanceId(device), made)
+
+    def graphics_use(one, other):
+        asked = n.c_nvmlGpmMetricsGet_t()
+        asked.version, asked.numMetrics, asked.sample1, asked.sample2 = 1, 1, one, other
+        asked.metrics[0].metricId = n.NVML_GPM_METRIC_GRAPHICS_UTIL
+        return n.nvmlGpmMetricsGet(asked).metrics[0].value
+
+    assert [graphics_use(sample(of), sample(of)) for of in (busy, idle, None)] == [97, 0, 97]
+    refused(n.NVML_ERROR_INVALID_ARGUMENT, graphics_use, sample(busy), sample(idle))
+    refused(n.NVML_ERROR_INVALID_ARGUMENT, graphics_use, sample(busy), sample())
 
 
 def test_fabric_is_of_hopper_and_later_with_nvlink(nvml, refused):

@@ -46,6 +46,23 @@ bool compute_instance_busy(const struct host *host, uint32_t serial)
     return false;
 }
 
+bool gpu_instance_subscribed(const struct host *host, uint32_t serial)
+{
+    for (unsigned i = 0; i < MAX_CLIENTS; i++)
+        if (host->clients[i].pid && host->clients[i].gpu_instance == serial && client_alive(&host->clients[i]))
+            return true;
+    return false;
+}
+
+bool gpu_computes(const struct host *host, unsigned gpu)
+{
+    for (unsigned i = 0; i < MAX_CLIENTS; i++)
+        if (host->clients[i].pid && host->clients[i].gpu == gpu && host->clients[i].type != HOLDER &&
+            client_alive(&host->clients[i]))
+            return true;
+    return false;
+}
+
 bool gpu_busy(const struct host *host, unsigned gpu)
 {
     for (unsigned i = 0; i < MAX_CLIENTS; i++)

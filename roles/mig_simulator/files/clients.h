@@ -15,6 +15,12 @@ bool client_alive(const struct client *client);
 /* Whether a live client uses the compute instance of this serial. */
 bool compute_instance_busy(const struct host *host, uint32_t serial);
 
+/* Whether a live client subscribes to the GPU instance of this serial. */
+bool gpu_instance_subscribed(const struct host *host, uint32_t serial);
+
+/* Whether a live process computes or draws on the GPU or any of its instances. */
+bool gpu_computes(const struct host *host, unsigned gpu);
+
 /* Whether a live client or holder is on the GPU or any of its instances. */
 bool gpu_busy(const struct host *host, unsigned gpu);
 

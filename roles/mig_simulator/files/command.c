@@ -23,12 +23,17 @@ static const struct verb {
      "  --admin-uid UID          the user who counts as root to this host (default: the caller)\n"
      "  --uuid-policy new|same   whether a recreated MIG device gets another UUID or its old one (default new)\n"
      "  --mig-off-profiles answer|refuse\n"
-     "                           whether GPUs from Hopper on answer profile questions with MIG off (default answer)\n"},
+     "                           whether GPUs from Hopper on answer profile questions with MIG off (default answer)\n"
+     "  --strange NAME[=VALUE],...\n"
+     "                           what varies from card to card or driver to driver, or is not known, another way;\n"
+     "                           `init --strange help` lists it\n"
+     "  --strange random:SEED    some of it, by a number\n"},
     {"show", verb_show, "[--json]", "Show GPUs, slices, instances, clients and faults.\n"},
     {"run", verb_run, "--device MIG-UUID|GPU-UUID|INDEX [--type compute|graphics|mps] -- COMMAND...",
      "Run a command as a client of a GPU or a MIG device: that is busy for as long as the command lives.\n"},
-    {"hold", verb_hold, "--gpu GPU-UUID|INDEX -- COMMAND...",
-     "Run a command that holds a GPU without being on its process lists.\n"},
+    {"hold", verb_hold, "--gpu GPU-UUID|INDEX [--gpu-instance ID] -- COMMAND...",
+     "Run a command that holds a GPU without being on its process lists.\n"
+     "  --gpu-instance ID        it subscribes to this GPU instance, as a monitor does: it cannot be destroyed\n"},
     {"fault", verb_fault, "FUNCTION|any ... | --list | --clear [FUNCTION]",
      "Let calls of an NVML function fail; `any` counts the calls of all functions together.\n"
      "  --nth N                  from its Nth call from now on (default 1)\n"

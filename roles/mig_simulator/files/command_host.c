@@ -24,7 +24,7 @@ int verb_reboot(int argc, char **argv)
     if (status)
         return status;
     host_reboot(&state.draft.host);
-    state_change_commit(&state);
+    host_commit(&state);
     return 0;
 }
 
@@ -38,7 +38,7 @@ int verb_reload_driver(int argc, char **argv)
         state_change_cancel(&state);
         return failure("the driver is in use: a GPU has clients; see mig-simulator show");
     }
-    state_change_commit(&state);
+    host_commit(&state);
     return 0;
 }
 
@@ -60,7 +60,7 @@ int verb_passthrough(int argc, char **argv)
     if (!open_host(&state) || !begin_change(&state))
         return 1;
     state.draft.host.passthrough = (uint8_t)on;
-    state_change_commit(&state);
+    host_commit(&state);
     return 0;
 }
 
@@ -76,6 +76,6 @@ int verb_fabric_manager(int argc, char **argv)
         return failure("the host has no NVSwitches for Fabric Manager to manage; make it with init --nvswitch");
     }
     state.draft.host.fabric_manager = (uint8_t)on;
-    state_change_commit(&state);
+    host_commit(&state);
     return 0;
 }

@@ -9,12 +9,13 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MIG = 1, NVSWITCH, DRIVER, ADMIN_UID, UUID_POLICY, MIG_OFF_PROFILES };
+enum { MIG = 1, NVSWITCH, DRIVER, ADMIN_UID, UUID_POLICY, PROFILES, STRANGE };
 
 static const char *model_name(unsigned i)
 {
@@ -51,12 +52,12 @@ static int set_driver(struct host *host, const char *version)
     return 0;
 }
 
-/* One of two words. */
-static int choose(const char *option, const char *value, const char *no, const char *yes, uint8_t *set)
+/* One of two words, and what they mean. */
+static int choose(const char *option, const char *value, const char *no, const char *yes, uint8_t meant, uint8_t *set)
 {
     if (strcmp(value, no) && strcmp(value, yes))
         return wrong_usage("%s %s: expected %s or %s", option, value, no, yes);
-    *set = !strcmp(value, yes);
+    *set = strcmp(value, yes) ? 0 : meant;
     return 0;
 }
 
@@ -129,7 +130,7 @@ static bool has_nvlinks(const struct host *host)
     return false;
 }
 
-static int make(struct host *host, char **models_asked, bool mig)
+static int make(struct host *host, char **models_asked, bool mig, const uint8_t strange[STRANGE_ROOM])
 {
     char path[PATH_MAX];
     struct stat status;
@@ -143,6 +144,8 @@ static int make(struct host *host, char **models_asked, bool mig)
         if (status)
             return status;
     }
+    for (unsigned i = 0; i < host->gpu_count; i++)
+        memcpy(host->gpus[i].strange, strange, sizeof host->gpus[i].strange);
     if (host->nvswitch && !has_nvlinks(host))
         return wrong_usage("--nvswitch: none of these models has NVLinks");
     if (!lstat(path, &status) && !S_ISREG(status.st_mode))
@@ -154,6 +157,19 @@ static int make(struct host *host, char **models_asked, bool mig)
     return 0;
 }
 
+static void list_strange(void)
+{
+    for (unsigned i = 0; i < STRANGE_COUNT; i++) {
+        const struct strange_switch *s = &strange_switches[i];
+        char text[160] = "", *end = text;
+        for (unsigned w = 0; w < sizeof s->words / sizeof *s->words && s->words[w]; w++)
+            end += snprintf(end, sizeof text - (size_t)(end - text), "%s%s%s", w ? "|" : "", s->words[w],
+                            w == s->standard ? "*" : "");
+        printf("%s=%s\n    %s\n", s->name, text, s->help);
+    }
+    puts("(* what a host has that asks for nothing; NAME alone is the first other value)");
+}
+
 int verb_init(int argc, char **argv)
 {
     static const struct option options[] = {{"mig", no_argument, NULL, MIG},
@@ -161,14 +177,18 @@ int verb_init(int argc, char **argv)
                                             {"driver", required_argument, NULL, DRIVER},
                                             {"admin-uid", required_argument, NULL, ADMIN_UID},
                                             {"uuid-policy", required_argument, NULL, UUID_POLICY},
-                                            {"mig-off-profiles", required_argument, NULL, MIG_OFF_PROFILES},
+                                            {"mig-off-profiles", required_argument, NULL, PROFILES},
+                                            {"strange", required_argument, NULL, STRANGE},
                                             {0}};
     static struct host host;
+    uint8_t strange[STRANGE_ROOM];
+    const char *wrong;
     bool mig = false;
     unsigned long uid;
     int parsed, status = 0;
     host.admin_uid = geteuid();
     host.next_serial = 1;
+    strange_reset(strange);
     host_read_boot_id(host.boot_id);
     set_driver(&host, "580.95.05");
     while (!status && (parsed = getopt_long(argc, argv, ":", options, NULL)) != -1) {
@@ -188,14 +208,24 @@ int verb_init(int argc, char **argv)
             host.admin_uid = (uint32_t)uid;
             break;
         case UUID_POLICY:
-            status = choose("--uuid-policy", optarg, "new", "same", &host.same_uuids);
+            status = choose("--uuid-policy", optarg, "new", "same", UUIDS_PROFILE, &strange[UUIDS]);
             break;
-        case MIG_OFF_PROFILES:
-            status = choose("--mig-off-profiles", optarg, "answer", "refuse", &host.profiles_need_mig);
+        case PROFILES:
+            status = choose("--mig-off-profiles", optarg, "answer", "refuse", MIG_OFF_REFUSE,
+                            &strange[MIG_OFF_PROFILES]);
+            break;
+        case STRANGE:
+            if (!strcmp(optarg, "help")) {
+                list_strange();
+                return 0;
+            }
+            wrong = strange_set(strange, optarg);
+            if (wrong)
+                status = wrong_usage("--strange %s: %s", optarg, wrong);
             break;
         default:
             status = wrong_option(parsed, argv);
         }
     }
-    return status ? status : make(&host, argv + optind, mig);
+    return status ? status : make(&host, argv + optind, mig, strange);
 }

@@ -24,12 +24,12 @@ static void process_name(pid_t pid, char name[32])
         fclose(file);
 }
 
-static void name_compute_profile(char name[64], const struct model *model, const struct profile *profile, unsigned id)
+static void name_compute_profile(char name[64], const struct gpu *gpu, const struct profile *profile, unsigned id)
 {
     struct compute_profile compute;
     snprintf(name, 64, "?");
-    if (compute_profile_by_id(model, profile, id, &compute))
-        compute_profile_name(name, 64, profile, &compute);
+    if (compute_profile_by_id(gpu, profile, id, &compute))
+        compute_profile_name(name, 64, gpu, profile, &compute);
 }
 
 /* ---- In words --------------------------------------------------------------------------------------------------- */
@@ -63,7 +63,7 @@ static const struct gpu_instance *instance_at(const struct gpu *gpu, unsigned sl
 /* The memory slices: a GPU instance's profile across its own, nothing in a free one. */
 static void print_bar(const struct gpu *gpu)
 {
-    const struct model *model = &models[gpu->model];
+    const struct model *model = gpu_model(gpu);
     int width = model->memory_slices > 8 ? 5 : 9;
     printf("       ");
     for (unsigned slice = 0; slice < model->memory_slices;) {
@@ -80,7 +80,7 @@ static void print_bar(const struct gpu *gpu)
 static void print_instance(const struct host *host, unsigned index, const struct gpu_instance *instance)
 {
     const struct gpu *gpu = &host->gpus[index];
-    const struct model *model = &models[gpu->model];
+    const struct model *model = gpu_model(gpu);
     const struct profile *profile = &model->profiles[instance->profile];
     printf("       GI %-2u %-14s slices %u-%u\n", instance->id, profile->name, instance->start,
            instance->start + profile->size - 1);
@@ -89,7 +89,7 @@ static void print_instance(const struct host *host, unsigned index, const struct
         char name[64], uuid[UUID_TEXT];
         if (!compute->used)
             continue;
-        name_compute_profile(name, model, profile, compute->profile);
+        name_compute_profile(name, gpu, profile, compute->profile);
         mig_uuid_text(uuid, host, gpu, instance, compute);
         printf("          CI %u %-14s device %u  %s", compute->id, name, compute->mig_index, uuid);
         print_clients(host, index, compute->serial);
@@ -115,7 +115,7 @@ static void print_gpu(const struct host *host, unsigned index)
     putchar('\n');
     if (gpu->mig_mode)
         print_bar(gpu);
-    for (unsigned slice = 0; slice < models[gpu->model].memory_slices; slice++)
+    for (unsigned slice = 0; slice < gpu_model(gpu)->memory_slices; slice++)
         if (instance_at(gpu, slice))
             print_instance(host, index, instance_at(gpu, slice));
 }
@@ -128,6 +128,10 @@ static void print_host(const struct host *host)
            !host->nvswitch         ? ""
            : host->fabric_manager ? ", NVSwitches with Fabric Manager"
                                   : ", NVSwitches without Fabric Manager");
+    for (unsigned i = 0; i < STRANGE_COUNT; i++)
+        if (host->gpus[0].strange[i] != strange_switches[i].standard)
+            printf("strange: %s=%s\n", strange_switches[i].name,
+                   strange_switches[i].words[host->gpus[0].strange[i]]);
     for (unsigned i = 0; i < host->gpu_count; i++)
         print_gpu(host, i);
     for (unsigned i = 0; i < MAX_FAULTS; i++)
@@ -159,7 +163,7 @@ static void json_clients(const struct host *host, unsigned gpu, uint32_t serial)
 static void json_instance(const struct host *host, unsigned index, const struct gpu_instance *instance)
 {
     const struct gpu *gpu = &host->gpus[index];
-    const struct model *model = &models[gpu->model];
+    const struct model *model = gpu_model(gpu);
     const struct profile *profile = &model->profiles[instance->profile];
     const char *before = "";
     printf("{\"id\": %u, \"profile\": \"%s\", \"profile_id\": %u, \"placement\": {\"start\": %u, \"size\": %u}, "
@@ -170,7 +174,7 @@ static void json_instance(const struct host *host, unsigned index, const struct 
         char name[64], uuid[UUID_TEXT];
         if (!compute->used)
             continue;
-        name_compute_profile(name, model, profile, compute->profile);
+        name_compute_profile(name, gpu, profile, compute->profile);
         mig_uuid_text(uuid, host, gpu, instance, compute);
         printf("%s{\"id\": %u, \"profile\": \"%s\", \"profile_id\": %u, \"placement\": {\"start\": %u, \"size\": %u}, "
                "\"mig_index\": %u, \"uuid\": \"%s\", ",
@@ -185,7 +189,7 @@ static void json_instance(const struct host *host, unsigned index, const struct 
 static void json_gpu(const struct host *host, unsigned index)
 {
     const struct gpu *gpu = &host->gpus[index];
-    const struct model *model = &models[gpu->model];
+    const struct model *model = gpu_model(gpu);
     const char *before = "";
     char uuid[UUID_TEXT], address[PCI_ADDRESS_TEXT];
     gpu_uuid_text(uuid, gpu);
@@ -212,14 +216,24 @@ static void json_gpu(const struct host *host, unsigned index)
 static void json_host(const struct host *host, const char *path)
 {
     unsigned cuda = driver_branch(host->driver_branch)->cuda;
+    const uint8_t *strange = host->gpus[0].strange;
     const char *before = "";
     printf("{\"state\": ");
     json_text(path);
     printf(", \"driver_version\": \"%s\", \"cuda_version\": \"%u.%u\", \"admin_uid\": %u, \"passthrough\": %s, "
-           "\"nvswitch\": %s, \"fabric_manager\": %s, \"uuid_policy\": \"%s\", \"mig_off_profiles\": \"%s\", \"gpus\": [",
+           "\"nvswitch\": %s, \"fabric_manager\": %s, \"uuid_policy\": \"%s\", \"mig_off_profiles\": \"%s\", ",
            host->driver_version, cuda / 1000, cuda % 1000 / 10, host->admin_uid, host->passthrough ? "true" : "false",
            host->nvswitch ? "true" : "false", host->fabric_manager ? "true" : "false",
-           host->same_uuids ? "same" : "new", host->profiles_need_mig ? "refuse" : "answer");
+           strange[UUIDS] == UUIDS_NEW ? "new" : "same",
+           strange[MIG_OFF_PROFILES] == MIG_OFF_REFUSE ? "refuse" : "answer");
+    printf("\"strange\": {");
+    for (unsigned i = 0; i < STRANGE_COUNT; i++)
+        if (strange[i] != strange_switches[i].standard) {
+            printf("%s\"%s\": \"%s\"", before, strange_switches[i].name, strange_switches[i].words[strange[i]]);
+            before = ", ";
+        }
+    before = "";
+    printf("}, \"gpus\": [");
     for (unsigned i = 0; i < host->gpu_count; i++) {
         printf("%s", i ? ", " : "");
         json_gpu(host, i);

@@ -93,7 +93,7 @@ bool find_device(nvmlDevice_t handle, struct device *device)
     }
     device->index = position.gpu;
     device->gpu = &host->gpus[position.gpu];
-    device->model = &models[device->gpu->model];
+    device->model = strange_model(device->gpu->model, device->gpu->strange);
     if (device->gpu_instance)
         device->profile = &device->model->profiles[device->gpu_instance->profile];
     return true;

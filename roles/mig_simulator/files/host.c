@@ -38,16 +38,34 @@ enum state_result host_attach(struct state *state, const char *path)
     if (strcmp(boot_id, state->draft.host.boot_id)) {
         host_reboot(&state->draft.host);
         memcpy(state->draft.host.boot_id, boot_id, sizeof boot_id);
-        state_change_commit(state);
+        host_commit(state);
     } else { /* another process was first */
         state_change_cancel(state);
     }
     return STATE_OK;
 }
 
+void host_commit(struct state *state)
+{
+    host_show_instances(state->path, &state->current.host, &state->draft.host);
+    state_change_commit(state);
+}
+
 bool host_has_mig(const struct gpu *gpu)
 {
     return models[gpu->model].compute_slices > 0;
+}
+
+bool host_tells_profiles(const struct host *host, const struct gpu *gpu)
+{
+    switch (gpu->strange[MIG_OFF_PROFILES]) {
+    case MIG_OFF_REFUSE:
+        return false;
+    case MIG_OFF_DRIVER: /* RM's answers, up to 545.29.03 and from 550 on */
+        return host->driver_branch >= 550;
+    default:
+        return models[gpu->model].architecture >= HOPPER;
+    }
 }
 
 bool host_add_gpus(struct host *host, const struct model *model, unsigned count, bool mig, uint64_t seed)
@@ -72,6 +90,8 @@ bool host_add_gpus(struct host *host, const struct model *model, unsigned count,
 
 void gpu_reset(struct gpu *gpu)
 {
+    if (gpu->strange[MINOR] == MINOR_MOVES && gpu->mig_mode != gpu->mig_mode_pending)
+        gpu->minor ^= MAX_GPUS; /* below 32, as mig-minors has GPUs */
     gpu->mig_mode = gpu->mig_mode_pending;
     gpu->ecc_off = gpu->ecc_off_pending;
     memset(gpu->gpu_instances, 0, sizeof gpu->gpu_instances);
@@ -121,7 +141,7 @@ void host_reset_gpus(struct state *state, enum reset_result results[MAX_GPUS], c
             results[i] = together ? RESET_DONE_TOGETHER : RESET_DONE;
         }
     }
-    state_change_commit(state);
+    host_commit(state);
 }
 
 /* Ampere keeps the mode in the board's InfoROM; from Hopper on it lives in the driver. */
@@ -129,9 +149,14 @@ static void start_again(struct host *host)
 {
     for (unsigned i = 0; i < host->gpu_count; i++) {
         struct gpu *gpu = &host->gpus[i];
-        if (models[gpu->model].architecture != AMPERE)
+        if (models[gpu->model].architecture != AMPERE && gpu->strange[RESTART] == RESTART_CLEARS)
             gpu->mig_mode_pending = 0;
-        gpu_reset(gpu);
+        /* RMSetMIGAutoOnlineMode, and RmMIGBootConfigurationGI_N: the GPU instances, without what was in them. */
+        if (gpu->strange[RESTART] != RESTART_KEEPS_LAYOUT || gpu->mig_mode != gpu->mig_mode_pending)
+            gpu_reset(gpu);
+        for (unsigned g = 0; g < MAX_GPU_INSTANCES; g++)
+            memset(gpu->gpu_instances[g].compute_instances, 0, sizeof gpu->gpu_instances[g].compute_instances);
+        gpu->timeouts = 0;
         gpu->settings = (struct settings){0};
     }
     memset(host->clients, 0, sizeof host->clients);

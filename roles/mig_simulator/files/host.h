@@ -19,6 +19,9 @@ void host_read_boot_id(char text[40]);
 
 bool host_has_mig(const struct gpu *gpu);
 
+/* Whether the GPU answers questions about its profiles with MIG off. */
+bool host_tells_profiles(const struct host *host, const struct gpu *gpu);
+
 /* The pending mode becomes the mode and every instance vanishes. */
 void gpu_reset(struct gpu *gpu);
 
@@ -45,7 +48,17 @@ bool host_admin(const struct host *host);
  * administrator of the simulated host is somebody else then. */
 bool host_capability(const char *path);
 
+/* The minor number of a GPU instance's capability, on the GPU of this minor number. */
+unsigned host_capability_minor(unsigned gpu, unsigned gpu_instance);
+
+/* The change under way becomes the host (state_change_commit), and the files of what instances came and went with it. */
+void host_commit(struct state *state);
+
 /* Make the files beside the state file that stand for /proc/driver: PATH.proc. False: errno says why. */
 bool host_make_proc(const char *path, const struct host *host);
+
+/* Of the GPU instances and compute instances, beside that: make the files of those that came between the two hosts, and
+ * take away those of what went. Who may not, leaves it. */
+void host_show_instances(const char *path, const struct host *before, const struct host *after);
 
 #endif

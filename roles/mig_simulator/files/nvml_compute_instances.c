@@ -12,7 +12,7 @@
 
 struct parent { /* the GPU instance that a function is about */
     struct position at;
-    const struct model *model;
+    const struct gpu *gpu;
     const struct gpu_instance *gpu_instance;
     const struct profile *profile;
 };
@@ -22,10 +22,9 @@ static nvmlReturn_t find_parent(const struct host *in, nvmlGpuInstance_t handle,
     nvmlReturn_t answer = find_gpu_instance(in, handle, &parent->at);
     if (answer != NVML_SUCCESS)
         return answer;
-    const struct gpu *gpu = &in->gpus[parent->at.gpu];
-    parent->model = &models[gpu->model];
-    parent->gpu_instance = &gpu->gpu_instances[parent->at.gpu_instance];
-    parent->profile = &parent->model->profiles[parent->gpu_instance->profile];
+    parent->gpu = &in->gpus[parent->at.gpu];
+    parent->gpu_instance = &parent->gpu->gpu_instances[parent->at.gpu_instance];
+    parent->profile = &gpu_model(parent->gpu)->profiles[parent->gpu_instance->profile];
     return NVML_SUCCESS;
 }
 
@@ -38,7 +37,7 @@ static nvmlReturn_t ask(nvmlGpuInstance_t handle, unsigned index, unsigned engin
     nvmlReturn_t answer = find_parent(host, handle, parent);
     if (answer != NVML_SUCCESS)
         return answer;
-    bool there = compute_profile_by_id(parent->model, parent->profile, index, compute);
+    bool there = compute_profile_by_id(parent->gpu, parent->profile, index, compute);
     return there ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
 }
 
@@ -49,7 +48,7 @@ static nvmlReturn_t may_configure(nvmlGpuInstance_t handle, unsigned id, struct 
     nvmlReturn_t answer = find_parent(host, handle, parent);
     if (answer != NVML_SUCCESS)
         return answer;
-    if (!compute_profile_by_id(parent->model, parent->profile, id, compute))
+    if (!compute_profile_by_id(parent->gpu, parent->profile, id, compute))
         return NVML_ERROR_NOT_SUPPORTED;
     return caller_may_configure_mig() ? NVML_SUCCESS : NVML_ERROR_NO_PERMISSION;
 }
@@ -88,7 +87,10 @@ NVML(nvmlGpuInstanceGetComputeInstanceProfileInfoV,
     *info = (nvmlComputeInstanceProfileInfo_v2_t){info->version, c.id, c.slices, c.max, c.multiprocessors,
                                                   p->copy_engines, p->decoders, p->encoders, p->jpeg_engines,
                                                   p->ofa_engines, "MIG "};
-    compute_profile_name(info->name + 4, sizeof info->name - 4, p, &c);
+    if (parent.gpu->strange[NAMES])
+        info->name[0] = 0;
+    else
+        compute_profile_name(info->name + 4, sizeof info->name - 4, parent.gpu, p, &c);
     if (third)
         ((nvmlComputeInstanceProfileInfo_v3_t *)info)->capabilities =
             strstr(p->name, "+gfx") ? NVML_COMPUTE_INSTANCE_PROFILE_CAPS_GFX : 0;
@@ -103,7 +105,7 @@ NVML(nvmlGpuInstanceGetComputeInstanceRemainingCapacity,
     nvmlReturn_t answer = count ? may_configure(gpuInstance, profileId, &parent, &compute)
                                 : NVML_ERROR_INVALID_ARGUMENT;
     if (answer == NVML_SUCCESS)
-        *count = compute_instance_capacity(parent.gpu_instance, &compute);
+        *count = compute_instance_capacity(parent.gpu, parent.gpu_instance, &compute);
     return answer;
 }
 
@@ -121,9 +123,30 @@ NVML(nvmlGpuInstanceGetComputeInstancePossiblePlacements,
     if (placements && *count < compute.start_count)
         answer = NVML_ERROR_INSUFFICIENT_SIZE;
     for (unsigned i = 0; placements && answer == NVML_SUCCESS && i < compute.start_count; i++)
-        placements[i] = (nvmlComputeInstancePlacement_t){compute.starts[i], compute.slices};
+        placements[i] = (nvmlComputeInstancePlacement_t){compute.starts[i], compute.size};
     *count = compute.start_count;
     return answer;
+}
+
+/* The MIG devices of the GPU counted from 0 on by GPU instance id and compute instance id. */
+static void count_anew(struct gpu *gpu)
+{
+    for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
+        for (unsigned c = 0; c < MAX_COMPUTE_INSTANCES; c++) {
+            struct gpu_instance *instance = &gpu->gpu_instances[i];
+            struct compute_instance *compute = &instance->compute_instances[c];
+            if (!instance->used || !compute->used)
+                continue;
+            compute->mig_index = 0;
+            for (unsigned j = 0; j < MAX_GPU_INSTANCES; j++)
+                for (unsigned d = 0; d < MAX_COMPUTE_INSTANCES; d++) {
+                    const struct gpu_instance *beside = &gpu->gpu_instances[j];
+                    const struct compute_instance *other = &beside->compute_instances[d];
+                    if (beside->used && other->used &&
+                        (beside->id < instance->id || (beside->id == instance->id && other->id < compute->id)))
+                        compute->mig_index++;
+                }
+        }
 }
 
 /* The lowest numbers not taken: the id in the GPU instance, the MIG device index on the GPU. */
@@ -145,14 +168,37 @@ static void number(struct compute_instance *compute, const struct gpu_instance *
         compute->mig_index++;
 }
 
-/* The same UUID for the same slices of the same GPU, or another one each time. */
-static void name(struct compute_instance *compute, const struct gpu_instance *parent, const struct gpu *gpu,
-                 bool same_again)
+/* Of GPU, GPU instance id and engine (RM: nvGenerateSmcUuid), which is here the compute instance's id; or the same UUID
+ * for the same slices of the same GPU, or another one each time. */
+static void name(struct compute_instance *compute, const struct gpu_instance *parent, const struct gpu *gpu)
 {
-    uint64_t numbers[6] = {0, 0, (uint64_t)parent->profile << 8 | parent->start,
-                           (uint64_t)compute->profile << 8 | compute->start, same_again ? 0 : compute->serial, 0};
+    bool again = gpu->strange[UUIDS] == UUIDS_PROFILE, engine = gpu->strange[UUIDS] == UUIDS_ENGINE;
+    uint64_t numbers[6] = {0, 0, engine ? parent->id : (uint64_t)parent->profile << 8 | parent->start,
+                           engine ? compute->id : (uint64_t)compute->profile << 8 | compute->start,
+                           again || engine ? 0 : compute->serial, engine};
     memcpy(numbers, gpu->uuid, sizeof gpu->uuid);
     make_uuid(compute->uuid, 5, numbers, 6);
+}
+
+/* The code for a place that is not to be had. */
+static nvmlReturn_t refusal(const struct parent *parent, const struct compute_profile *profile,
+                            const nvmlComputeInstancePlacement_t *placement)
+{
+    switch (parent->gpu->strange[REFUSALS]) {
+    case REFUSALS_IN_USE:
+        return NVML_ERROR_IN_USE;
+    case REFUSALS_INVALID:
+        return NVML_ERROR_INVALID_ARGUMENT;
+    case REFUSALS_MODEL:
+        if (placement && compute_place_taken(parent->gpu_instance, placement->start, placement->size))
+            return NVML_ERROR_IN_USE;
+        if (placement && placement->start < MAX_COMPUTE_INSTANCES && placement->size == profile->size &&
+            placement->start % profile->size)
+            return NVML_ERROR_INVALID_ARGUMENT;
+        return NVML_ERROR_INSUFFICIENT_RESOURCES;
+    default:
+        return NVML_ERROR_INSUFFICIENT_RESOURCES;
+    }
 }
 
 static nvmlReturn_t create(nvmlGpuInstance_t handle, unsigned id, const nvmlComputeInstancePlacement_t *placement,
@@ -169,18 +215,20 @@ static nvmlReturn_t create(nvmlGpuInstance_t handle, unsigned id, const nvmlComp
         return change_cancel(answer);
     struct gpu *gpu = &draft->gpus[parent.at.gpu];
     struct gpu_instance *instance = &gpu->gpu_instances[parent.at.gpu_instance];
-    int start = placement ? (int)placement->start : compute_instance_choice(instance, &profile);
-    if (start < 0 || (placement && placement->size != profile.slices) ||
-        !compute_instance_fits(instance, &profile, (unsigned)start))
-        return change_cancel(NVML_ERROR_INSUFFICIENT_RESOURCES);
+    int start = placement ? (int)placement->start : compute_instance_choice(gpu, instance, &profile);
+    if (start < 0 || (placement && placement->size != profile.size) ||
+        !compute_instance_fits(gpu, instance, &profile, (unsigned)start))
+        return change_cancel(refusal(&parent, &profile, placement));
     struct compute_instance *compute = instance->compute_instances;
     while (compute->used) /* one that fits finds an entry: there are more entries than compute slices */
         compute++;
     *compute = (struct compute_instance){.profile = (uint8_t)profile.id, .start = (uint8_t)start,
-                                         .size = (uint8_t)profile.slices, .serial = draft->next_serial++};
+                                         .size = (uint8_t)profile.size, .serial = draft->next_serial++};
     number(compute, instance, gpu);
-    name(compute, instance, gpu, draft->same_uuids);
+    name(compute, instance, gpu);
     compute->used = 1;
+    if (gpu->strange[MIG_INDEXES])
+        count_anew(gpu);
     *created = compute_instance_handle(parent.at.gpu, compute);
     return change_commit();
 }
@@ -217,6 +265,8 @@ NVML(nvmlComputeInstanceDestroy, (nvmlComputeInstance_t computeInstance), (compu
     if (compute_instance_busy(draft, compute->serial))
         return change_cancel(NVML_ERROR_IN_USE);
     *compute = (struct compute_instance){0};
+    if (draft->gpus[at.gpu].strange[MIG_INDEXES])
+        count_anew(&draft->gpus[at.gpu]);
     return change_commit();
 }
 

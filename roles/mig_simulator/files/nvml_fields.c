@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * nvmlDeviceGetFieldValues: many facts by number, most of which have a function of their own too. */
+#include "host.h"
 #include "sensors.h"
 
 /* A field's value in `field`, or the code that says why there is none. */
@@ -67,7 +68,7 @@ static nvmlReturn_t read_field(const struct device *d, nvmlFieldValue_t *field)
     case NVML_FI_DEV_IS_MIG_MODE_INDEPENDENT_MIG_QUERY_CAPABLE:
         if (!d->model->memory_slices)
             return NVML_ERROR_NOT_SUPPORTED;
-        value->uiVal = resetless && !host->profiles_need_mig;
+        value->uiVal = host_tells_profiles(host, d->gpu);
         return NVML_SUCCESS;
     default:
         return NVML_ERROR_NOT_SUPPORTED;

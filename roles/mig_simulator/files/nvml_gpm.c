@@ -1,8 +1,9 @@
 /* GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * GPU performance monitoring, of Hopper and later. Of two samples of a GPU the metrics follow: what a GPU at work or an
- * idle one shows. */
+ * GPU performance monitoring, of Hopper and later. Of two samples of a GPU or of one of its GPU instances the metrics
+ * follow: what it shows at work, or idle. */
+#include "clients.h"
 #include "objects.h"
 #include "sensors.h"
 
@@ -42,7 +43,7 @@ NVML(nvmlGpmSampleFree, (nvmlGpmSample_t gpmSample), (gpmSample))
     return NVML_SUCCESS;
 }
 
-static nvmlReturn_t take_sample(const struct device *d, nvmlGpmSample_t handle)
+static nvmlReturn_t take_sample(const struct device *d, const struct gpu_instance *gpu_instance, nvmlGpmSample_t handle)
 {
     struct object *object = object_find(GPM_SAMPLE, handle);
     if (!object)
@@ -51,13 +52,14 @@ static nvmlReturn_t take_sample(const struct device *d, nvmlGpmSample_t handle)
         return NVML_ERROR_NOT_SUPPORTED;
     object->taken = true;
     object->gpu = d->index;
+    object->gpu_instance = gpu_instance ? gpu_instance->serial : 0;
     return NVML_SUCCESS;
 }
 
 NVML(nvmlGpmSampleGet, (nvmlDevice_t device, nvmlGpmSample_t gpmSample), (device, gpmSample))
 {
     GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
-    return take_sample(&d, gpmSample);
+    return take_sample(&d, NULL, gpmSample);
 }
 
 NVML(nvmlGpmMigSampleGet, (nvmlDevice_t device, unsigned gpuInstanceId, nvmlGpmSample_t gpmSample),
@@ -66,8 +68,19 @@ NVML(nvmlGpmMigSampleGet, (nvmlDevice_t device, unsigned gpuInstanceId, nvmlGpmS
     GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
     for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
         if (d.gpu->gpu_instances[i].used && d.gpu->gpu_instances[i].id == gpuInstanceId)
-            return take_sample(&d, gpmSample);
+            return take_sample(&d, &d.gpu->gpu_instances[i], gpmSample);
     return NVML_ERROR_INVALID_ARGUMENT;
+}
+
+/* Whether a process computes in the GPU instance of this serial. */
+static bool instance_works(const struct gpu *gpu, uint32_t serial)
+{
+    for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
+        for (unsigned c = 0; gpu->gpu_instances[i].serial == serial && c < MAX_COMPUTE_INSTANCES; c++)
+            if (gpu->gpu_instances[i].compute_instances[c].used &&
+                compute_instance_busy(host, gpu->gpu_instances[i].compute_instances[c].serial))
+                return true;
+    return false;
 }
 
 /* The metrics told, NVML_GPM_METRIC_*: percent of the time, when at work. */
@@ -96,10 +109,10 @@ NVML(nvmlGpmMetricsGet, (nvmlGpmMetricsGet_t *metricsGet), (metricsGet))
     const struct object *one = object_find(GPM_SAMPLE, metricsGet->sample1);
     const struct object *other = object_find(GPM_SAMPLE, metricsGet->sample2);
     if (!one || !other || !one->taken || !other->taken || one->gpu != other->gpu ||
-        metricsGet->numMetrics > NVML_GPM_METRIC_MAX)
+        one->gpu_instance != other->gpu_instance || metricsGet->numMetrics > NVML_GPM_METRIC_MAX)
         return NVML_ERROR_INVALID_ARGUMENT;
     struct device d = {.index = one->gpu};
-    bool works = gpu_works(&d);
+    bool works = one->gpu_instance ? instance_works(&host->gpus[one->gpu], one->gpu_instance) : gpu_works(&d);
     for (unsigned i = 0; i < metricsGet->numMetrics; i++) {
         nvmlGpmMetric_t *metric = &metricsGet->metrics[i];
         metric->nvmlReturn = NVML_ERROR_NOT_SUPPORTED;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * GPU instances: profiles, placements, creating and destroying. */
+#include "clients.h"
 #include "geometry.h"
 #include "handles.h"
 #include "host.h"
@@ -9,10 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Questions about profiles answer with MIG off too from Hopper on, unless the host is to be as nvml.h has it. */
 static nvmlReturn_t may_ask_profiles(const struct device *d)
 {
-    bool answers = d->gpu->mig_mode || (d->model->architecture >= HOPPER && !host->profiles_need_mig);
+    bool answers = d->gpu->mig_mode || host_tells_profiles(host, d->gpu);
     return host_has_mig(d->gpu) && answers ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
 }
 
@@ -64,10 +64,11 @@ static bool known_version(unsigned version)
            (version == NVML_STRUCT_VERSION(GpuInstanceProfileInfo, 3) && host->driver_branch >= 550);
 }
 
-static void fill_info(const struct profile *p, nvmlGpuInstanceProfileInfo_v2_t *info)
+static void fill_info(const struct profile *p, bool named, nvmlGpuInstanceProfileInfo_v2_t *info)
 {
-    char name[sizeof info->name];
-    snprintf(name, sizeof name, "MIG %s", p->name);
+    char name[sizeof info->name] = "";
+    if (named)
+        snprintf(name, sizeof name, "MIG %s", p->name);
     if (info->version == NVML_STRUCT_VERSION(GpuInstanceProfileInfo, 2)) {
         *info = (nvmlGpuInstanceProfileInfo_v2_t){info->version, p->id, 0, p->slices, p->max, p->multiprocessors,
                                                   p->copy_engines, p->decoders, p->encoders, p->jpeg_engines,
@@ -94,7 +95,7 @@ NVML(nvmlDeviceGetGpuInstanceProfileInfoV,
         return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
     nvmlReturn_t answer = ask_by_index(&d, profile, &p);
     if (answer == NVML_SUCCESS)
-        fill_info(p, info);
+        fill_info(p, !d.gpu->strange[NAMES], info);
     return answer;
 }
 
@@ -109,7 +110,7 @@ NVML(nvmlDeviceGetGpuInstanceProfileInfoByIdV,
         return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
     nvmlReturn_t answer = ask_by_id(&d, profileId, &p);
     if (answer == NVML_SUCCESS)
-        fill_info(p, info);
+        fill_info(p, !d.gpu->strange[NAMES], info);
     return answer;
 }
 
@@ -153,8 +154,29 @@ NVML(nvmlDeviceGetGpuInstanceRemainingCapacity, (nvmlDevice_t device, unsigned p
     const struct profile *profile;
     nvmlReturn_t answer = count ? may_configure(&d, profileId, &profile) : NVML_ERROR_INVALID_ARGUMENT;
     if (answer == NVML_SUCCESS)
-        *count = gpu_instance_capacity(d.gpu, profile);
+        *count = gpu_instance_capacity(d.gpu, profile, host->driver_branch);
     return answer;
+}
+
+/* Whether somebody who uses the GPU keeps it from its first GPU instance: its channels and memory are in the way (RM:
+ * kmigmgrCreateGPUInstanceCheck). */
+static bool first_refused(const struct host *draft, unsigned index)
+{
+    const struct gpu *gpu = &draft->gpus[index];
+    for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++)
+        if (gpu->gpu_instances[i].used)
+            return false;
+    return gpu->strange[FIRST_INSTANCE] == FIRST_INSTANCE_HOLDERS     ? gpu_busy(draft, index)
+           : gpu->strange[FIRST_INSTANCE] == FIRST_INSTANCE_PROCESSES ? gpu_computes(draft, index)
+                                                                      : false;
+}
+
+/* The code for a place that is not to be had. */
+static nvmlReturn_t refusal(const struct gpu *gpu)
+{
+    return gpu->strange[REFUSALS] == REFUSALS_IN_USE    ? NVML_ERROR_IN_USE
+           : gpu->strange[REFUSALS] == REFUSALS_INVALID ? NVML_ERROR_INVALID_ARGUMENT
+                                                        : NVML_ERROR_INSUFFICIENT_RESOURCES;
 }
 
 /* Without a placement the driver chooses. */
@@ -170,14 +192,17 @@ static nvmlReturn_t create(nvmlDevice_t device, unsigned profile_id, const nvmlG
     struct gpu *gpu = &draft->gpus[d.index];
     if (!gpu->mig_mode)
         return change_cancel(NVML_ERROR_NOT_SUPPORTED);
-    int start = placement ? (int)placement->start : gpu_instance_choice(gpu, profile);
-    int id = gpu_instance_free_id(gpu, profile);
+    if (first_refused(draft, d.index))
+        return change_cancel(NVML_ERROR_IN_USE);
+    int start = placement ? (int)placement->start : gpu_instance_choice(gpu, profile, draft->driver_branch);
+    bool fits = start >= 0 && (!placement || placement->size == profile->size) &&
+                gpu_instance_fits(gpu, profile, (unsigned)start, draft->driver_branch);
+    int id = fits ? gpu_instance_new_id(gpu, profile, (unsigned)start) : -1;
     struct gpu_instance *instance = gpu->gpu_instances;
     while (instance < gpu->gpu_instances + MAX_GPU_INSTANCES && instance->used)
         instance++;
-    if (start < 0 || id < 0 || instance == gpu->gpu_instances + MAX_GPU_INSTANCES ||
-        (placement && placement->size != profile->size) || !gpu_instance_fits(gpu, profile, (unsigned)start))
-        return change_cancel(NVML_ERROR_INSUFFICIENT_RESOURCES);
+    if (id < 0 || instance == gpu->gpu_instances + MAX_GPU_INSTANCES)
+        return change_cancel(refusal(gpu));
     *instance = (struct gpu_instance){.used = 1, .id = (uint8_t)id, .start = (uint8_t)start,
                                       .profile = (uint8_t)(profile - d.model->profiles),
                                       .serial = draft->next_serial++};
@@ -216,6 +241,8 @@ NVML(nvmlGpuInstanceDestroy, (nvmlGpuInstance_t gpuInstance), (gpuInstance))
     for (unsigned c = 0; c < MAX_COMPUTE_INSTANCES; c++)
         if (instance->compute_instances[c].used)
             return change_cancel(NVML_ERROR_IN_USE);
+    if (gpu_instance_subscribed(draft, instance->serial))
+        return change_cancel(NVML_ERROR_IN_USE);
     *instance = (struct gpu_instance){0};
     return change_commit();
 }
@@ -267,7 +294,7 @@ NVML(nvmlGpuInstanceGetInfo, (nvmlGpuInstance_t gpuInstance, nvmlGpuInstanceInfo
         return answer;
     const struct gpu *gpu = &host->gpus[at.gpu];
     const struct gpu_instance *instance = &gpu->gpu_instances[at.gpu_instance];
-    const struct profile *profile = &models[gpu->model].profiles[instance->profile];
+    const struct profile *profile = &gpu_model(gpu)->profiles[instance->profile];
     *info = (nvmlGpuInstanceInfo_t){gpu_handle(at.gpu), instance->id, profile->id, {instance->start, profile->size}};
     return NVML_SUCCESS;
 }

@@ -143,9 +143,9 @@ NVML(nvmlDeviceGetName, (nvmlDevice_t device, char *name, unsigned length), (dev
     if (!d.gpu_instance)
         return give_text(name, length, d.model->product);
     struct compute_profile compute;
-    if (!compute_profile_by_id(d.model, d.profile, d.compute_instance->profile, &compute))
+    if (!compute_profile_by_id(d.gpu, d.profile, d.compute_instance->profile, &compute))
         return NVML_ERROR_UNKNOWN;
-    compute_profile_name(profile, sizeof profile, d.profile, &compute);
+    compute_profile_name(profile, sizeof profile, d.gpu, d.profile, &compute);
     snprintf(text, sizeof text, "%s MIG %s", d.model->product, profile);
     return give_text(name, length, text);
 }
@@ -183,6 +183,8 @@ NVML(nvmlDeviceGetMinorNumber, (nvmlDevice_t device, unsigned *minorNumber), (de
     GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
     if (!minorNumber)
         return NVML_ERROR_INVALID_ARGUMENT;
+    if (d.gpu->strange[MINOR] == MINOR_NONE)
+        return NVML_ERROR_NOT_SUPPORTED;
     *minorNumber = d.gpu->minor;
     return NVML_SUCCESS;
 }
@@ -200,6 +202,8 @@ static nvmlReturn_t pci_info_v2(nvmlDevice_t device, nvmlPciInfo_v2_t *pci)
     GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
     if (!pci)
         return NVML_ERROR_INVALID_ARGUMENT;
+    if (d.gpu->strange[PCI_ADDRESS])
+        return NVML_ERROR_NOT_SUPPORTED;
     *pci = (nvmlPciInfo_v2_t){.bus = d.gpu->pci_bus, .pciDeviceId = d.model->pci_device_id,
                               .pciSubSystemId = subsystem_id(&d)};
     snprintf(pci->busId, sizeof pci->busId, "0000:%02X:00.0", d.gpu->pci_bus & 0xff);
@@ -221,6 +225,8 @@ NVML(nvmlDeviceGetPciInfo_v3, (nvmlDevice_t device, nvmlPciInfo_t *pci), (device
     GPU(d, device, NVML_ERROR_NOT_SUPPORTED);
     if (!pci)
         return NVML_ERROR_INVALID_ARGUMENT;
+    if (d.gpu->strange[PCI_ADDRESS])
+        return NVML_ERROR_NOT_SUPPORTED;
     *pci = (nvmlPciInfo_t){.bus = d.gpu->pci_bus, .pciDeviceId = d.model->pci_device_id,
                            .pciSubSystemId = subsystem_id(&d)};
     snprintf(pci->busIdLegacy, sizeof pci->busIdLegacy, "0000:%02X:00.0", d.gpu->pci_bus & 0xff);
@@ -235,6 +241,8 @@ NVML(nvmlDeviceGetPciInfoExt, (nvmlDevice_t device, nvmlPciInfoExt_v1_t *pci), (
         return NVML_ERROR_INVALID_ARGUMENT;
     if (pci->version != NVML_STRUCT_VERSION(PciInfoExt, 1))
         return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+    if (d.gpu->strange[PCI_ADDRESS])
+        return NVML_ERROR_NOT_SUPPORTED;
     *pci = (nvmlPciInfoExt_v1_t){.version = pci->version, .bus = d.gpu->pci_bus,
                                  .pciDeviceId = d.model->pci_device_id, .pciSubSystemId = subsystem_id(&d),
                                  .baseClass = 0x03, .subClass = 0x02}; /* 3D controller */

@@ -4,6 +4,7 @@
  * Memory of GPUs and MIG devices. That of a GPU instance is shared by all its MIG devices; a GPU with MIG shows the
  * sum. */
 #include "clients.h"
+#include "sensors.h"
 #include "session.h"
 
 enum { INSTANCE_MIB = 12 }; /* what the driver itself uses of each GPU instance */
@@ -36,7 +37,7 @@ static unsigned long long used_mib(const struct device *d)
 /* The whole, what the driver keeps of it for itself, and what is in use. */
 static nvmlMemory_v2_t memory_of(const struct device *d)
 {
-    unsigned long long total = d->gpu_instance ? d->profile->memory_mib : d->model->memory_mib;
+    unsigned long long total = device_memory(d);
     unsigned long long reserved = d->gpu_instance ? 0 : total / 64, used = used_mib(d);
     if (used > total - reserved)
         used = total - reserved;

@@ -6,6 +6,7 @@
 #include "geometry.h"
 #include "handles.h"
 #include "host.h"
+#include "sensors.h"
 
 static bool has_instances(const struct gpu *gpu)
 {
@@ -30,7 +31,22 @@ NVML(nvmlDeviceGetMigMode, (nvmlDevice_t device, unsigned *currentMode, unsigned
 
 /* Ampere resets the GPU, which takes an idle one and is not to be had in pass-through, nor of one GPU alone where all
  * must be reset together (derived: what hardware answers there is not on record); from Hopper on there is no
- * reset, but whoever uses the GPU is in the way just so. */
+ * reset, but whoever uses the GPU may be in the way just so. */
+static bool clients_matter(const struct gpu *gpu)
+{
+    return models[gpu->model].architecture == AMPERE || !gpu->strange[MODE_CLIENTS];
+}
+
+/* How often a change of mode times out where it does so at first. */
+enum { TIMEOUTS = 2 };
+
+static bool times_out(struct gpu *gpu)
+{
+    if (gpu->strange[ACTIVATION] == ACTIVATION_TIMEOUT && gpu->timeouts < TIMEOUTS)
+        return ++gpu->timeouts;
+    return gpu->strange[ACTIVATION] == ACTIVATION_TIMEOUT_ALWAYS;
+}
+
 NVML(nvmlDeviceSetMigMode, (nvmlDevice_t device, unsigned mode, nvmlReturn_t *activationStatus),
      (device, mode, activationStatus))
 {
@@ -51,12 +67,21 @@ NVML(nvmlDeviceSetMigMode, (nvmlDevice_t device, unsigned mode, nvmlReturn_t *ac
     gpu->mig_mode_pending = (uint8_t)mode;
     if (mode == gpu->mig_mode)
         return change_commit();
-    if (gpu_busy(draft, d.index))
+    if (gpu_busy(draft, d.index) && clients_matter(gpu)) {
         *activationStatus = NVML_ERROR_IN_USE;
-    else if ((draft->passthrough && d.model->architecture == AMPERE) || host_resets_together(draft, gpu))
-        *activationStatus = NVML_ERROR_RESET_REQUIRED;
-    else
+    } else if ((draft->passthrough && d.model->architecture == AMPERE) || host_resets_together(draft, gpu)) {
+        bool plain = gpu->strange[ACTIVATION] != ACTIVATION_NOT_SUPPORTED &&
+                     gpu->strange[ACTIVATION] != ACTIVATION_REFUSED;
+        *activationStatus = plain ? NVML_ERROR_RESET_REQUIRED : NVML_ERROR_NOT_SUPPORTED;
+        if (gpu->strange[ACTIVATION] == ACTIVATION_REFUSED) {
+            change_commit();
+            return NVML_ERROR_NOT_SUPPORTED;
+        }
+    } else if (times_out(gpu)) {
+        *activationStatus = NVML_ERROR_TIMEOUT;
+    } else if (mode || !gpu->strange[MODE_OFF]) {
         gpu_reset(gpu);
+    }
     return change_commit();
 }
 
@@ -74,9 +99,7 @@ NVML(nvmlDeviceGetMaxMigDeviceCount, (nvmlDevice_t device, unsigned *count), (de
     GPU(d, device, NVML_ERROR_INVALID_ARGUMENT);
     if (!count)
         return NVML_ERROR_INVALID_ARGUMENT;
-    if (!host_has_mig(d.gpu))
-        return NVML_ERROR_NOT_SUPPORTED;
-    *count = d.gpu->mig_mode ? d.model->compute_slices : 0;
+    *count = d.gpu->mig_mode ? d.model->compute_slices : 0; /* 0 of a GPU without MIG, too */
     return NVML_SUCCESS;
 }
 
@@ -138,7 +161,7 @@ static nvmlReturn_t attributes_of(nvmlDevice_t device, nvmlDeviceAttributes_t *a
     struct compute_profile compute;
     if (!d.gpu_instance)
         return NVML_ERROR_NOT_SUPPORTED;
-    if (!compute_profile_by_id(d.model, d.profile, d.compute_instance->profile, &compute))
+    if (!compute_profile_by_id(d.gpu, d.profile, d.compute_instance->profile, &compute))
         return NVML_ERROR_UNKNOWN;
     *attributes = (nvmlDeviceAttributes_t){.multiprocessorCount = compute.multiprocessors,
                                            .sharedCopyEngineCount = d.profile->copy_engines,
@@ -148,7 +171,7 @@ static nvmlReturn_t attributes_of(nvmlDevice_t device, nvmlDeviceAttributes_t *a
                                            .sharedOfaCount = d.profile->ofa_engines,
                                            .gpuInstanceSliceCount = d.profile->slices,
                                            .computeInstanceSliceCount = compute.slices,
-                                           .memorySizeMB = d.profile->memory_mib};
+                                           .memorySizeMB = device_memory(&d)};
     return NVML_SUCCESS;
 }
 

@@ -17,6 +17,7 @@ struct object {
     uint32_t session, generation;
     bool taken;            /* of a GPM sample: it holds one */
     unsigned gpu;          /* of which */
+    uint32_t gpu_instance; /* of which, its serial; 0: of the whole GPU */
 };
 
 /* NULL: there are too many. `handle` gets the number. */

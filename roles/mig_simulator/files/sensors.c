@@ -8,12 +8,14 @@
 
 bool gpu_works(const struct device *device)
 {
-    for (unsigned i = 0; i < MAX_CLIENTS; i++) {
-        const struct client *client = &host->clients[i];
-        if (client->pid && client->type != HOLDER && client->gpu == device->index && client_alive(client))
-            return true;
-    }
-    return false;
+    return gpu_computes(host, device->index);
+}
+
+unsigned device_memory(const struct device *device)
+{
+    if (!device->gpu_instance)
+        return device->model->memory_mib;
+    return device->profile->memory_mib + (device->gpu->strange[DEVICE_MEMORY] ? 128 : 0);
 }
 
 unsigned gpu_power_limit(const struct device *device)

@@ -11,6 +11,9 @@
 /* Whether a live process computes or draws on the GPU or one of its MIG devices. */
 bool gpu_works(const struct device *device);
 
+/* MiB of the GPU, or that its GPU instance's profile gives a MIG device, and perhaps more. */
+unsigned device_memory(const struct device *device);
+
 unsigned gpu_power_limit(const struct device *device); /* mW */
 unsigned gpu_power(const struct device *device);       /* mW */
 unsigned gpu_temperature(const struct device *device); /* degrees Celsius */

@@ -138,7 +138,7 @@ nvmlReturn_t change_begin(struct host **draft)
 
 nvmlReturn_t change_commit(void)
 {
-    state_change_commit(&state);
+    host_commit(&state);
     return NVML_SUCCESS;
 }
 

@@ -68,6 +68,7 @@ extern const int smi_field_count;
 
 typedef struct {
     unsigned int id;
+    unsigned int index;     /* NVML's, by which instances are listed */
     unsigned int slices;    /* compute slices */
     unsigned int instances; /* how many fit on an empty parent */
     unsigned int multiprocessors, copy_engines, decoders, encoders, jpegs, ofas;

@@ -49,6 +49,7 @@ nvmlReturn_t smi_gpu_instance_profiles(nvmlDevice_t device, smi_profile *profile
             continue;
         }
         *profile = (smi_profile){.id = info.id,
+                                 .index = index,
                                  .slices = info.sliceCount,
                                  .instances = info.instanceCount,
                                  .multiprocessors = info.multiprocessorCount,
@@ -108,6 +109,12 @@ nvmlReturn_t smi_compute_instance_profiles(const smi_gpu_instance *parent, smi_p
     return *count ? NVML_SUCCESS : refused;
 }
 
+static int by_index(const void *a, const void *b)
+{
+    const smi_profile *one = a, *other = b;
+    return (one->index > other->index) - (one->index < other->index);
+}
+
 static int by_gpu_instance_id(const void *a, const void *b)
 {
     const smi_gpu_instance *one = a, *other = b;
@@ -120,6 +127,7 @@ nvmlReturn_t smi_gpu_instances(nvmlDevice_t device, smi_gpu_instance *instances,
     unsigned int profile_count;
     *count = 0;
     nvmlReturn_t result = smi_gpu_instance_profiles(device, profiles, &profile_count);
+    qsort(profiles, profile_count, sizeof(*profiles), by_index); /* as instances are listed */
     for (unsigned int p = 0; p < profile_count && result == NVML_SUCCESS; p++) {
         nvmlGpuInstance_t handles[SMI_MAX_INSTANCES];
         unsigned int found = 0, first = *count;
@@ -311,7 +319,7 @@ int smi_mig(int count, char **arguments)
         return status;
     keep_usable(&options.gpus, actions[action].mig_off_too);
     if (!options.gpus.count) {
-        printf("No MIG-enabled devices found.\n");
+        printf("No MIG-%s devices found.\n", actions[action].mig_off_too ? "supported" : "enabled");
         return smi_exit_status(NVML_ERROR_NOT_FOUND);
     }
     return actions[action].run(&options);

@@ -37,9 +37,11 @@ int smi_list_gpu_instance_profiles(const smi_mig_options *options)
         if (result != NVML_SUCCESS)
             return failed("GPU instance profiles", result);
         for (unsigned int p = 0; p < count; p++) {
-            unsigned int left = 0; /* stays 0 where the capacity is not told: MIG off, or no permission */
+            unsigned int left = 0; /* stays 0 where the capacity is not told for want of permission */
             char instances[32], memory[32];
-            nvmlDeviceGetGpuInstanceRemainingCapacity(options->gpus.devices[g], profiles[p].id, &left);
+            result = nvmlDeviceGetGpuInstanceRemainingCapacity(options->gpus.devices[g], profiles[p].id, &left);
+            if (result == NVML_ERROR_NOT_SUPPORTED) /* with MIG off all are free */
+                left = profiles[p].instances;
             snprintf(instances, sizeof(instances), "%u/%u", left, profiles[p].instances);
             snprintf(memory, sizeof(memory), "%.2f", profiles[p].memory_gib);
             printf("|%4u  %-18s %3u     %-11s%-11s%-7s%-7u%-6u%-4u|\n", smi_index(options->gpus.devices[g]),

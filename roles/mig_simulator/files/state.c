@@ -76,7 +76,9 @@ static bool plausible(const struct host *host)
         const struct gpu *gpu = &host->gpus[g];
         if (gpu->model >= model_count)
             return false;
-        const struct model *model = &models[gpu->model];
+        if (strange_broken(gpu->strange))
+            return false;
+        const struct model *model = strange_model(gpu->model, gpu->strange);
         for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++) {
             const struct gpu_instance *instance = &gpu->gpu_instances[i];
             if (!instance->used)
@@ -86,7 +88,7 @@ static bool plausible(const struct host *host)
                 return false;
             for (unsigned c = 0; c < MAX_COMPUTE_INSTANCES; c++) {
                 const struct compute_instance *compute = &instance->compute_instances[c];
-                if (compute->used && (compute->start + compute->size > model->compute_slices || compute->profile > 4 ||
+                if (compute->used && (compute->start + compute->size > MAX_COMPUTE_INSTANCES || compute->profile > 7 ||
                                       compute->id > MAX_ID || compute->mig_index > MAX_ID))
                     return false;
             }

@@ -11,6 +11,7 @@
 #define STATE_H
 
 #include "catalogue.h"
+#include "strange.h"
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -36,7 +37,7 @@ struct compute_instance {
     uint8_t used;
     uint8_t id;         /* from 0 inside its GPU instance */
     uint8_t profile;    /* NVML_COMPUTE_INSTANCE_PROFILE_*, which is its profile id too */
-    uint8_t start, size; /* compute slices inside the GPU instance */
+    uint8_t start, size; /* its placement inside the GPU instance, in slices or eighths */
     uint8_t mig_index;  /* index of its MIG device on the GPU */
     uint32_t serial;    /* never given twice on a host: tells a handle's instance from a later one */
     uint8_t uuid[16];
@@ -70,6 +71,8 @@ struct gpu {
     uint8_t uuid[16];
     uint8_t mig_mode, mig_mode_pending;
     uint8_t ecc_off, ecc_off_pending; /* on the board, as Ampere's MIG mode */
+    uint8_t timeouts;                 /* changes of its mode that have timed out, where they do so at first */
+    uint8_t strange[STRANGE_ROOM];    /* the values of enum strange */
     struct settings settings;
     struct gpu_instance gpu_instances[MAX_GPU_INSTANCES];
 };
@@ -82,7 +85,9 @@ struct client { /* a live process that uses a GPU or a MIG device */
     uint8_t gpu;
     uint8_t reserved[2];
     uint32_t compute_instance; /* its serial; 0: the whole GPU */
+    uint32_t gpu_instance;     /* the serial of the GPU instance that it subscribes to; 0: to none */
     uint32_t memory_mib;
+    uint32_t unused;
     uint64_t start_time; /* of the process, in clock ticks since boot: tells it from a later one of the same pid */
 };
 
@@ -107,11 +112,9 @@ struct host {
     char driver_version[32];
     char boot_id[40]; /* the machine's, when the state was last changed or attached to */
     uint8_t passthrough;
-    uint8_t same_uuids;         /* a recreated instance gets its old UUID back */
-    uint8_t profiles_need_mig;  /* profile questions answer NOT_SUPPORTED while MIG is off, on every generation */
     uint8_t nvswitch;           /* GPUs with NVLinks are linked by NVSwitches; before Hopper they are, if not, directly */
     uint8_t fabric_manager;     /* Fabric Manager runs */
-    uint8_t reserved[3];
+    uint8_t reserved[5];
     struct gpu gpus[MAX_GPUS];
     struct client clients[MAX_CLIENTS];
     struct fault faults[MAX_FAULTS];

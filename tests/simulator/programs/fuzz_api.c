@@ -114,9 +114,9 @@ static void *work(void *argument)
 }
 
 /* Every id and index once, no slice twice. */
-static void check_gpu(const struct gpu *gpu)
+static void check_gpu(const struct gpu *gpu, unsigned branch)
 {
-    const struct model *model = &models[gpu->model];
+    const struct model *model = gpu_model(gpu);
     uint32_t slices = 0, ids = 0, indexes = 0, engines[4] = {0};
     unsigned of_profile[32] = {0};
     for (unsigned i = 0; i < MAX_GPU_INSTANCES; i++) {
@@ -125,6 +125,7 @@ static void check_gpu(const struct gpu *gpu)
             continue;
         const struct profile *profile = &model->profiles[instance->profile];
         uint32_t place = ((1u << profile->size) - 1) << instance->start, computes = 0, compute_ids = 0;
+        unsigned compute_slices = 0;
         HOLDS(gpu->mig_mode && !(slices & place) && !(ids >> instance->id & 1));
         slices |= place;
         ids |= 1u << instance->id;
@@ -138,26 +139,32 @@ static void check_gpu(const struct gpu *gpu)
             if (!compute->used)
                 continue;
             uint32_t part = ((1u << compute->size) - 1) << compute->start;
-            HOLDS(compute->start + compute->size <= profile->slices);
+            struct compute_profile told;
+            HOLDS(compute_profile_by_id(gpu, profile, compute->profile, &told));
+            HOLDS(compute_place_exists(&told, compute->start, compute->size));
+            compute_slices += told.slices;
             HOLDS(!(computes & part) && !(compute_ids >> compute->id & 1) && !(indexes >> compute->mig_index & 1));
             HOLDS(compute->mig_index < model->compute_slices);
             computes |= part;
             compute_ids |= 1u << compute->id;
             indexes |= 1u << compute->mig_index;
         }
+        HOLDS(compute_slices <= profile->slices);
     }
-    for (unsigned i = 0; i < model->profile_count; i++)
-        if (model->profiles[i].size == model->memory_slices) {
-            const struct profile *whole = &model->profiles[i];
+    const struct model *plain = &models[gpu->model];
+    for (unsigned i = 0; i < plain->profile_count; i++)
+        if (plain->profiles[i].size == plain->memory_slices) {
+            const struct profile *whole = &plain->profiles[i];
             HOLDS(engines[0] <= whole->decoders && engines[1] <= whole->encoders);
             HOLDS(engines[2] <= whole->jpeg_engines && engines[3] <= whole->ofa_engines);
         }
-    for (unsigned i = 0; i < model->profile_count; i++) {
+    for (unsigned i = 0; i < model->profile_count && !gpu->strange[FREE_COUNTS]; i++) {
         const struct profile *profile = &model->profiles[i];
         bool fits = false;
         for (unsigned s = 0; s < profile->start_count; s++)
-            fits = fits || gpu_instance_fits(gpu, profile, profile->starts[s]);
-        HOLDS(fits == (gpu_instance_capacity(gpu, profile) > 0) && fits == (gpu_instance_choice(gpu, profile) >= 0));
+            fits = fits || gpu_instance_fits(gpu, profile, profile->starts[s], branch);
+        HOLDS(fits == (gpu_instance_capacity(gpu, profile, branch) > 0));
+        HOLDS(fits == (gpu_instance_choice(gpu, profile, branch) >= 0));
     }
 }
 
@@ -174,7 +181,7 @@ int main(int argc, char **argv)
             HOLDS(!pthread_join(threads[i], NULL));
         HOLDS(state_open(&state, argv[1]) == STATE_OK);
         for (unsigned g = 0; g < state.current.host.gpu_count; g++)
-            check_gpu(&state.current.host.gpus[g]);
+            check_gpu(&state.current.host.gpus[g], state.current.host.driver_branch);
         state_close(&state);
     }
     HOLDS(workers[0].done && workers[1].done);
