@@ -283,6 +283,20 @@ def test_field_values_have_a_code_each(nvml):
     assert [value.nvmlReturn for value in array] == [n.NVML_ERROR_UNINITIALIZED] * 2
 
 
+@pytest.mark.parametrize(
+    ("model", "profile", "seen"),
+    [
+        ("H100-SXM5-80GB", 19, 6185),
+        ("H100-SXM5-80GB", 9, 24740),
+        ("H200-SXM5-141GB", 19, 14809),
+        ("RTX-PRO-6000-BLACKWELL-96GB", 14, 8327),
+    ],
+)
+def test_bar1_of_a_mig_device_from_r580_on(nvml, model, profile, seen):
+    device = spanning(nvml("--mig", model), profile)[2]
+    assert n.nvmlDeviceGetBAR1MemoryInfo(device).bar1Total / (1 << 20) == pytest.approx(seen, rel=0.005)
+
+
 def test_gpm_is_hoppers(nvml, refused):
     gpu = nvml("H100-SXM5-80GB")
     assert n.nvmlGpmQueryDeviceSupport(gpu).isSupportedDevice
