@@ -22,7 +22,7 @@ def create(gpu, profile, start=None, size=None):
 def spanning(gpu, profile, start=None, size=None):
     """Create a GPU instance and a compute instance that spans it; return both and the MIG device."""
     instance, info = create(gpu, profile, start, size)
-    for compute_profile in (4, 3, 2, 1, 0):
+    for compute_profile in (7, 4, 3, 2, 1, 0):
         try:
             compute = n.nvmlGpuInstanceCreateComputeInstance(instance, compute_profile)
             break

@@ -290,9 +290,9 @@ def test_one_gpu_fails_and_the_others_do_not_unless_atomic(modules, simulated_ho
         assert modules.run(host, "mig_instances", {"instances": {"7g.40gb": 1}, "atomic": atomic}).ok()["changed"]
 
 
-@pytest.mark.parametrize("policy", ["new", "same"])
-def test_what_was_destroyed_and_comes_back_is_disrupted_whatever_its_uuid(modules, simulated_host, policy):
-    host = simulated_host("--mig", "--uuid-policy", policy, A100)
+@pytest.mark.parametrize("uuids", ["new", "profile", "engine"])
+def test_what_was_destroyed_and_comes_back_is_disrupted_whatever_its_uuid(modules, simulated_host, uuids):
+    host = simulated_host("--mig", "--strange", f"uuids={uuids}", A100)
     modules.run(host, "mig_instances", {"instances": {"3g.20gb": 2}}).ok()
     before = host.show()["gpus"][0]
     host.simulator("fault", "nvmlDeviceCreateGpuInstanceWithPlacement", "--return", "UNKNOWN")
@@ -301,7 +301,7 @@ def test_what_was_destroyed_and_comes_back_is_disrupted_whatever_its_uuid(module
     assert layout_of(after) == layout_of(before)
     assert result["changed"]
     assert set(result["disrupted"]) == set(before_uuids(before))
-    assert (set(before_uuids(before)) == set(before_uuids(after))) is (policy == "same")
+    assert (set(before_uuids(before)) == set(before_uuids(after))) is (uuids != "new")
 
 
 def before_uuids(gpu):

@@ -16,7 +16,7 @@ MODE = "gpufleet.mig.mig_mode"
 INSTANCES = "gpufleet.mig.mig_instances"
 BALANCED = {"3g.40gb": 1, "2g.20gb": 1, "1g.10gb": 2}
 LAYOUT = {"mig_partition_layout": [{"instances": BALANCED}, {"gpus": [1], "mig_enabled": False}]}
-# Of this model and its successors the driver tells profiles while MIG mode is off, so that check mode can foretell all.
+# The driver (R550 or later) tells profiles while MIG mode is off, so that check mode can foretell all.
 MODEL = "H100-SXM5-80GB"
 
 
@@ -65,8 +65,8 @@ def test_check_apply_check_apply_on_other_controllers(run_playbook, simulated_ho
 
 
 @pytest.mark.prove
-def test_check_mode_says_what_an_older_gpu_keeps_from_it(run_playbook, simulated_host):
-    host = simulated_host("A100-SXM4-40GB")
+def test_check_mode_says_what_an_older_driver_keeps_from_it(run_playbook, simulated_host):
+    host = simulated_host("--driver", "535.161.07", "A100-SXM4-40GB")
     layout = {"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]}
     foretold = run_playbook(PARTITION, [host], check=True, extra_vars=layout).ok()
     assert foretold.result(MODE)["changed"]
@@ -82,10 +82,10 @@ def test_check_mode_says_what_an_older_gpu_keeps_from_it(run_playbook, simulated
     assert sum(step["action"] == "create_gpu_instance" for step in outcome["plan"]) == 7
 
 
-def test_what_an_older_gpu_cannot_have_by_its_name_is_refused_before_anybody_is_disturbed(
+def test_what_a_gpu_cannot_have_by_its_name_is_refused_before_an_older_driver_tells_and_anybody_is_disturbed(
     run_playbook, simulated_host, tmp_path
 ):
-    host = simulated_host("A100-SXM4-40GB")
+    host = simulated_host("--driver", "535.161.07", "A100-SXM4-40GB")
     job = host.job(host.show()["gpus"][0]["uuid"])
     before = host.show()
     options = {

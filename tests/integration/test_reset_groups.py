@@ -94,7 +94,8 @@ def test_peers_whose_mode_stays_get_their_instances_back(modules, simulated_host
     assert gpus(host) == [(False, False, {}), before[1], before[2]]
     assert sorted(done["disrupted"]) == devices
     assert done["kept"] == []
-    assert not set(uuids(host, 1, 2)) & set(devices)
+    # They are other devices, though real cards give them their old UUIDs.
+    assert set(uuids(host, 1, 2)) < set(devices)
     assert rehearsal["must_be_free"] == []
 
     planned = [(step["action"], step["gpu"]["index"]) for step in done["plan"]]

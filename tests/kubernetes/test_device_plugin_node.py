@@ -134,12 +134,15 @@ def test_time_slicing_with_the_gpu_operator_and_a_second_run(theirs):
 
 
 def test_devices_that_were_made_anew_are_advertised_though_their_number_is_the_same(theirs):
-    """Another 1g.5gb in the place of one: all counts are right, and pods would get a UUID that is gone."""
+    """The 2g.10gb and the 1g.5gb change places: all counts are right, and pods would get UUIDs that are gone."""
     before, pods, counts = theirs.uuids(), theirs.pods(), theirs.allocatable()
     (gpu,) = theirs.host.show()["gpus"]
-    ids = [one["id"] for one in gpu["instances"] if one["compute_instances"][0]["profile"] == "1g.5gb"]
-    theirs.host.run(f"nvidia-smi mig -i 0 -gi {ids[0]} -dci && nvidia-smi mig -i 0 -gi {ids[0]} -dgi")
-    theirs.host.run("nvidia-smi mig -i 0 -cgi 1g.5gb -C")
+    place = {one["profile"]: one["placement"]["start"] for one in gpu["instances"]}["2g.10gb"]
+    for one in gpu["instances"]:
+        if one["profile"] != "3g.20gb":
+            theirs.host.run(f"nvidia-smi mig -i 0 -gi {one['id']} -dci && nvidia-smi mig -i 0 -gi {one['id']} -dgi")
+    places = f"2g.10gb:{2 - place},1g.5gb:{place},1g.5gb:{place + 1}"
+    theirs.host.run(f"nvidia-smi mig -i 0 -cgi {places} -C")
     assert theirs.uuids() != before
     run = theirs.expose(**TIME_SLICING).ok()
     assert advertised(run) == theirs.uuids()

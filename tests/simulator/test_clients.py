@@ -229,8 +229,13 @@ def layout(shown: dict) -> dict:
     """GPU index -> MIG mode and how many MIG devices of each profile."""
     counts = {gpu["index"]: (gpu["mig_mode"], collections.Counter()) for gpu in shown["gpus"]}
     for device in mig_devices(shown):
-        counts[device["gpu"]][1][device["profile"]] += 1
+        counts[device["gpu"]][1][in_layouts(device["profile"], device["gpu_instance_profile"])] += 1
     return counts
+
+
+def in_layouts(profile: str, gpu_instance: str) -> str:
+    """What layouts call a MIG device: the whole of a 1g.10gb+me is a 1g.10gb to the driver."""
+    return profile if "c." in profile else gpu_instance
 
 
 def test_mig_parted_reads_what_mig_persistence_writes_for_it(fleet, go_clients, on_driver_host, tmp_path):
@@ -252,12 +257,12 @@ def test_mig_parted_reads_what_mig_persistence_writes_for_it(fleet, go_clients, 
 def exact_entry(gpu):
     """A GPU of `mig-simulator show --json` as an entry of a layout with all placements."""
 
-    def place(one):
-        return {"profile": one["profile"], "placement": one["placement"]["start"]}
+    def place(one, instance):
+        return {"profile": in_layouts(one["profile"], instance["profile"]), "placement": one["placement"]["start"]}
 
     instances = [
-        {**place(instance), "compute_instances": list(map(place, instance["compute_instances"]))}
-        for instance in gpu["instances"]
+        {**place(one, one), "compute_instances": [place(device, one) for device in one["compute_instances"]]}
+        for one in gpu["instances"]
     ]
     return {"gpus": [gpu["uuid"]], "instances": instances}
 

@@ -55,7 +55,7 @@ def test_as_many_instances_fit_as_the_profile_says(nvml, refused, model):
         assert len({info.placement.start for _unused, info in made}) == profile["max"]
         assert len({info.id for _unused, info in made}) == profile["max"]
         part = CATALOGUE[model]["slices"]["memory"] // profile["size"]
-        classes = {1: range(1), 2: range(1, 3), 4: range(3, 7), 8: range(7, 14)}
+        classes = {1: range(1), 2: range(1, 3), 4: range(3, 7), 8: range(7, 15)}
         assert {info.id for _unused, info in made} <= set(classes[part])
         for instance, _unused in made:
             n.nvmlGpuInstanceDestroy(instance)
@@ -170,17 +170,18 @@ def test_a_gpu_instance_with_compute_instances_is_in_use(nvml, refused):
 COMPUTE = {  # slices of the GPU instance -> profile id: (slices, starts)
     1: {0: (1, [0])},
     2: {0: (1, [0, 1]), 1: (2, [0])},
-    3: {0: (1, [0, 1, 2]), 1: (2, [0]), 2: (3, [0])},
-    4: {0: (1, [0, 1, 2, 3]), 1: (2, [0, 2]), 3: (4, [0])},
-    7: {0: (1, list(range(7))), 1: (2, [0, 2, 4]), 2: (3, [0, 4]), 3: (4, [0]), 4: (7, [0])},
+    3: {0: (1, [0, 1, 2]), 1: (2, [0, 1]), 2: (3, [0])},
+    4: {0: (1, [0, 1, 2, 3]), 1: (2, [0, 1, 2]), 3: (4, [0])},
+    7: {0: (1, list(range(7))), 1: (2, list(range(6))), 2: (3, list(range(5))), 3: (4, list(range(4))), 4: (7, [0])},
 }
 
 
 @pytest.mark.parametrize("profile", [19, 14, 9, 5, 0])
 def test_compute_instance_profiles_follow_the_slices(nvml, refused, profile):
-    gpu = nvml("--mig", "H100-SXM5-80GB")
+    """On Ampere, which counts in slices; test_hopper_places_compute_instances_in_eighths has the other."""
+    gpu = nvml("--mig", "A100-SXM4-40GB")
     instance, _unused = create(gpu, profile)
-    gi = next(p for p in CATALOGUE["H100-SXM5-80GB"]["profiles"] if p["id"] == profile)
+    gi = next(p for p in CATALOGUE["A100-SXM4-40GB"]["profiles"] if p["id"] == profile)
     slices = int(gi["name"][0])
     for index in range(8):
         if index not in COMPUTE[slices]:
@@ -190,10 +191,11 @@ def test_compute_instance_profiles_follow_the_slices(nvml, refused, profile):
         size, starts = COMPUTE[slices][index]
         info = n.nvmlGpuInstanceGetComputeInstanceProfileInfo(instance, index, 0, version=2)
         name = gi["name"] if size == slices else f"{size}c.{gi['name']}"
-        assert (info.id, info.sliceCount, info.instanceCount, info.name) == (index, size, len(starts), f"MIG {name}")
-        assert info.multiprocessorCount == (gi["sm"] if size == slices else 16 * size)
+        most = slices // size
+        assert (info.id, info.sliceCount, info.instanceCount, info.name) == (index, size, most, f"MIG {name}")
+        assert info.multiprocessorCount == (gi["sm"] if size == slices else 14 * size)
         assert info.sharedCopyEngineCount == gi["ce"]
-        assert n.nvmlGpuInstanceGetComputeInstanceRemainingCapacity(instance, index) == len(starts)
+        assert n.nvmlGpuInstanceGetComputeInstanceRemainingCapacity(instance, index) == most
         count = ctypes.c_uint(0)
         n.nvmlGpuInstanceGetComputeInstancePossiblePlacements(instance, index, None, ctypes.byref(count))
         array = (n.c_nvmlComputeInstancePlacement_t * count.value)()
@@ -208,10 +210,7 @@ def test_compute_instances_share_a_gpu_instance(nvml, refused):
     instance, _unused = create(gpu, 9, 4, 4)
     placement = ctypes.byref(n.c_nvmlComputeInstancePlacement_t(2, 1))
     last = n.nvmlGpuInstanceCreateComputeInstanceWithPlacement(instance, 0, placement)
-    refused(
-        n.NVML_ERROR_INSUFFICIENT_RESOURCES,
-        n.nvmlGpuInstanceCreateComputeInstanceWithPlacement, instance, 0, placement,
-    )  # fmt: skip
+    refused(n.NVML_ERROR_IN_USE, n.nvmlGpuInstanceCreateComputeInstanceWithPlacement, instance, 0, placement)
     refused(n.NVML_ERROR_INSUFFICIENT_RESOURCES, n.nvmlGpuInstanceCreateComputeInstance, instance, 2)
     two = n.nvmlGpuInstanceCreateComputeInstance(instance, 1)
     info = n.nvmlComputeInstanceGetInfo(two)
@@ -227,13 +226,25 @@ def test_compute_instances_share_a_gpu_instance(nvml, refused):
 # ---- MIG devices ---------------------------------------------------------------------------------------------------
 
 
-def test_mig_device_indexes_have_holes_and_are_filled_again(nvml, refused):
-    gpu = nvml("--mig", "A100-SXM4-40GB")
+def test_mig_device_indexes_are_counted_anew(nvml, refused):
+    gpu = nvml("--mig", "H100-SXM5-80GB")
+    one = spanning(gpu, 19, 6, 1)
+    other = spanning(gpu, 9, 0, 4)
+    ids = [n.nvmlDeviceGetGpuInstanceId(device) for _unused, device in sorted(mig_devices(gpu).items())]
+    assert ids == [1, 13]
+    n.nvmlComputeInstanceDestroy(other[1])
+    assert {index: n.nvmlDeviceGetGpuInstanceId(device) for index, device in mig_devices(gpu).items()} == {0: 13}
+    assert n.nvmlDeviceGetUUID(mig_devices(gpu)[0]) == n.nvmlDeviceGetUUID(one[2])
+    refused(n.NVML_ERROR_NOT_FOUND, n.nvmlDeviceGetMigDeviceHandleByIndex, gpu, 1)
+    refused(n.NVML_ERROR_INVALID_ARGUMENT, n.nvmlDeviceGetMigDeviceHandleByIndex, gpu, 7)
+
+
+def test_or_have_holes_that_are_filled_again(nvml, refused):
+    gpu = nvml("--mig", "--strange", "mig-indexes=lowest", "A100-SXM4-40GB")
     computes = [spanning(gpu, 19)[1] for _unused in range(3)]
     n.nvmlComputeInstanceDestroy(computes[1])
     assert list(mig_devices(gpu)) == [0, 2]
     refused(n.NVML_ERROR_NOT_FOUND, n.nvmlDeviceGetMigDeviceHandleByIndex, gpu, 1)
-    refused(n.NVML_ERROR_INVALID_ARGUMENT, n.nvmlDeviceGetMigDeviceHandleByIndex, gpu, 7)
     spanning(gpu, 14)
     assert list(mig_devices(gpu)) == [0, 1, 2]
 
@@ -258,15 +269,19 @@ def test_a_mig_device_tells_where_it_belongs(nvml, refused):
     refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceGetGpuInstanceId, gpu)
 
 
-@pytest.mark.parametrize(("policy", "same"), [("same", True), ("new", False)])
-def test_uuid_of_a_recreated_instance(nvml, policy, same):
-    gpu = nvml("--mig", "--uuid-policy", policy, "A100-SXM4-40GB")
-    instance, compute, device = spanning(gpu, 9, 4, 4)
-    before = n.nvmlDeviceGetUUID(device)
-    n.nvmlComputeInstanceDestroy(compute)
-    n.nvmlGpuInstanceDestroy(instance)
-    _unused, _unused, device = spanning(gpu, 9, 4, 4)
-    assert (n.nvmlDeviceGetUUID(device) == before) is same
+@pytest.mark.parametrize(
+    ("uuids", "of_the_same", "of_another"), [("engine", True, True), ("profile", True, False), ("new", False, False)]
+)
+def test_uuid_of_a_recreated_instance(nvml, uuids, of_the_same, of_another):
+    """Real cards make it of GPU, GPU instance id and engine: it comes back with another profile, too."""
+    gpu = nvml("--mig", *([] if uuids == "engine" else ["--strange", f"uuids={uuids}"]), "H100-SXM5-80GB")
+    found = []
+    for profile in (19, 19, 20):
+        instance, compute, device = spanning(gpu, profile, 4, 1)
+        found.append(n.nvmlDeviceGetUUID(device))
+        n.nvmlComputeInstanceDestroy(compute)
+        n.nvmlGpuInstanceDestroy(instance)
+    assert [text == found[0] for text in found[1:]] == [of_the_same, of_another]
 
 
 def test_every_identifier_of_a_gpu_finds_it(nvml, refused):

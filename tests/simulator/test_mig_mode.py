@@ -94,9 +94,13 @@ def test_a_gpu_without_mig_supports_nothing_of_it(nvml, refused):
 @pytest.mark.parametrize(
     ("options", "answers"),
     [
-        (["A100-SXM4-40GB"], False),
+        (["A100-SXM4-40GB"], True),
         (["H100-SXM5-80GB"], True),
-        (["--mig-off-profiles", "refuse", "H100-SXM5-80GB"], False),
+        (["--driver", "550.90.07", "A100-SXM4-40GB"], True),
+        (["--driver", "545.29.03", "A100-SXM4-40GB"], False),
+        (["--driver", "545.29.03", "H100-SXM5-80GB"], False),
+        (["--strange", "mig-off-profiles=refuse", "H100-SXM5-80GB"], False),
+        (["--strange", "mig-off-profiles=architecture", "A100-SXM4-40GB"], False),
     ],
 )
 def test_profile_questions_with_mig_off(nvml, refused, options, answers):

@@ -144,8 +144,9 @@ def test_mig_pages_while_instances_come_and_go(smi, a100):
     gpu = a100.show()["gpus"][0]
     devices = uuids(a100)
     assert listed.splitlines()[0] == f"GPU 0: NVIDIA A100-SXM4-40GB (UUID: {gpu['uuid']})"
-    assert f"  MIG 1g.5gb      Device  0: (UUID: {devices[small, 0]})\n" in listed
-    assert f"  MIG 2c.3g.20gb  Device  1: (UUID: {devices[large, 0]})\n" in listed
+    # Counted by GPU instance id.
+    assert f"  MIG 1g.5gb      Device  1: (UUID: {devices[small, 0]})\n" in listed
+    assert f"  MIG 2c.3g.20gb  Device  0: (UUID: {devices[large, 0]})\n" in listed
 
     destroyed = smi("mig", "-dci", "-ci", "0", "-gi", str(large))
     assert destroyed == f"Successfully destroyed compute instance ID  0 from GPU  0 GPU instance ID {large:2}\n"

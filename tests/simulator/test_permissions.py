@@ -37,7 +37,7 @@ def test_the_files_beside_the_state_are_those_of_the_driver(host, capability):
 
 
 def test_instances_have_files_while_they_are_there(nvml, host):
-    gpu = nvml("--mig", "--strange", "gi-ids=model", "H100-SXM5-80GB:2")
+    gpu = nvml("--mig", "H100-SXM5-80GB:2")
     capabilities = host.state.with_name("state.proc") / "driver/nvidia/capabilities"
 
     def shown():

@@ -85,8 +85,10 @@ def test_lists_follow_the_two_call_protocol(nvml, host):
     assert function(gpu, None, None) == n.NVML_ERROR_INVALID_ARGUMENT
 
 
-def test_a_gpu_in_mig_mode_takes_no_client_of_its_own(nvml, host):
-    nvml("--mig", "A100-SXM4-40GB")
+def test_a_gpu_in_mig_mode_takes_no_client_of_its_own_but_empty(nvml, host):
+    gpu = nvml("--mig", "A100-SXM4-40GB")
+    host.command("run", "--device", "0", "--", "true")
+    spanning(gpu, 9)
     assert "MIG mode" in host.command("run", "--device", "0", "--", "true", status=1).stderr
     assert "no device" in host.command("run", "--device", "1", "--", "true", status=1).stderr
     assert "no device" in host.command("run", "--device", "MIG-x", "--", "true", status=1).stderr

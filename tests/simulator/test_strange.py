@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Strange hosts: what each switch of `mig-simulator init --strange` changes."""
+"""Strange hosts: what each switch of `mig-simulator init --strange` changes, and what a host has without it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ A100, A30, H100, RTX = "A100-SXM4-40GB", "A30-24GB", "H100-SXM5-80GB", "RTX-PRO-
 
 
 def strange(nvml, switches, *models):
-    return nvml("--mig", "--strange", switches, *models)
+    """GPU 0 of a host with MIG on; without switches as every card is."""
+    return nvml("--mig", *(["--strange", switches] if switches else []), *models)
 
 
 def compute(instance, profile, start=None, size=None):
@@ -57,7 +58,7 @@ def test_what_is_strange_is_shown(host):
 
 def test_help_lists_every_switch_with_its_values(host):
     text = host.command("init", "--strange", "help").stdout
-    assert "\nuuids=new*|profile|engine\n" in text
+    assert "\nuuids=new|profile|engine*\n" in text
     assert not host.state.exists()
 
 
@@ -103,42 +104,41 @@ def test_a_seed_chooses_the_same_again(host):
     ],
 )
 def test_gpu_instance_ids_follow_from_the_placement(nvml, model, profile, size, ids):
-    gpu = strange(nvml, "gi-ids=model", model)
+    gpu = strange(nvml, "", model)
     assert {start: create(gpu, profile, start, size)[1].id for start in ids} == ids
 
 
-def test_a_uuid_comes_back_with_another_profile(nvml):
-    gpu = strange(nvml, "gi-ids=model,uuids=engine", H100)
-    instance, made, device = spanning(gpu, 19, 4, 1)
-    before = n.nvmlDeviceGetUUID(device)
-    n.nvmlComputeInstanceDestroy(made)
-    n.nvmlGpuInstanceDestroy(instance)
-    assert n.nvmlDeviceGetUUID(spanning(gpu, 20, 4, 1)[2]) == before
+@pytest.mark.parametrize(
+    ("table", "model", "ids"), [("plain", A100, {0: 3, 2: 4, 4: 5}), ("swapped", H100, {0: 5, 2: 6, 4: 3})]
+)
+def test_each_model_may_have_the_other_table(nvml, table, model, ids):
+    gpu = strange(nvml, f"gi-ids={table}", model)
+    assert {start: create(gpu, 14, start, 2)[1].id for start in ids} == ids
 
 
-def test_indexes_are_counted_anew(nvml):
-    gpu = strange(nvml, "gi-ids=plain,mig-indexes=sorted", H100)
-    one = spanning(gpu, 19, 6, 1)
-    other = spanning(gpu, 9, 0, 4)
-    ids = [n.nvmlDeviceGetGpuInstanceId(device) for _unused, device in sorted(mig_devices(gpu).items())]
-    assert ids == [1, 13]
-    n.nvmlComputeInstanceDestroy(other[1])
-    assert {index: n.nvmlDeviceGetGpuInstanceId(device) for index, device in mig_devices(gpu).items()} == {0: 13}
-    assert n.nvmlDeviceGetUUID(mig_devices(gpu)[0]) == n.nvmlDeviceGetUUID(one[2])
+def test_ids_may_say_nothing_of_the_placement(nvml):
+    gpu = strange(nvml, "gi-ids=scattered", H100)
+    ids = set()
+    for _unused in range(8):
+        instance, info = create(gpu, 19, 6, 1)
+        ids.add(info.id)
+        n.nvmlGpuInstanceDestroy(instance)
+    assert len(ids) > 1
+    assert ids <= set(range(7, 14))
 
 
 @pytest.mark.parametrize(
-    ("names", "model", "profile", "name"),
+    ("switches", "model", "profile", "name"),
     [
-        ("full", H100, 20, "1g.10gb+me"),
-        ("no-me", H100, 20, "1g.10gb"),
-        ("no-me", RTX, 47, "1g.24gb+gfx"),
-        ("bare", RTX, 47, "1g.24gb"),
-        ("bare", RTX, 67, "1g.24gb"),
+        ("", H100, 20, "1g.10gb"),
+        ("", RTX, 47, "1g.24gb+gfx"),
+        ("compute-names=full", H100, 20, "1g.10gb+me"),
+        ("compute-names=bare", RTX, 47, "1g.24gb"),
+        ("compute-names=bare", RTX, 67, "1g.24gb"),
     ],
 )
-def test_a_compute_instance_lacks_the_attribute(nvml, names, model, profile, name):
-    gpu = strange(nvml, f"compute-names={names}", model)
+def test_a_compute_instance_lacks_the_attribute(nvml, switches, model, profile, name):
+    gpu = strange(nvml, switches, model)
     instance, _unused, device = spanning(gpu, profile)
     assert compute_profiles(instance)[0][0] == name
     assert n.nvmlDeviceGetName(device).endswith(f" MIG {name}")
@@ -179,7 +179,7 @@ IN_EIGHTHS = {  # GPU instance profile -> compute profile -> (size, starts, maxi
 
 @pytest.mark.parametrize("profile", IN_EIGHTHS)
 def test_hopper_places_compute_instances_in_eighths(nvml, profile):
-    gpu = strange(nvml, "compute-places=model", H100)
+    gpu = strange(nvml, "", H100)
     instance, _unused = create(gpu, profile)
     found = compute_profiles(instance)
     assert {index: values[1:] for index, values in found.items()} == IN_EIGHTHS[profile]
@@ -189,7 +189,7 @@ def test_hopper_places_compute_instances_in_eighths(nvml, profile):
 
 
 def test_placements_do_not_bound_the_number(nvml, refused):
-    gpu = strange(nvml, "compute-places=model,one-slice-starts=eighths", H100)
+    gpu = strange(nvml, "one-slice-starts=eighths", H100)
     instance, _unused = create(gpu, 9)
     assert compute_profiles(instance)[0][1:4] == (1, [0, 1, 2, 3], 3)
     assert [compute(instance, 0).placement.start for _unused in range(3)] == [2, 0, 3]
@@ -198,7 +198,7 @@ def test_placements_do_not_bound_the_number(nvml, refused):
 
 
 def test_two_of_four_slices_do_not_fit_seven(nvml, refused):
-    gpu = strange(nvml, "compute-places=model", H100)
+    gpu = strange(nvml, "", H100)
     instance, _unused = create(gpu, 0)
     assert compute(instance, 3).placement.start == 4
     assert n.nvmlGpuInstanceGetComputeInstanceRemainingCapacity(instance, 3) == 0
@@ -207,7 +207,7 @@ def test_two_of_four_slices_do_not_fit_seven(nvml, refused):
 
 
 def test_profile_7_may_stand_beside_profile_0(nvml):
-    gpu = strange(nvml, "compute-places=model,double-slice", H100)
+    gpu = strange(nvml, "double-slice", H100)
     instance, _unused = create(gpu, 9)
     found = compute_profiles(instance)
     assert found[7] == ("1c.3g.40gb", 2, [0, 2], 2, 26)
@@ -216,23 +216,32 @@ def test_profile_7_may_stand_beside_profile_0(nvml):
 
 
 def test_ampere_places_them_at_every_start_that_fits(nvml):
-    gpu = strange(nvml, "compute-places=model", A100)
+    gpu = strange(nvml, "", A100)
     instance, _unused = create(gpu, 9)
     assert compute_profiles(instance)[1][1:4] == (2, [0, 1], 1)
     assert compute(instance, 1, 1, 2).placement.start == 1
 
 
+def test_or_in_steps_of_its_own(nvml):
+    gpu = strange(nvml, "compute-places=simple", H100)
+    instance, _unused = create(gpu, 0)
+    found = compute_profiles(instance)
+    assert {index: values[1:3] for index, values in found.items()} == {
+        0: (1, [0, 1, 2, 3, 4, 5, 6]), 1: (2, [0, 2, 4]), 2: (3, [0, 4]), 3: (4, [0]), 4: (7, [0]),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("refusals", "codes"),
+    ("switches", "codes"),
     [
-        ("resources", ["INSUFFICIENT_RESOURCES"] * 3),
-        ("model", ["IN_USE", "INVALID_ARGUMENT", "INSUFFICIENT_RESOURCES"]),
-        ("in-use", ["IN_USE"] * 3),
-        ("invalid", ["INVALID_ARGUMENT"] * 3),
+        ("", ["IN_USE", "INVALID_ARGUMENT", "INSUFFICIENT_RESOURCES"]),
+        ("refusals=resources", ["INSUFFICIENT_RESOURCES"] * 3),
+        ("refusals=in-use", ["IN_USE"] * 3),
+        ("refusals=invalid", ["INVALID_ARGUMENT"] * 3),
     ],
 )
-def test_refusals_of_a_compute_place(nvml, refused, refusals, codes):
-    gpu = strange(nvml, f"compute-places=model,refusals={refusals}", H100)
+def test_refusals_of_a_compute_place(nvml, refused, switches, codes):
+    gpu = strange(nvml, switches, H100)
     three, two = (create(gpu, profile)[0] for profile in (9, 14))
     compute(three, 0, 0, 1)
     for (instance, start), code in zip([(three, 0), (two, 1), (two, 4)], codes, strict=True):
@@ -267,7 +276,7 @@ def test_a_twin_has_the_same_name(nvml):
 
 
 def test_placements_may_count_half_slices_in_any_order(nvml):
-    gpu = strange(nvml, "placement-unit,placement-order,gi-ids=plain", H100)
+    gpu = strange(nvml, "placement-unit,placement-order", H100)
     assert possible(gpu, 15) == [(4, 4), (0, 4), (12, 4), (8, 4)]
     assert [create(gpu, 9, start, 8)[1].id for start in (0, 8)] == [1, 2]
     assert n.nvmlDeviceGetGpuInstanceRemainingCapacity(gpu, 19) == 0
@@ -295,11 +304,16 @@ def test_free_counts_promise_too_much(nvml, refused):
 
 
 @pytest.mark.parametrize(
-    ("switch", "driver", "goes"),
-    [("driver", "470.57.02", False), ("driver", "510.47.03", True), ("halves", "580.95.05", False)],
+    ("options", "goes"),
+    [
+        (["--driver", "470.57.02"], False),
+        (["--driver", "510.47.03"], True),
+        (["--driver", "470.57.02", "--strange", "combination=free"], True),
+        (["--strange", "combination=halves"], False),
+    ],
 )
-def test_a_combination_is_refused(nvml, refused, switch, driver, goes):
-    gpu = nvml("--mig", "--driver", driver, "--strange", f"combination={switch}", A100)
+def test_a_combination_is_refused(nvml, refused, options, goes):
+    gpu = nvml("--mig", *options, A100)
     create(gpu, 5, 0, 4)
     assert n.nvmlDeviceGetGpuInstanceRemainingCapacity(gpu, 9) == goes
     if goes:
@@ -349,7 +363,7 @@ def test_mode_off_may_only_seem_to_work(nvml):
 
 
 def test_whoever_uses_a_gpu_may_find_it_in_mig_mode_and_then_be_in_the_way(nvml, host, refused):
-    gpu = nvml("--strange", "mode-clients,first-instance", H100)
+    gpu = nvml("--strange", "mode-clients", H100)
     holder = host.client("hold", "--gpu", "0")
     client = host.client("run", "--device", "0")
     assert n.nvmlDeviceSetMigMode(gpu, 1) == n.NVML_SUCCESS
@@ -376,7 +390,7 @@ def test_a_holder_may_keep_a_gpu_from_its_first_instance(nvml, host, refused):
 
 
 def test_a_subscriber_is_on_no_list_and_keeps_a_gpu_instance(nvml, host, refused):
-    gpu = strange(nvml, "gi-ids=model", H100)
+    gpu = strange(nvml, "", H100)
     instance, made, device = spanning(gpu, 9, 0, 4)
     subscriber = host.client("hold", "--gpu", "0", "--gpu-instance", "1")
     assert not n.nvmlDeviceGetComputeRunningProcesses(gpu) + n.nvmlDeviceGetComputeRunningProcesses(device)
@@ -387,18 +401,6 @@ def test_a_subscriber_is_on_no_list_and_keeps_a_gpu_instance(nvml, host, refused
     assert (
         "no GPU instance 1" in host.command("hold", "--gpu", "0", "--gpu-instance", "1", "--", "true", status=1).stderr
     )
-
-
-@pytest.mark.parametrize(
-    ("driver", "switch", "answers"),
-    [("545.29.03", "driver", False), ("550.90.07", "driver", True), ("550.90.07", "architecture", False)],
-)
-def test_profile_questions_with_mig_off_go_by_the_driver(nvml, refused, driver, switch, answers):
-    gpu = nvml("--driver", driver, "--strange", f"mig-off-profiles={switch}", A100)
-    if answers:
-        assert n.nvmlDeviceGetGpuInstanceProfileInfo(gpu, 0).id == 19
-    else:
-        refused(n.NVML_ERROR_NOT_SUPPORTED, n.nvmlDeviceGetGpuInstanceProfileInfo, gpu, 0)
 
 
 @pytest.mark.parametrize(("restart", "mode", "instances"), [("clears", 0, 0), ("mode", 1, 0), ("layout", 1, 1)])

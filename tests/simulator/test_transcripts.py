@@ -12,9 +12,6 @@ import yaml
 
 TRANSCRIPTS = {path.stem: path for path in sorted((Path(__file__).parent / "transcripts").glob("*.yml"))}
 
-# What every card does; a strange one may do otherwise.
-EVERY_CARD = "gi-ids=model,uuids=engine,mig-indexes=sorted,compute-places=model,compute-names=no-me,refusals=model"
-
 NUMBER = r"(\d+)"
 ROWS = {
     "lgi": rf"\|\s+\d+\s+MIG (\S+)\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}:{NUMBER} +\|",
@@ -30,9 +27,9 @@ class Card:
 
     def __init__(self, host, build, facts):
         self.host, self.smi = host, build / "nvidia-smi"
-        strange = EVERY_CARD + ("," + facts["strange"] if "strange" in facts else "")
-        mode = ["--mig"] if facts.get("mig", True) else []
-        host.command("init", *mode, "--driver", facts["driver"], "--strange", strange, facts["model"])
+        options = ["--mig"] if facts.get("mig", True) else []
+        options += ["--strange", facts["strange"]] if "strange" in facts else []
+        host.command("init", *options, "--driver", facts["driver"], facts["model"])
 
     def run(self, *arguments):
         done = self.host.program(self.smi, *arguments)

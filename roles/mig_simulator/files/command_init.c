@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MIG = 1, NVSWITCH, DRIVER, ADMIN_UID, UUID_POLICY, PROFILES, STRANGE };
+enum { MIG = 1, NVSWITCH, DRIVER, ADMIN_UID, STRANGE };
 
 static const char *model_name(unsigned i)
 {
@@ -49,15 +49,6 @@ static int set_driver(struct host *host, const char *version)
         return wrong_usage("--driver %s: MIG began with driver 450", version);
     host->driver_branch = (uint32_t)branch;
     snprintf(host->driver_version, sizeof host->driver_version, "%s", version);
-    return 0;
-}
-
-/* One of two words, and what they mean. */
-static int choose(const char *option, const char *value, const char *no, const char *yes, uint8_t meant, uint8_t *set)
-{
-    if (strcmp(value, no) && strcmp(value, yes))
-        return wrong_usage("%s %s: expected %s or %s", option, value, no, yes);
-    *set = strcmp(value, yes) ? 0 : meant;
     return 0;
 }
 
@@ -176,8 +167,6 @@ int verb_init(int argc, char **argv)
                                             {"nvswitch", no_argument, NULL, NVSWITCH},
                                             {"driver", required_argument, NULL, DRIVER},
                                             {"admin-uid", required_argument, NULL, ADMIN_UID},
-                                            {"uuid-policy", required_argument, NULL, UUID_POLICY},
-                                            {"mig-off-profiles", required_argument, NULL, PROFILES},
                                             {"strange", required_argument, NULL, STRANGE},
                                             {0}};
     static struct host host;
@@ -206,13 +195,6 @@ int verb_init(int argc, char **argv)
             if (!number_of(optarg, UINT32_MAX - 1ul, &uid))
                 status = wrong_usage("--admin-uid %s: expected a user id, a number", optarg);
             host.admin_uid = (uint32_t)uid;
-            break;
-        case UUID_POLICY:
-            status = choose("--uuid-policy", optarg, "new", "same", UUIDS_PROFILE, &strange[UUIDS]);
-            break;
-        case PROFILES:
-            status = choose("--mig-off-profiles", optarg, "answer", "refuse", MIG_OFF_REFUSE,
-                            &strange[MIG_OFF_PROFILES]);
             break;
         case STRANGE:
             if (!strcmp(optarg, "help")) {

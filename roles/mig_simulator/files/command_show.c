@@ -221,11 +221,9 @@ static void json_host(const struct host *host, const char *path)
     printf("{\"state\": ");
     json_text(path);
     printf(", \"driver_version\": \"%s\", \"cuda_version\": \"%u.%u\", \"admin_uid\": %u, \"passthrough\": %s, "
-           "\"nvswitch\": %s, \"fabric_manager\": %s, \"uuid_policy\": \"%s\", \"mig_off_profiles\": \"%s\", ",
+           "\"nvswitch\": %s, \"fabric_manager\": %s, ",
            host->driver_version, cuda / 1000, cuda % 1000 / 10, host->admin_uid, host->passthrough ? "true" : "false",
-           host->nvswitch ? "true" : "false", host->fabric_manager ? "true" : "false",
-           strange[UUIDS] == UUIDS_NEW ? "new" : "same",
-           strange[MIG_OFF_PROFILES] == MIG_OFF_REFUSE ? "refuse" : "answer");
+           host->nvswitch ? "true" : "false", host->fabric_manager ? "true" : "false");
     printf("\"strange\": {");
     for (unsigned i = 0; i < STRANGE_COUNT; i++)
         if (strange[i] != strange_switches[i].standard) {

@@ -49,7 +49,7 @@ def test_a_host_whose_gpus_have_no_mig_has_nothing_to_do(simulated_host):
 
 
 def test_mode_and_instances_are_rehearsed_together(simulated_host):
-    host = simulated_host(A100, H100)
+    host = simulated_host("--strange", "mig-off-profiles=architecture", A100, H100)
     found = check(host, layout=SEVEN)
     assert (found["ok"], found["reached"], found["refusal"]) == (True, False, None)
     steps = [(step["action"], step["gpu"]["index"]) for step in found["plan"]]
@@ -116,7 +116,7 @@ def test_a_layout_that_does_not_fit_is_a_refusal(simulated_host):
 def test_a_layout_impossible_by_its_names_is_a_refusal_before_the_driver_tells_profiles(
     simulated_host, model, instances, needed
 ):
-    host = simulated_host(model)
+    host = simulated_host("--driver", "535.161.07", model)
     layout = [{"instances": instances}]
     found = check(host, layout=layout)
     assert needed in found["refusal"]
