@@ -17,6 +17,7 @@ description:
   - Each GPU is a row of memory slices with its GPU instances in them. Where a host was read more than once, the picture
     shows what was there at the first reading and still is (kept) and what is new.
   - A busy GPU instance is marked, and its processes are named.
+  - Below it are the steps of changes that were planned again on the way (C(replanned_steps)).
   - Colours follow Ansible's own settings, so they appear on a terminal only.
 options:
   file:
@@ -50,6 +51,7 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **kwargs)
         self._readings = {}
         self._disrupted = {}
+        self._replanned = {}
         self._own_claims = set()
 
     def v2_runner_on_ok(self, result):
@@ -74,7 +76,7 @@ class CallbackModule(CallbackBase):
     def _draw(self, host):
         readings = self._readings[host]
         before = readings[0] if len(readings) > 1 else None
-        return draw(host, readings[-1], before, self._disrupted[host])
+        return draw(host, readings[-1], before, self._disrupted[host], self._replanned[host])
 
     def _collect(self, result):
         data = result._result
@@ -85,10 +87,12 @@ class CallbackModule(CallbackBase):
             self._readings.setdefault(host, []).append(dict(facts, claim=self._others_claim(facts, data)))
         elif "change_id" in data and "claimed" in data:
             self._own_claims.add(data["change_id"])
-        disrupted = self._disrupted.setdefault(host, [])
+        disrupted, replanned = self._disrupted.setdefault(host, []), self._replanned.setdefault(host, [])
         # A result without done is a plan only: nothing has happened to the devices that it names.
         if "done" in data:
             disrupted.extend(data.get("disrupted") or ())
+            steps = data.get("replanned_steps")
+            replanned.extend(steps if isinstance(steps, list) else ())
 
     def _others_claim(self, facts, data):
         claim = facts.get("claim") or data.get("claim")

@@ -28,7 +28,8 @@ options:
     elements: list
     default: []
   plans:
-    description: The steps that were planned, RV(gpufleet.mig.mig_instances#module:plan).
+    description: The steps that were planned, RV(gpufleet.mig.mig_instances#module:plan), and those that were done,
+      RV(gpufleet.mig.mig_instances#module:done).
     type: list
     elements: list
     default: []

@@ -160,7 +160,10 @@ def _decide(services, snapshot, params, current):
         if gpu.mig_mode and not gpu.problem and gpu.instances is None:
             raise MigError(f"The placements of {gpu.name} could not be read. Run as root (become: true).")
         if any(device.placement is None for instance in instances for device in instance.compute_instances):
-            raise MigError(f"{gpu.name}: driver {snapshot.driver_version} tells no placements; it takes R460 or later.")
+            raise MigError(
+                f"{gpu.name}: driver {snapshot.driver_version} does not tell the placement of each MIG device, so none"
+                " can be given to a service for good. It takes R460 or later."
+            )
     wishes = []
     for number, service in enumerate(services):
         gpus = None

@@ -11,6 +11,7 @@ from typing import FrozenSet, NamedTuple, Optional
 from .errors import MigError
 from .matching import match
 from .model import PROFILE_NAME, Gpu
+from .profiles import inner, outer, part
 
 # "The maximum number of clients (48) is lowered proportionally to the Compute Instance size" (MIG User Guide,
 # deployment considerations); a whole GPU has 60 since CUDA 13.1 (MPS documentation, client-server connection limits).
@@ -51,7 +52,7 @@ class Wish(NamedTuple):
     def fits(self, device):
         """True where this MigDevice is what the service wants."""
         return (
-            self.profile in (None, device.profile)
+            self.profile in (None, device.profile, _by_id(device))
             and self.placement in (None, device.start)
             and (self.gpus is None or device.gpu.index in self.gpus)
             # What several compute instances share is promised to none of them.
@@ -67,6 +68,13 @@ class Wish(NamedTuple):
         if self.gpus is not None:
             asked.append("on GPU " + " or ".join(map(str, sorted(self.gpus))))
         return " ".join(asked)
+
+
+def _by_id(device):
+    """A MigDevice's profile with the id of its GPU instance's profile for the name: 19, 1c.9; None where not known."""
+    name = outer(device.profile)
+    identity = next((profile.id for profile in device.gpu.profiles if profile.name == name), None)
+    return None if identity is None else inner(part(device.profile), str(identity))
 
 
 def devices_of(gpus):
@@ -164,9 +172,24 @@ def assign(wishes, devices, current, spread=False):
 def _refusal(wishes, fitting, devices):
     wanted = "; ".join(f"{wish.service} wants {wish}" for wish in wishes)
     if not fitting:
-        return f"{wanted}, which is not there. {_what_there_is(devices)}"
+        return f"{wanted}, which is not there. {_what_there_is(devices)}{_shared_names(wishes, devices)}"
     one = "only one MIG device fits" if fitting == 1 else f"only {fitting} MIG devices fit"
     return f"{wanted}. For all of them {one}. {_what_there_is(devices)}"
+
+
+def _shared_names(wishes, devices):
+    """That names which services want stand for several profiles of a GPU, with their ids; "" where none does."""
+    words = ""
+    for name in dict.fromkeys(outer(wish.profile) for wish in wishes if wish.profile):
+        for gpu in dict.fromkeys(device.gpu.index for device in devices):
+            profiles = next(device.gpu.profiles for device in devices if device.gpu.index == gpu)
+            ids = [str(profile.id) for profile in profiles if profile.told == name]
+            if ids:
+                words += (
+                    f" GPU {gpu} has {len(ids)} profiles that its driver calls {name}, with the ids"
+                    f" {' and '.join(ids)}: write the id as the profile, such as profile: {ids[0]}."
+                )
+    return words
 
 
 def _what_there_is(devices):

@@ -50,6 +50,11 @@ def accesses(owners):
     """
     found = []
     for device, users, groups in owners:
+        if device.gpu.minor is None:
+            raise MigError(
+                f"{device.gpu.name} has no minor number, by which its device files are named, so users and groups"
+                " cannot be kept apart on it. Leave users and groups out, or take a MIG device of another GPU."
+            )
         minors = capability_minors(device.gpu.minor, device.gpu_instance_id, device.compute_instance_id)
         if len(minors) < 2:
             raise MigError(

@@ -146,7 +146,8 @@ def _rehearse(snapshot, states, entries, keep, run_command):
     del result["changed"]
     in_place, reboot = [], False
     for step in (step for plan in change.plans for step in plan.steps if step.action == RESET_GPU):
-        if states.get(step.gpu.uuid, GpuState()).virtualization == "pass-through":
+        passed_through = states.get(step.gpu.uuid, GpuState()).virtualization == "pass-through"
+        if passed_through or not step.gpu.pci_address:  # nothing resets a GPU without an address
             reboot = True
         else:
             in_place.append(gpu_data(step.gpu))

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from .model import in_place
+
 
 def gpu_data(gpu):
     """The three names of a GPU."""
@@ -44,7 +46,7 @@ def mode_word(mode):
 
 def wanted_data(placed):
     """A PlacedInstance in the words of the layout option."""
-    devices = sorted(placed.compute_instances)
+    devices = sorted(placed.compute_instances, key=in_place)
     inside = [{"profile": device.profile, "placement": device.start} for device in devices]
     return {"profile": placed.profile, "placement": placed.start, "compute_instances": inside}
 

@@ -213,9 +213,9 @@ def _passed_on(evidence):
 
 def _unseen(evidence, snapshot, entries):
     """MIG-capable GPUs on the PCI bus that the driver does not have."""
-    if not all(gpu.pci_address for gpu in snapshot.gpus):
+    if any(gpu.problem and not gpu.pci_address for gpu in snapshot.gpus):
         return []  # one of those that do not answer may be the one
-    seen = {_address(gpu.pci_address) for gpu in snapshot.gpus}
+    seen = {_address(gpu.pci_address) for gpu in snapshot.gpus if gpu.pci_address}
     findings = []
     for device in evidence.gpus:
         if model_of(device.pci_device_id) and device.driver != PASSED_ON and _address(device.pci_address) not in seen:
@@ -277,7 +277,8 @@ def _state(gpu, state, layout):
     if state.ecc != state.ecc_pending:
         found = f"ECC is {_on_off(state.ecc)} and will be {_on_off(state.ecc_pending)} after the next reset."
         needed = "A reset for MIG mode changes it along, and with it the memory that the GPU has."
-        remedy = f"Take it back with nvidia-smi -e {int(bool(state.ecc))} -i {gpu.pci_address} if that is not meant."
+        which = gpu.pci_address or gpu.uuid
+        remedy = f"Take it back with nvidia-smi -e {int(bool(state.ecc))} -i {which} if that is not meant."
         findings.append(Finding("ecc", WARNING, gpu, found, needed, remedy))
     if gpu.mig_mode != gpu.mig_mode_pending:
         found = f"MIG mode is {mode_word(gpu.mig_mode)}; somebody left it to become {mode_word(gpu.mig_mode_pending)}."

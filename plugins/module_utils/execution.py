@@ -10,7 +10,7 @@ import time
 from typing import NamedTuple
 
 from .errors import NvmlError
-from .model import DESTROY_COMPUTE_INSTANCE, DESTROY_GPU_INSTANCE, RESET_GPU, Step
+from .model import CREATE_COMPUTE_INSTANCE, DESTROY_COMPUTE_INSTANCE, DESTROY_GPU_INSTANCE, RESET_GPU, Step
 from .planner import plan_inside
 
 # A GPU instance may still be IN_USE for a moment after its compute instance went (seen on hardware); nothing else
@@ -24,8 +24,8 @@ PLACE_REFUSED = ("IN_USE", "INVALID_ARGUMENT", "INSUFFICIENT_RESOURCES")
 class Done(NamedTuple):
     """A step that was executed, with the ids and UUIDs of what it created.
 
-    ``placement`` is where a forecast compute instance came to be; ``replanned`` whether its profile id or place is
-    another than forecast.
+    ``placement`` is where a compute instance came to be, where the plan did not say it or it is another; ``replanned``
+    whether its profile id or place is another than planned.
     """
 
     step: Step
@@ -38,7 +38,7 @@ class Execution:
     """Executes ``steps`` of one or more plans in their order, each once; ``done`` are the Dones so far.
 
     What goes into a new GPU instance was forecast. Once it is there it is asked what it offers, and all of its compute
-    instances are planned inside it by what it says.
+    instances are planned inside it by what it says. So they are where it refuses a place.
     """
 
     def __init__(self, port, steps):
@@ -50,22 +50,25 @@ class Execution:
 
     def execute(self, step):
         """Execute the next step; returns its Done. Raises NvmlError."""
-        done = self._execute_inside(step) if step.forecast else Done(step, execute(self._port, step, self.done))
+        if step.action == CREATE_COMPUTE_INSTANCE:
+            done = self._execute_inside(step)
+        else:
+            done = Done(step, execute(self._port, step, self.done))
         self.done.append(done)
         return done
 
     def _execute_inside(self, step):
-        """Create a forecast compute instance. A place that the driver refuses is left out and the rest planned again.
+        """Create a compute instance. A place that the driver refuses is left out and the rest planned again.
 
         Each refusal takes one place away, so this ends; without any plan left the driver's own word stands.
         """
         refused = self._refused.setdefault((step.gpu.uuid, step.gpu_instance), set())
-        if id(step) not in self._planned:
+        if step.forecast and id(step) not in self._planned:
             problem = self._plan(step, refused)
             if problem:
                 raise problem
         while True:
-            planned = self._planned[id(step)]
+            planned = self._planned.get(id(step), step)
             try:
                 created = execute(self._port, planned, self.done)
             except NvmlError as error:
@@ -77,7 +80,7 @@ class Execution:
                     raise
                 continue
             same = (planned.profile_id, planned.placement) == (step.profile_id, step.placement)
-            return Done(step, created, planned.placement, not same)
+            return Done(step, created, planned.placement if step.forecast or not same else None, not same)
 
     def _plan(self, step, refused):
         """Plan what is still to be made in the GPU instance of a step; returns an NvmlError where it cannot be."""
@@ -86,7 +89,7 @@ class Execution:
         rest = [
             one
             for one in self._steps
-            if one.forecast
+            if one.action == CREATE_COMPUTE_INSTANCE
             and (one.gpu.uuid, one.gpu_instance) == (step.gpu.uuid, step.gpu_instance)
             and id(one) not in made
         ]
@@ -101,13 +104,15 @@ def _not_offered(steps, offered):
     wanted = " + ".join(
         step.profile + ("" if step.start is None else f" at {step.start}") for step in sorted(steps, key=_by_profile)
     )
-    have = ", ".join(
-        f"{one.name} at {' or '.join(str(place.start) for place in one.placements)}"
-        for one in offered
-        if one.placements
-    )
-    text = f"The new GPU instance has no place for {wanted}; it offers {have or 'nothing'}."
+    text = f"The GPU instance has no place for {wanted}; it offers {offers(offered)}."
     return NvmlError("nvmlGpuInstanceGetComputeInstancePossiblePlacements", "NOT_SUPPORTED", text)
+
+
+def offers(compute_profiles):
+    """ComputeProfiles and where they may start, in words."""
+    found = [one for one in compute_profiles if one.placements]
+    names = (f"{one.name} at {' or '.join(str(place.start) for place in one.placements)}" for one in found)
+    return ", ".join(names) or "nothing"
 
 
 def _by_profile(step):

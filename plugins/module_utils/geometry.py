@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .model import PlacedComputeInstance
+from .model import NO_PLACE, PlacedComputeInstance, in_place
 from .profiles import by_name, counts_in_eighths, forecast
 
 FIELD_BITS = 8
@@ -34,7 +34,8 @@ def _pack(values):
 
 
 def _mask(placement):
-    return ((1 << placement.size) - 1) << placement.start
+    """The units that a placement takes as bits, all of them where the driver tells no placement."""
+    return -1 if placement is None else ((1 << placement.size) - 1) << placement.start
 
 
 @lru_cache(maxsize=None)
@@ -108,9 +109,8 @@ class Geometry:
         for position, profile in enumerate(self.profiles):
             counts[profile.name] = 0
             used, taken_mask = usage, mask
-            for _other, taken in self.placements[position]:
-                # As far as anybody has seen, placements of one profile have one size; starts are sorted, so taking the
-                # first that is free is exact.
+            for _other, taken in sorted(self.placements[position], key=lambda place: place[1].bit_length()):
+                # Taking the first that ends and is free is exact, whatever their sizes.
                 if not taken_mask & taken and self.within_limits(used + self.uses[position]):
                     taken_mask |= taken
                     used += self.uses[position]
@@ -165,7 +165,9 @@ def arrange(compute_profiles, existing, wanted, slices):
         return None
     best = None
     for kept in _subsets_that_match(existing, wanted):
-        mask = sum(_mask(instance.placement) for instance, _other in kept)
+        mask = 0
+        for instance, _other in kept:
+            mask |= _mask(instance.placement)
         missing = _without(wanted, kept)
         if missing is None:
             continue
@@ -173,17 +175,17 @@ def arrange(compute_profiles, existing, wanted, slices):
         if placed is None:
             continue
         lost = [pair for pair in existing if pair not in kept]
-        result = tuple(
-            sorted(placed + [PlacedComputeInstance(*instance.placement, instance.profile) for instance, _other in kept])
-        )
-        cost = (sum(busy for _other, busy in lost), len(lost), result)
+        stay = [PlacedComputeInstance(*(one.placement or NO_PLACE), one.profile) for one, _other in kept]
+        result = tuple(sorted(placed + stay, key=in_place))
+        cost = (sum(busy for _other, busy in lost), len(lost), tuple(map(in_place, result)))
         if best is None or cost < best[0]:
             best = (
                 cost,
                 tuple(instance for instance, busy in lost if busy),
                 tuple(instance for instance, _other in lost),
+                result,
             )
-    return None if best is None else (best[1], best[2], best[0][2])
+    return None if best is None else best[1:]
 
 
 def _too_many(compute_profiles, wanted, slices):
@@ -219,7 +221,8 @@ def _without(wanted, kept):
         matches = [
             want
             for want in missing
-            if want.profile == instance.profile and want.start in (None, instance.placement.start)
+            if want.profile == instance.profile
+            and want.start in (None, instance.placement and instance.placement.start)
         ]
         if not matches:
             return None

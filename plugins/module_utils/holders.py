@@ -59,7 +59,13 @@ def named(change, run_command):
     """
     refusals = [refusal for refusal in change.refusals if refusal.kind == "busy"]
     failures = [outcome.failure for outcome in change.outcomes if outcome.failure]
-    blockers = [blocker for one in refusals + failures for blocker in one.blockers]
+    # A change of the MIG mode may give a GPU another minor number: its files are those of the last reading.
+    latest = {outcome.after.uuid: outcome.after for outcome in change.outcomes if outcome.after}
+    blockers = [
+        blocker._replace(gpu=latest.get(blocker.gpu.uuid, blocker.gpu))
+        for one in refusals + failures
+        for blocker in one.blockers
+    ]
     if not blockers:
         return change
     found, unseen = openers({path for blocker in blockers for path in _files(blocker)})
@@ -97,7 +103,7 @@ def _files(blocker):
         return set()
     if blocker.placement is None:
         return {gpu_file(gpu.minor)}
-    ids = [instance.id for instance in gpu.instances if instance.placement == blocker.placement]
+    ids = [instance.id for instance in gpu.instances or () if instance.placement == blocker.placement]
     device = blocker.device and blocker.device.id
     return {path for identity in ids for path in capability_files(gpu.minor, identity, device)}
 

@@ -15,7 +15,7 @@ from .errors import what_to_do
 from .layout import resolve_layout
 from .model import Refusal
 from .planner import plan_instances, plan_mode, plan_unseen
-from .profiles import with_names
+from .profiles import named, with_names
 from .reset_groups import reset_together
 
 
@@ -57,14 +57,18 @@ def _instances(snapshot, entries, keep, rehearsing):
 
 def _with_forecasts(gpus):
     """The Gpus, each with what GPU instances of others of its model say they offer inside: as good as its own word."""
-    told = {}
+    told = {}  # (product, PCI device id, GPU instance profile id): ComputeProfiles
     for gpu in gpus:
-        for name, offered in gpu.compute_profiles.items():
-            told.setdefault((gpu.product, gpu.pci_device_id), {}).setdefault(name, offered)
-    return tuple(
-        gpu._replace(compute_profiles={**told.get((gpu.product, gpu.pci_device_id), {}), **gpu.compute_profiles})
-        for gpu in gpus
-    )
+        for profile in gpu.profiles:
+            if profile.name in gpu.compute_profiles:
+                told.setdefault((gpu.product, gpu.pci_device_id, profile.id), gpu.compute_profiles[profile.name])
+    return tuple(gpu._replace(compute_profiles={**_told_of(gpu, told), **gpu.compute_profiles}) for gpu in gpus)
+
+
+def _told_of(gpu, told):
+    """What is ``told`` of a Gpu's profiles, which are told by their ids, under the names that it has for them."""
+    keys = [(profile, (gpu.product, gpu.pci_device_id, profile.id)) for profile in gpu.profiles]
+    return {profile.name: named(profile, told[key]) for profile, key in keys if key in told}
 
 
 def _planned(gpu, layout, keep):

@@ -126,7 +126,7 @@ class ComputeInstance(NamedTuple):
     """A compute instance with its MIG device. ``processes`` is None where the list could not be read, which counts
     as busy. ``allocated_to`` are the pods to which the kubelet has given it, as far as that was asked for.
 
-    ``placement`` is None only on R450 drivers, which do not tell it and under which nothing is changed. ``memory_mib``
+    ``placement`` is None where the driver does not tell it, as on R450, under which nothing is changed. ``memory_mib``
     is that of the MIG device, None where the driver does not tell; it may differ from that of the GPU instance profile.
     """
 
@@ -210,8 +210,11 @@ class Gpu(NamedTuple):
                     instance.profile,
                     tuple(
                         sorted(
-                            PlacedComputeInstance(*device.placement, device.profile)
-                            for device in instance.compute_instances
+                            (
+                                PlacedComputeInstance(*(device.placement or NO_PLACE), device.profile)
+                                for device in instance.compute_instances
+                            ),
+                            key=in_place,
                         )
                     ),
                 )
@@ -302,11 +305,19 @@ class GpuLayout(NamedTuple):
 
 
 class PlacedComputeInstance(NamedTuple):
-    """A compute instance as a plan leaves it, comparable with what was read."""
+    """A compute instance as a plan leaves it, comparable with what was read; start and size are None where not told."""
 
-    start: int
-    size: int
+    start: Optional[int]
+    size: Optional[int]
     profile: str
+
+
+NO_PLACE = (None, None)  # start and size of what the driver tells no placement of
+
+
+def in_place(placed):
+    """What PlacedComputeInstances are sorted by: those without a place come last."""
+    return placed.start is None, placed
 
 
 class PlacedInstance(NamedTuple):

@@ -166,6 +166,10 @@ class Session:
     def _reset_gpu(self, step):
         from .reset import reset_gpus
 
+        for gpu in (step.gpu, *step.peers):
+            if not gpu.pci_address:
+                text = f"{gpu.name} has no PCI address, by which a GPU is reset, so it was not reset."
+                raise NvmlError("nvidia-smi --gpu-reset", "NOT_SUPPORTED", text)
         self._close()  # an open session is itself a client that holds the GPU
         reset_gpus([gpu.pci_address for gpu in (step.gpu, *step.peers)], self._run_command)
         return {}
@@ -208,17 +212,17 @@ class Session:
         return self._reader.handle(step.gpu)
 
     def _gpu_instance(self, step):
-        """The handle of the GPU instance that a step acts on or in: by its id, or before that is known by placement."""
+        """The handle of the GPU instance that a step acts on or in: by its id, or before that is known by its start."""
         if step.gpu_instance_id is not None:
             return self.call("nvmlDeviceGetGpuInstanceById", self._handle(step), step.gpu_instance_id)
         placement = step.gpu_instance or step.placement
         for instance, info, _profile in self._reader.gpu_instances(step.gpu):
-            if (info.placement.start, info.placement.size) == placement:
+            if info.placement.start == placement.start:
                 return instance
         raise NvmlError(
             "nvmlDeviceGetGpuInstances",
             "NOT_FOUND",
-            f"{step.gpu.name} has no GPU instance at {placement.start}:{placement.size}.",
+            f"{step.gpu.name} has no GPU instance at slice {placement.start}.",
         )
 
 

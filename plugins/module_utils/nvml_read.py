@@ -34,6 +34,7 @@ PROFILE_INDEXES = (
 )
 PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
 INSTANCES = 64  # far beyond the instances of a profile; how many it allows bounds no array
+GONE = ("NOT_FOUND", "INVALID_ARGUMENT")  # of a handle whose instance or MIG device is not there any more
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
 # What NVML_GPU_INSTANCE_PROFILE_* of nvml.h say where a driver tells no names: {1,2}_SLICE_REV1, {1,2,4}_SLICE_GFX,
 # {1,2}_SLICE_NO_ME, {1,2}_SLICE_ALL_ME, 3_SLICE_GFX.
@@ -63,9 +64,10 @@ class Reader:
         self._nvml = nvml
         self._handles = {}  # GPU UUID: handle
         self._tables = {}  # (GPU UUID, MIG mode): tuple of Profile
-        self._compute_tables = {}  # (GPU UUID, GPU instance profile name): tuple of ComputeProfile
+        self._compute_tables = {}  # (GPU UUID, GPU instance profile id): tuple of ComputeProfile
         self._info_version = 2
         self._withheld = set()
+        self._gone = False  # whether a MIG device was not there (any more) when it was asked
 
     def snapshot(self, gather, only):
         """Session.read."""
@@ -99,7 +101,7 @@ class Reader:
         mode, pending = self._mig_mode(handle)
         minor = self._optional("nvmlDeviceGetMinorNumber", handle)
         fresh = gpu._replace(mig_mode=mode, mig_mode_pending=pending, minor=minor, problem=None, problem_code=None)
-        return self._detailed(fresh, GATHER)
+        return self._settled(fresh, GATHER)
 
     def handle(self, gpu):
         """The handle of a GPU, which may have another index by now."""
@@ -117,7 +119,10 @@ class Reader:
             return None
 
     def _identify(self, index):
-        """The Gpu at an index with what names it and its MIG mode, or with its problem."""
+        """The Gpu at an index with what names it and its MIG mode, or with its problem.
+
+        A handle and a UUID are enough: an integrated GPU, for one, may have no PCI address and no minor number.
+        """
         call = self._nvml.call
         known = {}
         try:
@@ -126,10 +131,11 @@ class Reader:
             if not known["uuid"]:
                 raise NvmlError("nvmlDeviceGetUUID", "NOT_FOUND", "nvmlDeviceGetUUID told no UUID.")
             self._handles[known["uuid"]] = handle
-            pci = call("nvmlDeviceGetPciInfo", handle)
-            known["pci_address"] = text(pci.busId)
-            known["pci_device_id"] = pci.pciDeviceId
-            known["product"] = call("nvmlDeviceGetName", handle)
+            pci = self._optional("nvmlDeviceGetPciInfo", handle)
+            if pci is not None:
+                known["pci_address"] = text(pci.busId)
+                known["pci_device_id"] = pci.pciDeviceId
+            known["product"] = self._optional("nvmlDeviceGetName", handle) or ""
             known["minor"] = self._optional("nvmlDeviceGetMinorNumber", handle)
             memory = self._optional("nvmlDeviceGetMemoryInfo", handle)
             if memory is None:
@@ -159,9 +165,22 @@ class Reader:
         if gpu.problem:
             return gpu
         try:
-            return self._detailed(gpu, gather)
+            return self._settled(gpu, gather)
         except NvmlError as error:
             return gpu._replace(problem=str(error), problem_code=error.code)
+
+    def _settled(self, gpu, gather):
+        """_detailed; once more where a MIG device or instance went away while it was read."""
+        withheld, self._gone = set(self._withheld), False
+        try:
+            found = self._detailed(gpu, gather)
+            if not self._gone:
+                return found
+        except NvmlError as error:
+            if error.code not in GONE:
+                raise
+        self._withheld = withheld
+        return self._detailed(gpu, gather)
 
     def _detailed(self, gpu, gather):
         """The identified Gpu with its profiles, instances and processes as far as they are asked for."""
@@ -285,7 +304,8 @@ class Reader:
     def gpu_instances(self, gpu):
         """Yield (handle, info, Profile) of every GPU instance, with or without compute instances; MIG must be on.
 
-        Its profile is the one that its own info names; one that two profiles list is one.
+        Its profile is the one that its own info names; one that two profiles list is one. A profile that the driver
+        does not tell of has its id as its name, and nothing else is known of it.
         """
         kind = self._nvml.ctype("c_nvmlGpuInstance_t")
         profiles = {profile.id: profile for profile in self._table(gpu, True)}
@@ -295,7 +315,7 @@ class Reader:
                 info = self._nvml.call("nvmlGpuInstanceGetInfo", instance)
                 if info.id not in seen:
                     seen.add(info.id)
-                    yield instance, info, profiles.get(info.profileId, listing)
+                    yield instance, info, profiles.get(info.profileId) or untold(info.profileId)
 
     def _listed(self, function, kind, parent, profile_id, most):
         """The handles that a list function gives; the count is output only, so the array has room for many."""
@@ -330,7 +350,6 @@ class Reader:
 
     def _compute_instances(self, gpu, gpu_instance, gpu_instance_id, profile, devices, wants_processes):
         kind = self._nvml.ctype("c_nvmlComputeInstance_t")
-        tells_placement = self._nvml.has("nvmlComputeInstanceGetInfo_v2")
         profiles = {known.id: known for known in self._compute_table(gpu, gpu_instance, profile)}
         found, seen = [], set()
         for listing in profiles.values():
@@ -341,12 +360,11 @@ class Reader:
                     continue
                 seen.add(info.id)
                 device, uuid, index = devices.get((gpu_instance_id, info.id), (None, None, None))
+                self._gone |= device is None
                 processes = ()
                 if wants_processes:
                     processes = self._processes(device) if device else None
                 placement = as_placement(info.placement) if info.placement.size else None
-                if placement is None and tells_placement:
-                    raise NvmlError("nvmlComputeInstanceGetInfo_v2", "UNKNOWN", "NVML told no placement.")
                 memory = self._device_memory(device)
                 name = profiles.get(info.profileId, listing).name
                 found.append(ComputeInstance(info.id, name, placement, uuid, index, processes, memory_mib=memory))
@@ -362,7 +380,7 @@ class Reader:
 
     def _compute_table(self, gpu, gpu_instance, profile):
         """What such a GPU instance offers, asked for once: a tuple of ComputeProfile."""
-        key = (gpu.uuid, profile.name)
+        key = (gpu.uuid, profile.id)
         if key not in self._compute_tables:
             self._compute_tables[key] = named(profile, tuple(self._compute_infos(gpu_instance, profile)))
         return self._compute_tables[key]
@@ -374,9 +392,9 @@ class Reader:
         if profile is None:
             text = f"{gpu.name} has a GPU instance of profile {info.profileId}, which the driver does not list."
             raise NvmlError("nvmlGpuInstanceGetInfo", "UNKNOWN", text)
-        self._compute_tables.pop((gpu.uuid, profile.name), None)
+        self._compute_tables.pop((gpu.uuid, profile.id), None)
         held = self._compute_instances(gpu, gpu_instance, info.id, profile, {}, False)
-        return self._compute_tables[gpu.uuid, profile.name], profile.slices, held
+        return self._compute_tables[gpu.uuid, profile.id], profile.slices, held
 
     def _compute_infos(self, gpu_instance, profile):
         by_rule = {known.slices: known.placements for known in forecast(profile)}  # R450 to R520, and none in eighths
@@ -391,8 +409,7 @@ class Reader:
             yield ComputeProfile("", info.id, info.sliceCount, placements, info.instanceCount)
 
     def _compute_profiles(self, gpu, instances):
-        names = sorted({instance.profile for instance in instances})
-        return {name: self._compute_tables[gpu.uuid, name] for name in names}
+        return {one.profile: self._compute_tables[gpu.uuid, one.profile_id] for one in instances}
 
     # MIG devices and processes
 
@@ -438,6 +455,7 @@ class Reader:
         except NvmlError as error:
             if error.kind == "lost":
                 raise
+            self._gone |= error.code in GONE
             return None
 
     def _processes(self, handle):
@@ -452,6 +470,7 @@ class Reader:
                     raise
                 if error.kind == "unsupported" and function != PROCESS_LISTS[0]:
                     continue
+                self._gone |= error.code in GONE
                 self._withheld.add("processes")
                 return None
         return tuple(describe(pid) for pid in sorted(pids))
@@ -461,6 +480,11 @@ def unlisted(devices, instances):
     """The UUIDs of those MIG devices whose compute instance is in none of the GpuInstances."""
     listed = {(instance.id, device.id) for instance in instances for device in instance.compute_instances}
     return [uuid for ids, (_device, uuid, _index) in devices.items() if ids not in listed]
+
+
+def untold(profile_id):
+    """The Profile of a GPU instance of which the driver tells the id of its profile and nothing else."""
+    return Profile(str(profile_id), profile_id, 0, 0, 0, 0, Engines(), ())
 
 
 def text(value):

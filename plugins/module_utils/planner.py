@@ -16,6 +16,7 @@ from .model import (
     CREATE_GPU_INSTANCE,
     DESTROY_COMPUTE_INSTANCE,
     DESTROY_GPU_INSTANCE,
+    NO_PLACE,
     RESET_GPU,
     SET_MIG_MODE,
     Blocker,
@@ -130,14 +131,15 @@ def plan_inside(steps, offered, slices, there=(), refused=()):
             for one in offered
         )
     )
-    there_already = tuple(WantedComputeInstance(one.profile, one.placement.start) for one in there)
+    places = [one.placement or NO_PLACE for one in there]
+    there_already = tuple(WantedComputeInstance(one.profile, start) for one, (start, _size) in zip(there, places))
     wanted = there_already + tuple(WantedComputeInstance(step.profile, step.start) for step in steps)
     if any(want.profile not in inside for want in wanted):
         return None
     arranged = arrange(inside, tuple((one, True) for one in there), wanted, slices)
     if arranged is None or arranged[1]:
         return None
-    left = [one for one in arranged[2] if (one.start, one.size) not in [device.placement for device in there]]
+    left = [one for one in arranged[2] if (one.start, one.size) not in places]
     planned = {}
     for number in sorted(range(len(steps)), key=lambda number: steps[number].start is None):
         step = steps[number]
@@ -236,7 +238,7 @@ def _plan_of(gpu, geometry, solution):
     for match in matches:
         instance = match.instance
         known = {"gpu": gpu, "gpu_instance": instance.placement, "gpu_instance_id": instance.id}
-        for device in sorted(match.lost, key=lambda device: device.placement):
+        for device in sorted(match.lost, key=lambda device: (device.placement is None, device.placement)):
             destroyed.append(
                 Step(
                     DESTROY_COMPUTE_INSTANCE,
@@ -258,7 +260,7 @@ def _plan_of(gpu, geometry, solution):
                 )
             )
         else:
-            stays = {device.placement for device in instance.compute_instances if device not in match.lost}
+            stays = {device.placement or NO_PLACE for device in instance.compute_instances if device not in match.lost}
             created.append((match.becomes, match.want, instance.id, stays))
     created += [(instance, want, None, set()) for instance, want in solution.created]
     created.sort(key=lambda item: item[0])
@@ -271,7 +273,7 @@ def _plan_of(gpu, geometry, solution):
         inside = compute_profiles_of(gpu, profile)
         asked = {(device.profile, device.start) for device in want.compute_instances}
         for device in instance.compute_instances:
-            if Placement(device.start, device.size) not in stays:
+            if (device.start, device.size) not in stays:
                 steps.append(
                     Step(
                         CREATE_COMPUTE_INSTANCE,

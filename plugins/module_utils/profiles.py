@@ -38,11 +38,17 @@ def inner(slices, gpu_instance):
 
 
 def distinct(profiles):
-    """GPU instance profiles such that each name stands for one: those that share a name are called by their ids."""
-    names = [profile.name for profile in profiles]
+    """GPU instance profiles such that each name stands for one: those that share a name are called by their ids.
+
+    One that is listed twice, under two of NVML's indexes, is one.
+    """
+    found = {}
+    for profile in profiles:
+        found.setdefault(profile.id, profile)
+    names = [profile.name for profile in found.values()]
     return tuple(
         profile._replace(name=str(profile.id), told=profile.name) if names.count(profile.name) > 1 else profile
-        for profile in profiles
+        for profile in found.values()
     )
 
 
@@ -79,7 +85,8 @@ def named(profile, found):
     ``profile`` is that of the GPU instance, ``found`` are ComputeProfiles with any names. The one that spans has all
     compute slices of the GPU instance and, of several such, the largest placement.
     """
-    whole = [one for one in found if one.slices == profile.slices]
+    most = profile.slices or max((one.slices for one in found), default=0)  # none of a profile that is not told of
+    whole = [one for one in found if one.slices == most]
     spanning = max(whole, key=lambda one: (_size(one), -one.id), default=None)
     return tuple(
         one._replace(name=profile.name if one is spanning else f"{one.slices}c.{profile.name}") for one in found
@@ -120,7 +127,7 @@ def forecast(profile, eighths=False):
     was seen and by what NVIDIA's open kernel modules do (kernel_mig_manager.c); once the GPU instance is there, it is
     asked, and only what the layout asked for is promised.
     """
-    width = profile.placements[0].size if eighths and profile.placements else profile.slices
+    width = max((place.size for place in profile.placements), default=profile.slices) if eighths else profile.slices
     found = []
     for slices in SMALLER.get(profile.slices, ()):
         size = EIGHTHS[slices] if eighths else slices

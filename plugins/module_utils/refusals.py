@@ -188,7 +188,7 @@ def _gpu_instances_reason(gpu, geometry, wanted):
     for position, profile in enumerate(geometry.profiles):
         if positions.count(position) > profile.max:
             return f"{positions.count(position)} × {profile.name} are wanted, at most {profile.max} fit on one GPU"
-    needed = sum(geometry.sizes[position] for position in positions)
+    needed = sum(_least(geometry, want) for want in wanted)
     if needed > gpu.memory_slices:
         return f"together they need {needed} memory slices and the GPU has {gpu.memory_slices}"
     for kind, (name, most) in enumerate(zip(("decoder", "encoder", "JPEG", "OFA"), geometry.engines)):
@@ -196,11 +196,24 @@ def _gpu_instances_reason(gpu, geometry, wanted):
         if needed > most:
             return f"together they need {needed} {name} engines and the GPU has {most}"
     rules = "; ".join(
-        f"{geometry.profiles[position].name} takes {geometry.sizes[position]} from "
-        f"{_one_of([start for start, _other in geometry.placements[position]])}"
+        f"{geometry.profiles[position].name} takes {_sizes_and_starts(geometry, position)}"
         for position in sorted(set(positions))
     )
     return f"no arrangement on {gpu.memory_slices} memory slices avoids an overlap ({rules})"
+
+
+def _least(geometry, want):
+    """How many memory slices a WantedInstance takes at the least: placements of one profile may differ in size."""
+    position = geometry.position[want.profile]
+    starts = [start for start, _other in geometry.placements[position] if want.start in (None, start)]
+    return min(geometry.size_at(position, start) for start in starts)
+
+
+def _sizes_and_starts(geometry, position):
+    starts = {}
+    for start, _other in geometry.placements[position]:
+        starts.setdefault(geometry.size_at(position, start), []).append(start)
+    return ", or ".join(f"{size} from {_one_of(where)}" for size, where in sorted(starts.items(), reverse=True))
 
 
 def _one_of(starts):

@@ -2,17 +2,33 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What follows where a driver refuses the place that a plan has for a GPU instance.
+"""What follows where a driver refuses the place that a plan has for an instance.
 
-Either something else changed the GPU since it was read: then it is planned again, once. Or which profiles go together
-on this GPU is another than it seemed: that is said, with what the driver still offers, and not tried again in the run.
+Either something is not as it was when the plan was made: the GPU was changed, or a new GPU instance offers other than
+was forecast. Then it is planned again, once. Or which instances go together on this GPU is another than it seemed: that
+is said, with what the driver still offers, and not tried again in the run.
 """
 
 from __future__ import annotations
 
 from .errors import NvmlError
-from .execution import PLACE_REFUSED
-from .model import CREATE_GPU_INSTANCE, DESTROY_GPU_INSTANCE, RESET_GPU
+from .execution import PLACE_REFUSED, offers
+from .geometry import compute_profiles_of
+from .model import (
+    CREATE_COMPUTE_INSTANCE,
+    CREATE_GPU_INSTANCE,
+    DESTROY_COMPUTE_INSTANCE,
+    DESTROY_GPU_INSTANCE,
+    RESET_GPU,
+    Blocker,
+)
+
+FOR_CLIENTS = (
+    "The GPU has no GPU instance, so it is not the place that is taken: somebody uses the GPU itself. End that, or "
+    "drain it first, and run again."
+)
+CHANGED = "Something else has changed the GPU since it was read."
+OTHER_INSIDE = "The GPU instance does not offer what was forecast."
 
 
 class RefusedPlaces:
@@ -24,14 +40,12 @@ class RefusedPlaces:
 
     @staticmethod
     def concerns(failure):
-        """Whether a Failure is a place that the driver refused to a GPU instance."""
-        return bool(
-            failure
-            and failure.step
-            and failure.step.action == CREATE_GPU_INSTANCE
-            and failure.code in PLACE_REFUSED
-            and not failure.blockers
-        )
+        """Whether a Failure is a place that the driver refused to an instance."""
+        if not failure or not failure.step or failure.blockers:
+            return False
+        if failure.step.action == CREATE_COMPUTE_INSTANCE:
+            return failure.code in (*PLACE_REFUSED, "NOT_SUPPORTED")  # the latter where nothing is left to be tried
+        return failure.step.action == CREATE_GPU_INSTANCE and failure.code in PLACE_REFUSED
 
     def known(self, plan):
         """(the first step of a Plan that leads to a combination that was refused already, in words why), or None."""
@@ -41,39 +55,47 @@ class RefusedPlaces:
                     return step, f"The driver has just refused this combination on {name}, so it was not tried here."
         return None
 
-    def plan_again(self, port, plan, done):
-        """Decide again where the GPU is not as this run has left it; returns a Plan, a Refusal, or None."""
-        now = port.read_gpu(plan.gpu)
-        expected = _left(plan.gpu, [one.step for one in done])
-        if self._decide is None or {instance.placement for instance in now.instances or ()} == expected:
+    @staticmethod
+    def difference(port, gpu, done, step):
+        """What is not as it was planned for, in words, None where all is.
+
+        ``step`` was refused on a Gpu as it was planned for, ``done`` are the Dones since. Raises NvmlError.
+        """
+        return _difference(gpu, [one.step for one in done], step, port.read_gpu(gpu))
+
+    def plan_again(self, port, gpu):
+        """What is decided on a Gpu now: a Plan, a Refusal, or None where nobody decides. Raises NvmlError."""
+        if self._decide is None:
             return None
         decisions, _warnings = self._decide(port.read())
-        return next((one for one in decisions if one.gpu.uuid == plan.gpu.uuid), None)
+        return next((one for one in decisions if one.gpu.uuid == gpu.uuid), None)
 
-    def explained(self, port, plan, done, failure):
-        """The Failure that says what this driver does not allow and what it still offers; remembers the combination."""
+    def explained(self, port, gpu, done, failure):
+        """The Failure that says what this driver does not allow and what it still offers; remembers the combination.
+
+        ``gpu`` and ``done`` as for difference(), which has found none.
+        """
         step = failure.step
-        steps = [*(one.step for one in done), step]
-        there = list(_combinations(plan.gpu, steps))[-1][1]
-        self._refused.append((plan.gpu.product, plan.gpu.pci_device_id, there, plan.gpu.name))
-        names = {profile.id: profile.name for profile in plan.gpu.profiles}
-        beside = [
-            f"{names.get(identity, identity)} at slice {start}"
-            for identity, start in sorted(there, key=lambda one: one[1])
-            if (identity, start) != (step.profile_id, step.placement.start)
-        ]
+        if step.action == CREATE_COMPUTE_INSTANCE:
+            return failure._replace(message=f"{failure.message} {_inside_in_words(port, step)}")
+        there = _there(gpu, [one.step for one in done])
+        if failure.code == "IN_USE" and not there:
+            # RM: kmigmgrCreateGPUInstanceCheck, seen with Xorg and with a profiler.
+            return failure._replace(message=f"{failure.message} {FOR_CLIENTS}")
+        this = (step.profile_id, step.placement.start)
+        self._refused.append((gpu.product, gpu.pci_device_id, {this, *_pairs(there)}, gpu.name))
         what = f"{step.profile} at slice {step.placement.start}"
-        if failure.code == "IN_USE":
-            words = ["Unless a process holds the GPU, this driver does not allow", what]
-        else:
-            words = ["Nothing else has changed the GPU, so this driver does not allow", what]
-        if beside:
-            words.append(f"beside {', '.join(beside)}")
-        message = f"{failure.message} {' '.join(words)}."
-        offered = _offered(port, plan.gpu)
-        if offered is not None:
-            message += f" It still offers {offered or 'nothing'}."
-        return failure._replace(message=message)
+        beside = _in_words(_instances(port, gpu))
+        left = _remaining(port, gpu)
+        words = [failure.message]
+        if beside and left and left.get(step.profile) == 0:
+            words.append(f"The driver has no room left for a {step.profile}: {beside} has it.")
+        why = "Unless a process uses the GPU," if failure.code == "IN_USE" else "Nothing else has changed the GPU, so"
+        words.append(f"{why} this driver does not allow {what}{f' beside {beside}' if beside else ''}.")
+        if left is not None:
+            offered = ", ".join(f"{count} × {name}" for name, count in left.items() if count)
+            words.append(f"It still offers {offered or 'nothing'}.")
+        return failure._replace(message=" ".join(words))
 
 
 def replanned(plan, done, again):
@@ -81,40 +103,106 @@ def replanned(plan, done, again):
     return again._replace(gpu=plan.gpu, steps=(*(one.step for one in done), *again.steps))
 
 
-def _left(gpu, steps):
-    """The Placements of the GPU instances that steps leave on a Gpu."""
-    placements = {instance.placement for instance in gpu.instances or ()}
-    for step in steps:
-        if step.action == RESET_GPU:
-            placements.clear()
-        elif step.action == DESTROY_GPU_INSTANCE:
-            placements.discard(step.placement)
-        elif step.action == CREATE_GPU_INSTANCE:
-            placements.add(step.placement)
-    return placements
+def _difference(gpu, steps, refused, now):
+    """What is not as steps should have left a Gpu, in words, None where all is; ``now`` is the Gpu as it is."""
+    expected = _there(gpu, steps)
+    if (now.mig_mode, _there(now, ())) != (True, expected):
+        return CHANGED
+    if refused.action != CREATE_COMPUTE_INSTANCE:
+        return None
+    start = refused.gpu_instance.start
+    inside = [len(one.compute_instances) for one in now.instances if one.placement.start == start]
+    if inside != [_devices(gpu, steps, start)]:
+        return CHANGED
+    profile = next((one for one in gpu.profiles if one.id == expected.get(start)), None)
+    if profile and compute_profiles_of(now, profile) != compute_profiles_of(gpu, profile):
+        return OTHER_INSIDE
+    return None
 
 
-def _combinations(gpu, steps):
-    """Yield (step that creates a GPU instance, the set of (profile id, start) that it leads to)."""
+def _there(gpu, steps):
+    """{start: profile id} of the GPU instances that steps leave on a Gpu; told by both, never by sizes."""
     ids = {profile.name: profile.id for profile in gpu.profiles}
     there = {
         instance.placement.start: instance.profile_id if instance.profile_id is not None else ids.get(instance.profile)
         for instance in gpu.instances or ()
     }
     for step in steps:
-        if step.action == RESET_GPU:
-            there.clear()
-        elif step.action == DESTROY_GPU_INSTANCE:
-            there.pop(step.placement.start, None)
-        elif step.action == CREATE_GPU_INSTANCE:
-            there[step.placement.start] = step.profile_id
-            yield step, {(identity, start) for start, identity in there.items()}
+        _carry_out(there, step)
+    return there
 
 
-def _offered(port, gpu):
-    """What the driver says that it still has room for, in words; None where it does not tell."""
+def _carry_out(there, step):
+    if step.action == RESET_GPU:
+        there.clear()
+    elif step.action == DESTROY_GPU_INSTANCE:
+        there.pop(step.placement.start, None)
+    elif step.action == CREATE_GPU_INSTANCE:
+        there[step.placement.start] = step.profile_id
+
+
+def _pairs(there):
+    return {(profile_id, start) for start, profile_id in there.items()}
+
+
+def _combinations(gpu, steps):
+    """Yield (step that creates a GPU instance, the set of (profile id, start) that it leads to)."""
+    there = _there(gpu, ())
+    for step in steps:
+        _carry_out(there, step)
+        if step.action == CREATE_GPU_INSTANCE:
+            yield step, _pairs(there)
+
+
+def _devices(gpu, steps, start):
+    """How many compute instances steps leave in the GPU instance at ``start``."""
+    count = sum(
+        len(instance.compute_instances) for instance in gpu.instances or () if instance.placement.start == start
+    )
+    for step in steps:
+        if step.action == RESET_GPU or (step.action == CREATE_GPU_INSTANCE and step.placement.start == start):
+            count = 0
+        elif step.gpu_instance and step.gpu_instance.start == start:
+            count += {CREATE_COMPUTE_INSTANCE: 1, DESTROY_COMPUTE_INSTANCE: -1}.get(step.action, 0)
+    return count
+
+
+def _instances(port, gpu):
+    """The GpuInstances of a Gpu as they are now, () where it cannot be read."""
     try:
-        left = port.remaining(gpu)
+        return port.read_gpu(gpu).instances or ()
+    except NvmlError:
+        return ()
+
+
+def _remaining(port, gpu):
+    """What the driver says that it still has room for, {profile name: count}; None where it does not tell."""
+    try:
+        return port.remaining(gpu) or None
     except NvmlError:
         return None
-    return None if left is None else ", ".join(f"{count} × {name}" for name, count in left.items() if count)
+
+
+def _inside_in_words(port, step):
+    """That the driver does not allow a compute instance in its GPU instance, and what it tells of that."""
+    words = f"Nothing else has changed the GPU, so this driver does not allow a {step.profile} there"
+    try:
+        offered, _slices, there = port.inside(step)
+    except NvmlError:
+        return f"{words}."
+    if there:
+        words += f" beside {', '.join(device.profile for device in there)}"
+    return f"{words}. Inside it tells of {offers(offered)}."
+
+
+def _in_words(instances):
+    """GpuInstances and who computes in them, in words."""
+    from .refusals import holders_in_words  # only where there is something to explain
+
+    names = []
+    for instance in instances:
+        lists = [device.processes for device in instance.compute_instances if device.processes]
+        held = "; ".join(holders_in_words(Blocker(None, "busy", processes=processes)) for processes in lists)
+        name = f"{instance.profile} at slice {instance.placement.start}"
+        names.append(f"{name} (used by {held})" if held else name)
+    return ", ".join(names)

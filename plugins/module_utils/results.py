@@ -36,6 +36,7 @@ def result_of(change, real=True, rehearsal=False):
         return dict(in_the_way, changed=False, plan=[], actions=[], nearest=nearest), message
     plans = change.plans
     steps = steps_in_order(plans)
+    read = {outcome.plan.gpu.uuid: outcome.after for outcome in change.outcomes}
     result = {
         "changed": any(_differs(outcome) for outcome in change.outcomes) if real else bool(steps) and not rehearsal,
         "plan": [step_data(step) for step in steps],
@@ -44,7 +45,11 @@ def result_of(change, real=True, rehearsal=False):
         "disrupted": [uuid for plan in plans for uuid in plan.disrupted],
         "diff": {
             "before": "".join(_picture(plan.gpu, plan.gpu.mig_mode, plan.gpu.placed) for plan in plans),
-            "after": "".join(_after_picture(plan) for plan in plans),
+            # Once anything was done it is what was read after it, and not what was planned.
+            "after": "".join(
+                _picture_as_read(read[plan.gpu.uuid]) if read.get(plan.gpu.uuid) else _after_picture(plan)
+                for plan in plans
+            ),
         },
     }
     failed = [outcome for outcome in change.outcomes if outcome.failure]
@@ -78,11 +83,7 @@ def _partial(change, failed):
             "before": "".join(
                 _picture(outcome.plan.gpu, outcome.plan.gpu.mig_mode, outcome.plan.gpu.placed) for outcome in outcomes
             ),
-            "after": "".join(
-                _picture(outcome.after, outcome.after.mig_mode, outcome.after.placed)
-                for outcome in outcomes
-                if outcome.after
-            ),
+            "after": "".join(_picture_as_read(outcome.after) for outcome in outcomes if outcome.after),
         },
         "done": _done_data(change),
         "undone": [done_data(done) for outcome in outcomes for done in outcome.undone],
@@ -261,9 +262,9 @@ def _deed(step):
         return f"{'enable' if step.mig_enabled else 'disable'} MIG mode"
     if step.action == RESET_GPU and step.peers:
         peers = ", ".join(str(gpu.index) for gpu in step.peers)
-        return f"reset the GPU at {step.gpu.pci_address} together with GPU {peers}"
+        return f"reset the GPU{_at_address(step.gpu)} together with GPU {peers}"
     if step.action == RESET_GPU:
-        return f"reset the GPU at {step.gpu.pci_address} if the mode is not active by then"
+        return f"reset the GPU{_at_address(step.gpu)} if the mode is not active by then"
     verb = {
         CREATE_GPU_INSTANCE: "create",
         CREATE_COMPUTE_INSTANCE: "create",
@@ -274,6 +275,10 @@ def _deed(step):
         return f"{verb} GPU instance {step.profile} at {_slices(step.placement)}"
     uuid = f" ({step.uuid})" if step.uuid else ""
     return f"{verb} compute instance {step.profile}{uuid} in the GPU instance at {_slices(step.gpu_instance)}"
+
+
+def _at_address(gpu):
+    return f" at {gpu.pci_address}" if gpu.pci_address else ""
 
 
 def _slices(placement):
@@ -287,6 +292,12 @@ def _after_picture(plan):
     ]
     placed = plan.gpu.placed if plan.target is None else plan.target
     return _picture(plan.gpu, plan.mig_mode, placed, pending)
+
+
+def _picture_as_read(gpu):
+    """A GPU's layout as it was read after a change."""
+    pending = [gpu.mig_mode_pending] if gpu.mig_mode_pending != gpu.mig_mode else []
+    return _picture(gpu, gpu.mig_mode, gpu.placed, pending)
 
 
 def _picture(gpu, mig_mode, placed, pending=()):

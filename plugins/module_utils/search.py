@@ -22,7 +22,7 @@ from itertools import product
 from typing import NamedTuple, Optional, Tuple
 
 from .geometry import arrange, compute_profiles_of
-from .model import ComputeInstance, GpuInstance, PlacedInstance, WantedComputeInstance, WantedInstance
+from .model import ComputeInstance, GpuInstance, PlacedInstance, WantedComputeInstance, WantedInstance, in_place
 from .profiles import outer
 
 
@@ -232,7 +232,7 @@ def _ways_to_place(gpu, geometry, way, best):
             way.cost,
             -room,
             [(one.start, one.size, geometry.position[one.profile]) for one in result],
-            [one.compute_instances for one in result],
+            [tuple(map(in_place, one.compute_instances)) for one in result],
         )
         if best is None or rank < best.rank:
             best = Solution(rank, way.matches, created)

@@ -26,7 +26,17 @@ from .comparison import difference
 from .compensation import take_back
 from .errors import MigError, NvmlError
 from .execution import PLACE_REFUSED, POLL_SECONDS, Done, Execution, done_on, reread
-from .model import CREATE_GPU_INSTANCE, RESET_GPU, SET_MIG_MODE, Blocker, Gpu, Plan, Refusal, Step
+from .model import (
+    CREATE_COMPUTE_INSTANCE,
+    CREATE_GPU_INSTANCE,
+    RESET_GPU,
+    SET_MIG_MODE,
+    Blocker,
+    Gpu,
+    Plan,
+    Refusal,
+    Step,
+)
 from .refused_places import RefusedPlaces, replanned
 from .reset_groups import batches, in_order
 
@@ -207,36 +217,58 @@ def _apply_together(port, plans, options, refused):
 
 def _apply_to_gpu(port, plan, options, refused, done=()):
     """Execute what is not ``done`` yet of one GPU's plan and prove the result, or go back."""
-    known = refused.known(plan)
-    if known and not done:
-        step, why = known
-        return GpuOutcome(plan, plan.gpu, not_done=plan.steps, failure=Failure(plan.gpu, why, step))
-    more, needs, failure = _execute_all(port, plan.steps[len(done) :], options)
-    done, again = (*done, *more), None
-    if refused.concerns(failure):
-        plan, done, needs, failure, again = _after_refusal(port, plan, options, refused, done, failure)
+    again, needs, failure = None, None, _known(refused, plan)
+    if failure and not done:
+        return GpuOutcome(plan, plan.gpu, not_done=plan.steps, failure=failure)
+    if not failure:
+        more, needs, failure = _execute_all(port, plan.steps[len(done) :], options)
+        done = (*done, *more)
+        if refused.concerns(failure):
+            plan, done, needs, failure, again = _after_refusal(port, plan, options, refused, done, failure)
     outcome = GpuOutcome(plan, None, done, not_done=plan.steps[len(done) :], failure=failure, needs=needs)
     return _proven(port, outcome._replace(replanned=again))
 
 
+def _known(refused, plan):
+    """The Failure of a Plan that leads to a combination which the driver has refused in this run, None of any other."""
+    known = refused.known(plan)
+    return known and Failure(plan.gpu, known[1], known[0])
+
+
 def _after_refusal(port, plan, options, refused, done, failure):
-    """Go on after the driver refused a GPU instance its place: (plan, done, needs, failure, the step planned again)."""
+    """Go on after the driver refused an instance its place: (plan, done, needs, failure, the step planned again)."""
     step = failure.step
     try:
-        again = refused.plan_again(port, plan, done)
-        if again is None:
-            return plan, done, None, refused.explained(port, plan, done, failure), None
+        differs = refused.difference(port, plan.gpu, done, step)
+        again = refused.plan_again(port, plan.gpu) if differs else None
     except NvmlError:
         return plan, done, None, failure, None
-    if isinstance(again, Refusal):
-        words = f"{failure.message} Something else has changed the GPU since it was read. {again.message}"
-        return plan, done, None, failure._replace(message=words, blockers=again.blockers), None
+    if differs is None:
+        return plan, done, None, refused.explained(port, plan.gpu, done, failure), None
+    if not isinstance(again, Plan):
+        words = [failure.message, differs, again.message if again else "Run again."]
+        failure = failure._replace(message=" ".join(words), blockers=again.blockers if again else ())
+        return plan, done, None, failure, None
     plan = replanned(plan, done, again)
+    failure = _known(refused, again)
+    if failure:
+        return plan, done, None, failure, step
     more, needs, failure = _execute_all(port, again.steps, options)
     done = (*done, *more)
     if refused.concerns(failure):
-        failure = refused.explained(port, plan, done, failure)
+        failure = _refused_again(port, again.gpu, refused, more, failure)
     return plan, done, needs, failure, step
+
+
+def _refused_again(port, gpu, refused, done, failure):
+    """The Failure of a place that was refused after planning again, which is not done twice."""
+    try:
+        differs = refused.difference(port, gpu, done, failure.step)
+    except NvmlError:
+        return failure
+    if differs is None:
+        return refused.explained(port, gpu, done, failure)
+    return failure._replace(message=f"{failure.message} It was planned again once, and then: {differs} Run again.")
 
 
 def _proven(port, outcome):
@@ -272,7 +304,8 @@ def _execute_all(port, steps, options):
         except NvmlError as error:
             needs = _pending_after_failed_reset(step, error, options)
             # What to do about a place that is refused follows from a second look.
-            words = error.text if step.action == CREATE_GPU_INSTANCE and error.code in PLACE_REFUSED else str(error)
+            created = (CREATE_GPU_INSTANCE, CREATE_COMPUTE_INSTANCE)
+            words = error.text if step.action in created and error.code in PLACE_REFUSED else str(error)
             return done, needs, None if needs else Failure(step.gpu, words, step, error.code)
         activation = None if len(resets) > 1 else created.get("activation")  # only their reset tells of several GPUs
         if activation == "RESET_REQUIRED":
@@ -314,7 +347,7 @@ def _held(step, message):
     """What a step did not get because somebody holds it whom NVML does not name; nvidia-smi names GPUs."""
     if step.action in (SET_MIG_MODE, RESET_GPU):
         said = message.rpartition(" failed: ")[2]
-        gpus = [gpu for gpu in (step.gpu, *step.peers) if gpu.pci_address in said]
+        gpus = [gpu for gpu in (step.gpu, *step.peers) if gpu.pci_address and gpu.pci_address in said]
         return tuple(Blocker(gpu, "in_use") for gpu in gpus or [step.gpu])
     for instance in step.gpu.instances or ():
         for device in instance.compute_instances:

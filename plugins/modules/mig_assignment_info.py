@@ -46,7 +46,7 @@ options:
         type: str
         required: true
       profile:
-        description: The profile of the MIG device, such as V(3g.20gb) or V(1c.3g.20gb).
+        description: The profile of the MIG device, as V(3g.20gb) or V(1c.3g.20gb), or by its id V(9) or V(1c.9).
         type: str
       memory_mib:
         description: How much memory it has at the least, in MiB. Memory that several compute instances share does not

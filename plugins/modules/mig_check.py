@@ -316,6 +316,8 @@ target:
   description:
     - The layout entry of each GPU that O(layout) names as RV(plan) leaves it, by UUID and with exact placements. GPUs
       whose profiles the driver tells only while MIG is on are left out while it is off.
+    - While RV(plan) has steps, the placements of compute instances in GPU instances that are not there yet are a
+      forecast, and the driver's to decide. What is to be kept is read again after the change, when the plan is empty.
   returned: with O(layout)
   type: list
   elements: dict

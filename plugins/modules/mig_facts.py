@@ -151,7 +151,7 @@ ansible_facts:
               type: str
               sample: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4
             pci_address:
-              description: PCI address of the GPU.
+              description: PCI address of the GPU, V(null) of one that has none, such as an integrated GPU.
               returned: always
               type: str
               sample: "00000000:07:00.0"
@@ -166,7 +166,9 @@ ansible_facts:
               type: str
               sample: "0x20B010DE"
             minor:
-              description: Minor number of the device file, the N in C(/dev/nvidiaN).
+              description:
+                - Minor number of the device file, the N in C(/dev/nvidiaN), which may change with the MIG mode.
+                - V(null) of a GPU that has none.
               returned: always
               type: int
               sample: 0
@@ -202,7 +204,7 @@ ansible_facts:
               elements: dict
               contains:
                 name:
-                  description: Name of the profile.
+                  description: Name of the profile. Where the driver gives one name to several, each has its id for one.
                   returned: always
                   type: str
                   sample: 3g.20gb
@@ -268,8 +270,11 @@ ansible_facts:
                   sample: {start: 4, size: 4}
                 compute_instances:
                   description:
-                    - Its compute instances, C(placement) being in compute slices of the GPU instance. An empty list
-                      means that memory is held and nothing can run there.
+                    - Its compute instances. An empty list means that memory is held and nothing can run there.
+                    - C(placement) is in the driver's units, which are compute slices of the GPU instance or, on Hopper,
+                      B200 and GB200, eighths of it. V(null) where the driver does not tell it.
+                    - C(index) is the number of the MIG device on its GPU. It is counted anew after every change, so it
+                      names nothing that is to outlive one.
                     - C(memory_mib) is that of the MIG device, which may differ from that of the profile, and V(null)
                       where the driver does not tell it.
                     - C(processes) is V(null) where it could not be read.

@@ -17,12 +17,16 @@ description:
     instances that may stay do stay, and the processes in them never notice. An instance in use is never destroyed.
     When one is in the way, nothing is changed and the message names it and its processes.
   - A change is planned completely before its first step, verified by reading the hardware again, and taken back where a
-    step fails.
+    step fails. Only what a GPU instance offers inside is asked once it is there; until then it is a forecast.
+  - Where the driver refuses a place, the GPU is read again. If something is not as it was planned for, the rest is
+    planned again, once (RV(replanned)). If not, the message says which combination this driver does not allow and what
+    it still offers, and GPUs of that model are not taken to it in this run.
   - GPUs that the layout does not name are not touched.
 notes:
   - MIG mode must be on; M(gpufleet.mig.mig_mode) sees to that.
   - One change of a host runs at a time; a second run waits for it for O(lock_timeout).
-  - The UUID of a MIG device that was created again may differ from the old one. Read it again after a change.
+  - The UUID of a MIG device that was created again may differ from the old one, and may be the same though the profile
+    is another. The indexes of a GPU's MIG devices are counted anew. Read both again after a change.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
   - gpufleet.mig.linux
@@ -59,9 +63,12 @@ options:
           - As a list, the GPU instances one by one. An item is a profile, or a mapping with C(profile), optionally
             C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
             or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
-            GPU instance.
-          - Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it, such as V(19).
-            Names belong to a model and a driver, ids to the model.
+            GPU instance. A C(placement) there is in the driver's units, which are compute slices or, on Hopper, B200
+            and GB200, eighths of the GPU instance. It is kept or the change fails. Without one the place is the
+            driver's choice.
+          - "Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it: V({19: 7}), or
+            C(profile: 19) in a list, and V(1c.9) for a part of one. Names belong to a model and a driver, ids to the
+            model. A name that two profiles of a GPU share is refused, with their ids."
         type: raw
   gpus:
     description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.
@@ -229,7 +236,7 @@ blockers:
 done:
   description:
     - The steps that were executed, with the ids and UUIDs of what they created. What was made in a new GPU instance has
-      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was forecast.
+      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was planned.
   returned: after a change, and on failure
   type: list
   elements: dict
@@ -241,9 +248,10 @@ done:
       gpu_instance_id: 2
 replanned:
   description:
-    - Whether a part of RV(plan) had to be planned again on the way. A compute instance in a new GPU instance came to be
-      under another profile id or at another place than was forecast; those steps of RV(done) say C(replanned) and where
-      it is. Or the driver refused a GPU instance its place because something else had changed the GPU.
+    - Whether a part of RV(plan) had to be planned again on the way. A compute instance came to be under another profile
+      id or at another place than was planned; those steps of RV(done) say C(replanned) and where it is. Or the driver
+      refused a place because something else had changed the GPU, or because a new GPU instance offers other than was
+      forecast.
     - The layout is reached all the same, unless the run failed.
   returned: unless the change is refused, and not in check mode
   type: bool

@@ -192,7 +192,7 @@ blockers:
 done:
   description:
     - The steps that were executed, with the ids and UUIDs of what they created. What was made in a new GPU instance has
-      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was forecast.
+      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was planned.
   returned: after a change, and on failure
   type: list
   elements: dict
@@ -203,9 +203,10 @@ done:
       activation: SUCCESS
 replanned:
   description:
-    - Whether a part of RV(plan) had to be planned again on the way. A compute instance in a new GPU instance came to be
-      under another profile id or at another place than was forecast; those steps of RV(done) say C(replanned) and where
-      it is. Or the driver refused a GPU instance its place because something else had changed the GPU.
+    - Whether a part of RV(plan) had to be planned again on the way. A compute instance came to be under another profile
+      id or at another place than was planned; those steps of RV(done) say C(replanned) and where it is. Or the driver
+      refused a place because something else had changed the GPU, or because a new GPU instance offers other than was
+      forecast.
     - The layout is reached all the same, unless the run failed.
   returned: unless the change is refused, and not in check mode
   type: bool

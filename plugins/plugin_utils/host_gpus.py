@@ -32,6 +32,10 @@ class _Odd(Exception):
     """Something that a driver would not say."""
 
 
+class _NoMinor(Exception):
+    """A GPU that has no minor number, as an integrated one may."""
+
+
 def gpus_refusal(gpus, target=None, needs=("product", "minor")):
     """Why these cannot be the GPUs of a host: a sentence that names the GPU, or None.
 
@@ -47,6 +51,11 @@ def gpus_refusal(gpus, target=None, needs=("product", "minor")):
             _check_entry(entry)
     except _Odd as odd:
         return f"{odd} {SOURCE}"
+    except _NoMinor as gpu:
+        return (
+            f"{gpu} has no minor number, by which its device files in /dev are named, so nothing is written that would"
+            " name them. Leave this host out of what needs them."
+        )
     return None
 
 
@@ -55,8 +64,10 @@ def _check_gpu(name, gpu, needs):
     _check_number(name, "its index", gpu.get("index"))
     name = f"GPU {gpu['index']}"
     _check_text(name, "its UUID", gpu.get("uuid"), UUID)
-    if "product" in needs or "product" in gpu:
+    if "product" in needs or gpu.get("product") is not None:
         _check_text(name, "its product", gpu.get("product"), PRODUCT)
+    if "minor" in needs and gpu.get("minor") is None:
+        raise _NoMinor(f"{name} ({', '.join(filter(None, (gpu.get('product'), gpu['uuid'])))})")
     if "minor" in needs:
         _check_number(name, "its minor number", gpu.get("minor"))
     if gpu.get("mig_mode") not in MODES:

@@ -27,7 +27,10 @@ from .partition_result import (
 
 VERSION = 2
 WIDTH, INDENT = 110, "    "
-LISTS = ("gpus", "plan", "actions", "kept", "disrupted", "drained", "hooks", "reset_gpus", "not_checked")
+LISTS = (
+    *("gpus", "plan", "actions", "kept", "disrupted", "replanned_steps", "drained", "hooks", "reset_gpus"),
+    "not_checked",
+)
 DEEPEST = 30  # levels of a result, which has half as many
 LONGEST_PRODUCT = 60
 LONGEST_MESSAGE = 10000  # in the table; the report has all of it
@@ -102,6 +105,7 @@ def _unknown(state, message, check_mode):
         "stage": None,
         "message": message,
         **{name: [] for name in LISTS},
+        "replanned": False,
         "reboot": False,
         "brought_back": None,
         "claim": None,
@@ -116,7 +120,7 @@ def _is_whole(result):
         all(isinstance(result.get(name), (list, tuple)) for name in LISTS)
         and all(isinstance(gpu, Mapping) and isinstance(gpu.get("product"), (str, type(None))) for gpu in gpus)
         and all(isinstance(gpu, Mapping) and "index" in gpu for name in numbered for gpu in result[name])
-        and all(isinstance(hook, str) for hook in hooks)
+        and all(isinstance(words, str) for words in (*hooks, *result["replanned_steps"]))
         and isinstance(result.get("message"), (str, type(None)))
         and isinstance(result.get("claim"), (Mapping, type(None)))
         and not _is_deep(result)
@@ -164,6 +168,8 @@ def table(data, hosts):
 def _below(result):
     """The sentences below a host's row. A failure that is about a claim names it already."""
     claim = result["claim"]
+    if result["replanned_steps"]:
+        yield f"Planned again on the way: {'; '.join(result['replanned_steps'])}."
     if result["message"]:
         yield result["message"]
     elif claim:

@@ -112,6 +112,8 @@ def partition_result(run):
         "actions": actions,
         "kept": list(check.get("kept") or ()),
         "disrupted": list(check.get("disrupted") or ()),
+        "replanned": False,
+        "replanned_steps": [],
         "drained": list(run["drained"]),
         "hooks": list(run["hooks"]),
         "reset_gpus": list(check.get("reset_gpus") or ()),
@@ -166,7 +168,10 @@ def _state(check, failures, changed, would_change, unknown):
 
 
 def _what_was_done(result, done):
-    """The devices that were there and did not live through it; a reset takes those of its GPU along."""
+    """The devices that were there and did not live through it, and what went another way than it was planned.
+
+    A reset takes the devices of its GPU along.
+    """
     disrupted = list(dict.fromkeys(uuid for change in done for uuid in change.get("disrupted") or ()))
     there = dict.fromkeys(result["kept"] + result["disrupted"])
     resets = {
@@ -175,8 +180,11 @@ def _what_was_done(result, done):
         for step in change["done"]
         if step["action"] == "reset_gpu" and step.get("needed", True)
     }
+    replanned = [step for change in done for step in change.get("replanned_steps") or ()]
     return {
         "kept": [uuid for uuid in there if uuid not in disrupted],
         "disrupted": [uuid for uuid in disrupted if uuid in there],
+        "replanned": bool(replanned),
+        "replanned_steps": replanned,
         "reset_gpus": list(resets.values()),
     }

@@ -21,20 +21,27 @@ LEGEND = "= kept   + new   * busy   ? whether it is busy is unknown   . free mem
 # SGR codes: black on green, white on blue, black on white, black on yellow, dim.
 COLOURS = {KEPT: "30;42", NEW: "97;44", PLAIN: "30;47", BUSY: "30;43", FREE: "2"}
 NARROWEST_SLICE = 6
+LONGEST_STEP = 400
 WIDEST = 64  # slices of a GPU, and characters of a name; no GPU has as many
 
 
-def draw(host, after, before=None, disrupted=()):
+def draw(host, after, before=None, disrupted=(), replanned=()):
     """The lines of one host.
 
     ``before`` is what was read before the change, or None where nothing was; ``disrupted`` names the MIG devices that
-    did not live through it, which count as new even where the driver gave them their UUID back. What is nothing that
-    mig_facts returns is not drawn, and a line says so.
+    did not live through it, which count as new even where the driver gave them their UUID back; ``replanned`` are steps
+    as sentences that did not go as planned. What is nothing that mig_facts returns is not drawn, and a line says so.
     """
     with contextlib.suppress(ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
         if _fits(after) and (before is None or _fits(before)):
-            return _draw(host, after, before, disrupted)
+            return _draw(host, after, before, disrupted) + _replanned(replanned)
     return [[(f"{host}: what it says of its GPUs is nothing that mig_facts returns, and cannot be drawn.", TEXT)]]
+
+
+def _replanned(steps):
+    """Lines with the steps that were planned again, as far as they are sentences of a module's."""
+    sentences = [step for step in steps if isinstance(step, str) and len(step) <= LONGEST_STEP]
+    return [[(f"    planned again: {sentence}", TEXT)] for sentence in sentences[:WIDEST]]
 
 
 def _fits(facts):

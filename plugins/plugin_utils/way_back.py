@@ -19,7 +19,8 @@ def way_back(check, now, targets=(), plans=()):
     :param check: the result of mig_check before anything was done
     :param now: the result of mig_check at this moment, without a layout
     :param targets: the layouts that were wanted, lists of layout entries with every placement
-    :param plans: the steps that were planned, lists of what modules return as ``plan``
+    :param plans: the steps that were planned, and those that were done, which may be others: lists of what modules
+        return as ``plan`` and ``done``
     :returns: ``layout``, the entries to bring back; ``is_back``, whether nothing is to do; ``lost``, the UUIDs of GPUs
         that can be read no longer; ``foreign``, ``[{uuid, message}]`` of GPUs that are not touched
     """

@@ -256,3 +256,19 @@ def test_a_full_host_of_eight_gpus():
     wishes = [Wish(f"service-{number}", "1g.5gb") for number in range(56)]
     current = {f"service-{number}": f"MIG-{number % 8}-{number // 8}" for number in range(56)}
     assert uuids(wishes, devices, current, spread=True) == list(current.values())
+
+
+def test_a_service_may_ask_for_a_profile_by_its_id():
+    devices = devices_of([partitioned(0, ("1g.5gb", 0, ["1g.5gb"]), ("3g.20gb", 4, ["1c.3g.20gb", "2c.3g.20gb"]))])
+    found = assign([Wish("a", "2c.2"), Wish("b", "0")], devices, {})
+    assert [one.profile for one in found] == ["2c.3g.20gb", "1g.5gb"]
+
+
+def test_a_name_that_two_profiles_share_is_refused_with_their_ids():
+    shared = tuple(one._replace(name=str(one.id), told="1g.10gb") for one in PROFILES[:2])
+    one = partitioned(0, ("0", 0, ["0"]), ("1", 1, ["1"]))._replace(profiles=shared)
+    with pytest.raises(AssignmentError) as refusal:
+        assign([Wish("a", "1g.10gb")], devices_of([one]), {})
+    words = "GPU 0 has 2 profiles that its driver calls 1g.10gb, with the ids 0 and 1: write the id as the profile"
+    assert words in str(refusal.value)
+    assert [device.profile for device in assign([Wish("a", "1")], devices_of([one]), {})] == ["1"]

@@ -74,3 +74,12 @@ def test_major_number_is_the_kernels_or_that_of_a_file_there(tmp_path):
     assert capability_access.major_number(str(devices), "/dev/null") == 1
     with pytest.raises(MigError, match="is the NVIDIA driver loaded"):
         capability_access.major_number(str(devices), str(tmp_path / "none"))
+
+
+def test_a_gpu_without_minor_number_is_named_and_no_file_is_made_up(table):
+    nameless = device(0)._replace(gpu=gpu(0, minor=None))
+    with pytest.raises(MigError) as refusal:
+        capability_access.accesses([(nameless, ["alice"], [])])
+    assert str(refusal.value).startswith("GPU 0 (NVIDIA A100-SXM4-40GB, GPU-00000000-")
+    assert "has no minor number, by which its device files are named" in str(refusal.value)
+    assert "R450" not in str(refusal.value)

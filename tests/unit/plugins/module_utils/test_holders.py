@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from model_gpu import A100, gpu
 
+from ansible_collections.gpufleet.mig.plugins.module_utils import holders
 from ansible_collections.gpufleet.mig.plugins.module_utils.holders import owner
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Blocker, Plan
+from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Change, Failure, GpuOutcome
 
 
 @pytest.mark.parametrize("name", [".", "cgroup.procs", "cgroup.threads", "tasks"])
@@ -27,3 +31,14 @@ def test_what_several_may_change_is_nobodys(tmp_path, name, writers):
 
 def test_what_is_gone_is_nobodys(tmp_path):
     assert owner(str(tmp_path / "gone")) is None
+
+
+def test_the_device_file_of_a_gpu_is_that_of_the_last_reading(monkeypatch):
+    """A change of the MIG mode may give it another minor number, and its old file to another GPU."""
+    before = gpu(A100, minor=0)
+    asked = []
+    monkeypatch.setattr(holders, "openers", lambda paths: (asked.append(set(paths)) or {path: [] for path in paths}, 0))
+    failure = Failure(before, "It is in use.", code="IN_USE", blockers=(Blocker(before, "in_use"),))
+    outcome = GpuOutcome(Plan(before), before._replace(minor=3), failure=failure)
+    holders.named(Change((outcome.plan,), (outcome,)), lambda *_command, **_options: (1, "", ""))
+    assert asked == [{"/dev/nvidia3"}]

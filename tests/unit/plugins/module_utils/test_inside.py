@@ -144,13 +144,13 @@ def test_a_place_that_the_driver_tells_and_refuses_is_not_asked_for_again(tmp_pa
             three("1c.3g.40gb", "2c.3g.40gb"),
             lambda profile: tuple(one for one in forecast(profile) if one.slices != 2),
             (),
-            "The new GPU instance has no place for 1c.3g.40gb + 2c.3g.40gb; it offers 1c.3g.40gb at 0 or 1 or 2, ",
+            "The GPU instance has no place for 1c.3g.40gb + 2c.3g.40gb; it offers 1c.3g.40gb at 0 or 1 or 2, ",
         ),
         (
             three({"profile": "1c.3g.40gb", "placement": 0}),
             fewer_starts,
             (),
-            "The new GPU instance has no place for 1c.3g.40gb at 0; it offers 3g.40gb at 0,",
+            "The GPU instance has no place for 1c.3g.40gb at 0; it offers 3g.40gb at 0,",
         ),
         (three("3g.40gb"), None, places(4, 0), "INVALID_ARGUMENT"),
     ],
@@ -193,3 +193,46 @@ def test_what_a_gpu_says_of_a_profile_is_the_forecast_for_another_of_its_model(t
     assert "GPU 0" in message
     assert "has no profile 2c.3g.20gb; inside 3g.20gb it has 1c.3g.20gb, 3g.20gb" in message
     assert port.executed == []
+
+
+def without_places(*busy):
+    """An H100 with a 3g of whose compute instances the driver tells no place."""
+    inside = [("1c.3g.40gb", number, 1, one) for number, one in enumerate(busy)]
+    half = gpu_instance(1, "3g.40gb", 0, 4, *inside)
+    devices = tuple(device._replace(placement=None) for device in half.compute_instances)
+    return gpu(H100, [half._replace(compute_instances=devices)])
+
+
+def test_compute_instances_whose_place_is_not_told_stay_where_the_layout_has_them(tmp_path):
+    port = ModelPort(without_places(True, False))
+    wanted = three("1c.3g.40gb", "1c.3g.40gb", at=0)
+    result, message = run(port, tmp_path, [*wanted, "1g.10gb"])
+    assert message is None
+    assert sorted(result["kept"]) == ["MIG-1-0", "MIG-1-1"]
+    assert [one.placement for one in port.gpus["GPU-0"].instances[0].compute_instances] == [None, None]
+    assert run(port, tmp_path, [*wanted, "1g.10gb"])[0]["plan"] == []
+
+
+def test_nothing_is_put_beside_a_compute_instance_whose_place_is_not_told(tmp_path):
+    wanted = three("1c.3g.40gb", "1c.3g.40gb", "1c.3g.40gb", at=0)
+    port = ModelPort(without_places(True, False))
+    before = port.gpus["GPU-0"]
+    _result, message = run(port, tmp_path, wanted)
+    assert "process 100" in message
+    assert port.gpus["GPU-0"] == before
+    port = ModelPort(without_places(False, False))
+    result, message = run(port, tmp_path, wanted)
+    assert message is None
+    assert sorted(result["disrupted"]) == ["MIG-1-0", "MIG-1-1"]
+    assert len(port.gpus["GPU-0"].instances[0].compute_instances) == 3
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_what_had_no_place_that_was_told_comes_back_at_any(tmp_path, number):
+    port = ModelPort(without_places(False, False))
+    port.hooks[number] = fail("UNKNOWN")
+    result, message = run(port, tmp_path, {"7g.80gb": 1})
+    assert message is not None
+    assert result["left"] == []
+    (half,) = port.gpus["GPU-0"].instances
+    assert [device.profile for device in half.compute_instances] == ["1c.3g.40gb"] * 2

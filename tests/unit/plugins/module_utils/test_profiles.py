@@ -190,3 +190,51 @@ def test_without_names_the_suffix_follows_the_number_that_nvml_gives_a_profile()
     suffixes = [SUFFIXES.get(index, "") for index in (0, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)]
     assert suffixes == ["", "", "+me", "+me", "", "+gfx", "+gfx", "+gfx", "-me", "-me", "+me.all", "+me.all"]
     assert profile_name_by_rule(1, 24192, 97887, SUFFIXES[15]) == "1g.24gb+me.all"
+
+
+def test_one_profile_under_two_of_nvmls_numbers_is_one():
+    known = gpu(H100).profiles
+    assert distinct((*known, known[0])) == known
+
+
+def mixed(name, *placed):
+    """An H100 on which the placements of a profile are of different sizes."""
+    now = gpu(H100)
+    found = tuple(Placement(*one) for one in placed)
+    profiles = (one._replace(placements=found) if one.name == name else one for one in now.profiles)
+    return now._replace(profiles=tuple(profiles))
+
+
+def test_how_many_fit_is_counted_with_each_placements_own_size():
+    geometry = geometry_of(mixed("1g.20gb", (0, 3), (1, 1), (2, 2), (4, 2)).profiles)
+    assert geometry.free(())["1g.20gb"] == 3
+
+
+def test_a_forecast_is_made_for_the_largest_placement_not_for_the_first():
+    profile = next(one for one in mixed("3g.40gb", (4, 3), (0, 4)).profiles if one.name == "3g.40gb")
+    spanning = forecast(profile, eighths=True)[-1]
+    assert (spanning.name, spanning.placements) == ("3g.40gb", (Placement(0, 4),))
+
+
+def test_why_a_layout_does_not_fit_is_true_of_placements_of_different_sizes():
+    now = mixed("3g.40gb", (0, 4), (4, 3))
+    refusal = decided(now, {"3g.40gb": 2, "1g.10gb": 3})
+    assert "together they need 9 memory slices and the GPU has 8" in refusal.message
+    at_one = {"profile": "1g.10gb", "placement": 1}
+    refusal = decided(now, [{"profile": "3g.40gb", "placement": 0}, "2g.20gb", at_one])
+    assert "memory slices and the GPU has" not in refusal.message
+    assert "3g.40gb takes 4 from 0, or 3 from 4" in refusal.message
+
+
+def test_what_is_told_inside_a_profile_goes_by_its_id_between_gpus_of_a_model():
+    """One that lists two profiles under one name calls them by their ids; another may list but one of them."""
+    half = gpu(H100, [gpu_instance(1, "9", 0, 4, ("9", 0, 4, True))], index=1)
+    three = profile_of(H100, "3g.40gb")
+    told = (ComputeProfile("1c.9", 0, 1, places(1, 0, 1), 2), ComputeProfile("9", 2, 3, places(4, 0), 1))
+    half = half._replace(
+        profiles=tuple(one._replace(name="9", told="3g.40gb") if one == three else one for one in half.profiles),
+        compute_profiles={"9": told},
+    )
+    entries = validate_layout([{"gpus": [0], "instances": {"1c.3g.40gb": 5}}])
+    ((refusal,), _warnings) = decide_instances(Snapshot((gpu(H100), half), "580.95.05"), entries)
+    assert "5 × 1c.3g.40gb are wanted, at most 4 fit on one GPU" in refusal.message

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import pytest
-from model_gpu import A100, ModelPort, gpu, gpu_instance, job
+from model_gpu import A100, H100, ModelPort, gpu, gpu_instance, job
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import transaction
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import NvmlError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Placement
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import forecast
 from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
 
@@ -111,7 +113,8 @@ def test_a_gpu_that_something_else_changed_is_planned_again_once(tmp_path):
 def test_it_is_planned_again_only_once_and_then_taken_back(tmp_path):
     port = meddled(Meddler(9), gpu_instance(1, "1g.5gb", 0, 1))
     result, message = run(port, tmp_path, {"3g.20gb": 2})
-    assert "NVML_ERROR_IN_USE" in message
+    assert "NVML_ERROR_IN_USE. It was planned again once, and then: Something else has changed the GPU" in message
+    assert "does not allow" not in message
     assert len(port.forbids.seen) == 2
     assert result["replanned"]
     assert [(one.profile, one.placement.start) for one in port.gpus["GPU-0"].instances] == [("1g.5gb", 0)]
@@ -126,3 +129,101 @@ def test_a_job_that_took_the_place_is_named_and_left_alone(tmp_path):
         assert result["blockers"][0]["pid"] == 4711
     busy = [device for one in port.gpus["GPU-0"].instances for device in one.compute_instances if device.busy]
     assert len(busy) == 1
+
+
+def test_another_profile_at_the_same_place_is_a_change_too(tmp_path):
+    """Something else made the one media instance that a GPU may have, in the place of another instance."""
+
+    def forbids(now, profile, _placement):
+        if profile.name == "1g.10gb+me" and now.instances[0].profile == "1g.10gb":
+            port.gpus[now.uuid] = now._replace(instances=(gpu_instance(7, "1g.10gb+me", 0, 1),))
+            return "INSUFFICIENT_RESOURCES"
+        return None
+
+    port = ModelPort(gpu(H100, [gpu_instance(7, "1g.10gb", 0, 1)]), forbids=forbids)
+    result, message = run(port, tmp_path, {"1g.10gb": 1, "1g.10gb+me": 1})
+    assert message is None
+    assert result["replanned"]
+    assert port.gpus["GPU-0"].instances[0].profile == "1g.10gb+me"
+    assert sorted(one.profile for one in port.gpus["GPU-0"].instances) == ["1g.10gb", "1g.10gb+me"]
+    # The picture is of what was read in the end, not of what was planned at first.
+    assert "  slice 0      1g.10gb+me\n" in result["diff"]["after"]
+
+
+def test_a_client_of_an_empty_gpu_is_no_combination_and_keeps_no_other_gpu_from_its_layout(tmp_path):
+    port = ModelPort(
+        gpu(H100),
+        gpu(H100, index=1),
+        forbids=lambda now, *_place: None if now.index or now.instances else "IN_USE",
+    )
+    result, message = run(port, tmp_path, {"3g.40gb": 2})
+    assert "The GPU has no GPU instance, so it is not the place that is taken: somebody uses the GPU" in message
+    assert "does not allow" not in message
+    assert "has just refused" not in message
+    assert [len(port.gpus[uuid].instances) for uuid in ("GPU-0", "GPU-1")] == [0, 2]
+    assert result["left"] == []
+
+
+def test_who_has_what_the_driver_has_no_room_for_is_named(tmp_path):
+    there = gpu_instance(6, "1g.5gb", 6, 1, ("1g.5gb", 0, 1, True))
+    port = ModelPort(gpu(A100, [there]), forbids=lambda _now, one, _place: one.slices == 3 and "INSUFFICIENT_RESOURCES")
+    _result, message = run(port, tmp_path, {"1g.5gb": 1, "3g.20gb": 1})
+    has_it = "1g.5gb at slice 6 (used by process 600 (python of alice))"
+    assert f"The driver has no room left for a 3g.20gb: {has_it} has it." in message
+    assert f"this driver does not allow 3g.20gb at slice 0 beside {has_it}. It still offers " in message
+    assert port.gpus["GPU-0"].instances == (there,)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_place_in_a_gpu_instance_that_was_there_is_planned_again_inside_it(tmp_path, code):
+    half = gpu_instance(1, "3g.40gb", 0, 4, ("1c.3g.40gb", 0, 1, True))
+    port = ModelPort(gpu(H100, [half]))
+    port.hooks[1] = lambda _port: (_ for _ in ()).throw(NvmlError("nvmlGpuInstanceCreateComputeInstance", code))
+    wanted = [{"profile": "3g.40gb", "placement": 0, "compute_instances": ["1c.3g.40gb", "1c.3g.40gb"]}]
+    result, message = run(port, tmp_path, wanted)
+    assert message is None
+    assert result["replanned"]
+    assert result["replanned_steps"] == result["actions"]
+    (made,) = result["done"]
+    planned = result["plan"][0]["placement"]["start"]
+    assert made["placement"]["start"] != planned
+    devices = port.gpus["GPU-0"].instances[0].compute_instances
+    assert [device.busy for device in devices] == [True, False]
+    assert run(port, tmp_path, wanted)[0]["plan"] == []
+
+
+def test_what_a_gpu_instance_that_was_there_does_not_allow_is_said_and_taken_back(tmp_path):
+    half = gpu_instance(1, "3g.40gb", 0, 4, ("1c.3g.40gb", 0, 1, True))
+    port = ModelPort(gpu(H100, [half]), refused_inside=[Placement(start, 1) for start in range(4)])
+    before = port.gpus["GPU-0"]
+    wanted = [{"profile": "3g.40gb", "placement": 0, "compute_instances": ["1c.3g.40gb", "1c.3g.40gb"]}]
+    result, message = run(port, tmp_path, wanted)
+    assert "so this driver does not allow a 1c.3g.40gb there beside 1c.3g.40gb. Inside it tells of " in message
+    assert port.gpus["GPU-0"] == before
+    assert result["left"] == []
+
+
+def two_parts_at_the_most(profile):
+    """A driver that says of a 3g that it holds two 1c, whatever its placements allow."""
+    found = forecast(profile, eighths=True)
+    return tuple(one._replace(max=2) if (one.slices, profile.slices) == (1, 3) else one for one in found)
+
+
+def test_counts_spread_otherwise_where_a_new_gpu_instance_holds_fewer_than_was_forecast(tmp_path):
+    """The forecast was three in one and one in another; what has been made by then stays."""
+    port = ModelPort(gpu(H100), tells_inside=two_parts_at_the_most)
+    result, message = run(port, tmp_path, {"1c.3g.40gb": 4})
+    assert message is None
+    assert result["replanned"]
+    assert [len(one.compute_instances) for one in port.gpus["GPU-0"].instances] == [2, 2]
+    assert run(port, tmp_path, {"1c.3g.40gb": 4})[0]["plan"] == []
+
+
+def test_a_layout_that_a_new_gpu_instance_turns_out_not_to_hold_is_refused_by_its_word(tmp_path):
+    port = ModelPort(gpu(H100), tells_inside=two_parts_at_the_most)
+    result, message = run(port, tmp_path, {"1c.3g.40gb": 5})
+    assert "The GPU instance does not offer what was forecast." in message
+    assert "5 × 1c.3g.40gb are wanted, at most 4 fit on one GPU" in message
+    assert "Something else" not in message
+    assert port.gpus["GPU-0"].instances == ()
+    assert result["left"] == []

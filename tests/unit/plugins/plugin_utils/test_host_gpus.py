@@ -174,7 +174,7 @@ def test_whatever_the_table_of_capabilities_says(minors):
         ((1, "product"), None, "GPU 1: its product is None."),
         ((0, "product"), "A" * 100, "GPU 0: its product is 'AAAA"),
         ((0, "minor"), "0,/dev/sda", "GPU 0: its minor number is '0,/dev/sda'; expected is a whole number up to 255."),
-        ((0, "minor"), None, "GPU 0: its minor number is None"),
+        ((0, "minor"), None, "GPU 0 (NVIDIA A100-SXM4-40GB, GPU-0) has no minor number, by which its device files"),
         ((0, "index"), True, "GPU 0: its index is True"),
         ((1, "uuid"), "GPU-1\n", r"GPU 1: its UUID is 'GPU-1\n'."),
         ((0, "instances", 0, "id"), "../..", "GPU 0: the id of a GPU instance is '../..'"),
@@ -210,3 +210,18 @@ def test_a_type_is_what_slurm_takes():
 @pytest.mark.parametrize("name", ["a b", "a\nInclude /shared/evil", "a#", "", "a:2", "a,gpu:b", None])
 def test_a_type_of_the_operator_is_one_word(name):
     assert "mig_slurm_types calls *" in shown(FINE, types={"*": name})["refusal"]
+
+
+def test_a_gpu_without_minor_number_is_refused_and_never_named_by_a_file_that_is_none():
+    gpus = put(FINE, (1, "minor"), None)
+    refused = shown(gpus)
+    assert (refused["devices"], refused["lines"], refused["gres"]) == ([], [], "")
+    assert "None" not in refused["refusal"]
+    assert "says nothing like it" not in refused["refusal"]
+    with pytest.raises(ValueError, match=r"GPU 1 \(NVIDIA A100-SXM4-40GB, GPU-1\) has no minor number"):
+        cdi_devices(gpus, MINORS, ["uuid"])
+
+
+def test_a_gpu_without_a_name_has_its_cdi_devices():
+    gpus = put(put(FINE, (0, "product"), None), (1, "product"), None)
+    assert [one["names"] for one in cdi_devices(gpus, MINORS, ["uuid"])] == [["MIG-0"], ["GPU-1"]]

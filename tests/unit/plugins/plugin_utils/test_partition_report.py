@@ -242,3 +242,27 @@ def test_a_failure_message_that_was_made_to_be_read_for_ever():
     for text in ("a:" * 10**6, "a:1:" * 10**6, " " * 10**6, "time=" * 10**6, "\n \n" * 10**6, "via ssh: " * 10**6):
         failure_message({"msg": text, "stderr": text})
     assert time.process_time() - start < 5
+
+
+STEP = "GPU 0: create GPU instance 3g.20gb at slices 4-7"
+
+
+def test_what_was_planned_again_stands_in_result_report_and_table():
+    changes = [{"changed": True, "done": [], "disrupted": [], "replanned": True, "replanned_steps": [STEP]}]
+    changed = result(check=CHECK, changes=changes)
+    assert (changed["replanned"], changed["replanned_steps"]) == (True, [STEP])
+    assert (CHANGED["replanned"], CHANGED["replanned_steps"]) == (False, [])
+    data = told({"a": changed}, ["a", "b"], ["a"])
+    assert data["hosts"]["a"]["replanned_steps"] == [STEP]
+    assert data["hosts"]["b"]["replanned"] is False
+    assert f"    Planned again on the way: {STEP}." in table(data, ["a"])
+
+
+def test_a_rehearsal_has_replanned_nothing():
+    foreseen = result(check=CHECK, check_mode=True, changes=[{"changed": False, "plan": []}])
+    assert (foreseen["replanned"], foreseen["replanned_steps"]) == (False, [])
+
+
+def test_steps_that_are_no_sentences_are_not_shown():
+    odd = {**CHANGED, "replanned_steps": [{"a": 1}]}
+    assert told({"a": odd}, ["a"])["hosts"]["a"]["state"] == "failed"

@@ -132,3 +132,9 @@ def test_a_terminal_gets_no_characters_of_a_host_that_it_would_obey():
     text = paint(draw("host", facts(product="A\x1b[2J\n", problem="x\ry")), colour=False)
     assert "A\\x1b[2J\\n" in text.splitlines()[0]
     assert text.endswith("x\\ry")
+
+
+def test_steps_that_were_planned_again_stand_below_the_gpus():
+    step = "GPU 0: create GPU instance 3g.20gb at slices 4-7"
+    assert picture(AFTER, BEFORE, replanned=[step])[-1] == f"    planned again: {step}"
+    assert picture(AFTER, BEFORE, replanned=[7, {"a": 1}, "x" * 500]) == picture(AFTER, BEFORE)
