@@ -110,4 +110,4 @@ def _free(gpu):
         return {}
     if gpu.instances is None or not all(profile.placements for profile in gpu.profiles):
         return None
-    return geometry_of(gpu.profiles).free(gpu.instances)
+    return geometry_of(gpu.profiles, gpu.instances).free(gpu.instances)
