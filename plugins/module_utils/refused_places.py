@@ -24,7 +24,10 @@ class RefusedPlaces:
 
     @staticmethod
     def concerns(failure):
-        """Whether a Failure is a place that the driver refused to a GPU instance."""
+        """Whether a Failure is a place that the driver refused to a GPU instance.
+
+        Rule: codes that mean a place is taken
+        """
         return bool(
             failure
             and failure.step
@@ -34,7 +37,10 @@ class RefusedPlaces:
         )
 
     def known(self, plan):
-        """(the first step of a Plan that leads to a combination that was refused already, in words why), or None."""
+        """(the first step of a Plan that leads to a combination that was refused already, in words why), or None.
+
+        Rule: a combination refused once
+        """
         for step, there in _combinations(plan.gpu, plan.steps):
             for product, device_id, refused, name in self._refused:
                 if (product, device_id) == (plan.gpu.product, plan.gpu.pci_device_id) and refused <= there:
