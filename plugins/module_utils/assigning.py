@@ -179,7 +179,7 @@ def _decide(services, snapshot, params, current):
         entries = [uuid for entry in params["target"] or () for uuid in entry["gpus"]]
         unknown = [gpu for gpu in snapshot.gpus if gpu.mig_capable and not gpu.mig_mode and gpu.uuid not in entries]
         if to_come and unknown:
-            # On Ampere the driver tells what fits on a GPU only when its MIG mode is on.
+            # A driver before R550 tells what fits on a GPU only when its MIG mode is on.
             names = " and ".join(gpu.name for gpu in unknown)
             return (), f"What {names} will have is known once MIG is on there. Without it: {refusal}"
         problems = "".join(f" {gpu.name} could not be read: {gpu.problem}" for gpu in snapshot.gpus if gpu.problem)

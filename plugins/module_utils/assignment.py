@@ -207,7 +207,10 @@ def _what_there_is(devices):
 
 
 def mps_clients(device, cuda_version):
-    """How many CUDA contexts an MPS server serves in that MigDevice at the same time."""
+    """How many CUDA contexts an MPS server serves in that MigDevice at the same time.
+
+    Rule: MPS clients
+    """
     name = PROFILE_NAME.match(device.profile)
     if not (name and device.gpu.compute_slices):
         return None

@@ -19,7 +19,10 @@ MIB = 1024
 
 
 def excess(gpu, layout):
-    """(compute or memory, slices that a GpuLayout needs at least, slices that the Gpu has), None where it may fit."""
+    """(compute or memory, slices that a GpuLayout needs at least, slices that the Gpu has), None where it may fit.
+
+    Rule: names of profiles alone
+    """
     model = model_of(gpu.pci_device_id)
     if not model:
         return None

@@ -134,6 +134,10 @@ def _check_and_rehearse(evidence, snapshot, states, entries, params, run_command
 
 
 def _rehearse(snapshot, states, entries, keep, run_command):
+    """What a change would do; a GPU that is passed through to this machine is expected to take a reboot for a reset.
+
+    Rule: reset in a virtual machine
+    """
     from .changing import heeding_allocations, with_names
     from .host_planner import decide_layout
     from .results import not_checked, result_of

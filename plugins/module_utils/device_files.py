@@ -17,7 +17,10 @@ MINOR = re.compile(r"((?:[a-z0-9-]{1,32}/){0,3}[a-z0-9-]{1,32})[ \t]+([0-9]{1,7}
 
 
 def gpu_file(minor):
-    """The device file of the GPU with this minor number."""
+    """The device file of the GPU with this minor number.
+
+    Rule: device files
+    """
     return f"/dev/nvidia{minor}"
 
 
@@ -35,7 +38,10 @@ def capability_minors(minor, gpu_instance, compute_instance=None, table=CAPABILI
 
 
 def capabilities(minor, gpu_instance, compute_instance=None):
-    """The capability of a GPU instance and, unless None, that of one compute instance in it, by the driver's names."""
+    """The capability of a GPU instance and, unless None, that of one compute instance in it, by the driver's names.
+
+    Rule: device files
+    """
     instance = f"gpu{minor}/gi{gpu_instance}"
     return [f"{instance}/access"] + ([] if compute_instance is None else [f"{instance}/ci{compute_instance}/access"])
 
@@ -47,7 +53,10 @@ def parse_minors(text):
 
 
 def capability_proc_file(capability):
-    """The file in /proc by which nvidia-modprobe makes the device file of a capability of an instance."""
+    """The file in /proc by which nvidia-modprobe makes the device file of a capability of an instance.
+
+    Rule: device files
+    """
     return "/proc/driver/nvidia/capabilities/" + capability.replace("/", "/mig/", 1)
 
 

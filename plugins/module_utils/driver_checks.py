@@ -133,6 +133,10 @@ def check_host(evidence, snapshot, states, entries=None, wanted=(), minimum=None
 
 
 def _host(evidence, snapshot, states, entries, concerned, minimum):
+    """Findings about the host as a whole.
+
+    Rule: releases of other programs
+    """
     findings = _passed_on(evidence) + _unseen(evidence, snapshot, entries)
     driver = snapshot.driver_version
     if minimum and is_older(driver, minimum):
@@ -178,7 +182,10 @@ def _host(evidence, snapshot, states, entries, concerned, minimum):
 
 
 def _no_driver(evidence, device, problem):
-    """The finding for a GPU on the PCI bus on a host whose driver does not answer."""
+    """The finding for a GPU on the PCI bus on a host whose driver does not answer.
+
+    Rule: minimum driver and CUDA
+    """
     gpu, model = _as_gpu(device), model_of(device.pci_device_id)
     needed = f"MIG on it needs driver {model.minimum_driver} or later." if model else "MIG needs NVIDIA's driver."
     severity = ERROR if model else WARNING
@@ -235,29 +242,35 @@ def _unreadable(gpu, severity):
 
 
 def _driver_for_model(gpu, snapshot):
+    """Why the driver offers no MIG on a GPU of a model that has it; where it does, no version is too old.
+
+    Rule: minimum driver and CUDA
+    """
     model, driver = model_of(gpu.pci_device_id), snapshot.driver_version
-    if not model:
+    if not model or gpu.mig_capable:
         return []
     if is_older(driver, model.minimum_driver):
-        found = f"The NVIDIA driver is {driver}."
+        found = f"The NVIDIA driver is {driver}, which offers no MIG on this GPU."
         needed = f"MIG on {model.name} needs {model.minimum_driver} or later."
         return [Finding("driver_model", ERROR, gpu, found, needed, INSTALL)]
-    if not gpu.mig_capable:
-        found = "The driver does not offer MIG on this GPU, though the model has it."
-        needed = "A GPU that is a vGPU, or in a mode such as confidential computing, cannot be partitioned."
-        remedy = "Look at nvidia-smi -q -i for its modes."
-        vbios = vbios_of_compute_mode(gpu.pci_device_id)
-        if vbios:
-            needed = f"This one has none in display mode: it needs compute mode, and VBIOS {vbios} or later."
-            remedy = "nvidia-smi -q -i shows the VBIOS; NVIDIA's DisplayModeSelector, 1.72 or later, sets the mode."
-        return [Finding("mig", ERROR, gpu, found, needed, remedy)]
     if snapshot.cuda_version and is_older(snapshot.cuda_version, model.cuda):
-        found = f"The driver serves CUDA {snapshot.cuda_version}."
+        found = f"The driver serves CUDA {snapshot.cuda_version}, and offers no MIG on this GPU."
         return [Finding("cuda", ERROR, gpu, found, f"MIG on {model.name} needs CUDA {model.cuda}.", INSTALL)]
-    return []
+    found = "The driver does not offer MIG on this GPU, though the model has it."
+    needed = "A GPU that is a vGPU, or in a mode such as confidential computing, cannot be partitioned."
+    remedy = "Look at nvidia-smi -q -i for its modes."
+    vbios = vbios_of_compute_mode(gpu.pci_device_id)
+    if vbios:
+        needed = f"This one has none in display mode: it needs compute mode, and VBIOS {vbios} or later."
+        remedy = "nvidia-smi -q -i shows the VBIOS; NVIDIA's DisplayModeSelector, 1.72 or later, sets the mode."
+    return [Finding("mig", ERROR, gpu, found, needed, remedy)]
 
 
 def _state(gpu, state, layout):
+    """What of the state of a GPU somebody should know before a change.
+
+    Rule: reset in a virtual machine
+    """
     findings = []
     if state.virtualization == "vgpu":
         needed = "GPU instances are made on the hypervisor, which gives this machine one of them."
@@ -294,6 +307,11 @@ def _state(gpu, state, layout):
 
 
 def _driver_for_layout(gpu, layout, snapshot):
+    """What a driver lacks for a layout. Since when a profile is offered explains one that is not; before MIG is on an
+    old driver may not tell, and then it is a word of warning.
+
+    Rule: profiles of later drivers
+    """
     if not layout.mig_enabled:
         return []
     driver, model = snapshot.driver_version, model_of(gpu.pci_device_id)
@@ -305,8 +323,8 @@ def _driver_for_layout(gpu, layout, snapshot):
         since = model and model.later_profiles.get(name)
         if since and is_older(driver, since):
             found, needed = f"The NVIDIA driver is {driver}.", f"{name} on {model.name} needs {since} or later."
-            findings.append(Finding("driver_profile", ERROR, gpu, found, needed, INSTALL))
-    if is_older(driver, PLACES_COMPUTE_INSTANCES) and any(
+            findings.append(Finding("driver_profile", ERROR if offered else WARNING, gpu, found, needed, INSTALL))
+    if not snapshot.places_compute_instances and any(
         device.start is not None for want in layout.instances or () for device in want.compute_instances
     ):
         needed = f"It chooses the places of compute instances itself; {PLACES_COMPUTE_INSTANCES} or later takes them "

@@ -37,9 +37,11 @@ class Model(NamedTuple):
 
 
 # minimum_driver and cuda: MIG User Guide, "Deployment Considerations", edition 620. (An earlier edition mixes up the
-# rows of A100/A30 and H100/H200.) later_profiles: the same guide, "Supported MIG Profiles", notes below the tables of
-# A30 and A100; they name branches, of which these are the first data center drivers. PCI device ids: pci.ids and the
-# list of supported GPUs in NVIDIA's open kernel modules. Slices: the guide's tables of profiles. compute_mode:
+# rows of A100/A30 and H100/H200. For GB300 in a DGX Station it has 595.58.03, and GPUs of that name are on 580.) Of
+# those in no edition, PG506 and H100 96GB: as the other boards with that chip, beside which they stand in the
+# config-default.yaml of nvidia-mig-parted. later_profiles: the same guide, "Supported MIG Profiles", notes below the
+# tables of A30 and A100; they name branches, of which these are the first data center drivers. PCI device ids: pci.ids
+# and the list of supported GPUs in NVIDIA's open kernel modules. Slices: the guide's tables of profiles. compute_mode:
 # what NVIDIA writes about MIG on its workstation cards (DisplayModeSelector).
 MODELS = (
     Model(
@@ -57,17 +59,22 @@ MODELS = (
         "11.0",
         {"1g.10gb+me": "470.42.01", "1g.20gb": "525.60.13"},
     ),
+    Model("PG506 96GB", (0x20B6,), "450.80.02", "11.0"),
     Model("A30", (0x20B7, 0x20B9), "460.73.01", "11.0", {"1g.6gb+me": "470.42.01", "2g.12gb+me": "525.60.13"}, 4, 4),
     Model(
         "H100",
-        (0x2302, 0x2313, 0x2321, 0x2322, 0x2324, 0x2330, 0x2331, 0x2336, 0x2337, 0x2339, 0x233A, 0x2342, 0x2345),
+        (0x2302, 0x2313, 0x2321, 0x2322, 0x2324, 0x2330, 0x2331, 0x2336, 0x2337, 0x2339, 0x233A, 0x233D),
         "525.85.12",
         "12.0",
     ),
+    Model("GH200", (0x2342, 0x2345), "525.85.12", "12.0"),
+    Model("GH200 144GB", (0x2348,), "550.90.07", "12.0"),
     Model("H20", (0x2329, 0x232C), "535.161.07", "12.0"),
-    Model("H200", (0x2335, 0x233B, 0x2348), "550.90.07", "12.0"),
-    Model("B200", (0x2901, 0x2920, 0x2941), "570.133.20", "12.0"),
-    Model("B300", (0x3182, 0x31C2, 0x31C3), "580.82.07", "12.9"),
+    Model("H200", (0x2335, 0x233B), "550.90.07", "12.0"),
+    Model("B200", (0x2901, 0x2920), "570.133.20", "12.0"),
+    Model("GB200", (0x2941,), "570.133.20", "12.0"),
+    Model("B300", (0x3182,), "580.82.07", "12.9"),
+    Model("GB300", (0x31C2, 0x31C3), "580.82.07", "12.9"),
     Model(
         "RTX PRO 6000 Blackwell",
         (0x2BB1, 0x2BB4, 0x2BB5),
@@ -92,12 +99,18 @@ _BY_ID = {device_id: model for model in MODELS for device_id in model.pci_device
 
 
 def model_of(pci_device_id):
-    """The Model of a PCI device id as NVML has it (0x20B010DE), None for one without MIG or not known here."""
+    """The Model of a PCI device id as NVML has it (0x20B010DE), None for one without MIG or not known here.
+
+    Rule: models that have MIG
+    """
     return None if pci_device_id is None else _BY_ID.get(pci_device_id >> 16)
 
 
 def vbios_of_compute_mode(pci_device_id):
-    """The first VBIOS with which a GPU has MIG in compute mode, where it has none in display mode; else None."""
+    """The first VBIOS with which a GPU has MIG in compute mode, where it has none in display mode; else None.
+
+    Rule: MIG in compute mode only
+    """
     model = model_of(pci_device_id)
     return model and model.compute_mode.get(pci_device_id >> 16)
 

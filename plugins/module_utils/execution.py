@@ -39,6 +39,8 @@ class Execution:
 
     What goes into a new GPU instance was forecast. Once it is there it is asked what it offers, and all of its compute
     instances are planned inside it by what it says. So they are where it refuses a place.
+
+    Rule: codes that mean a place is taken
     """
 
     def __init__(self, port, steps):
@@ -123,6 +125,8 @@ def execute(port, step, done):
     """Execute a step; one reset serves all peers, so where ``done`` has it, it is not done again.
 
     A GPU instance whose compute instance this run has just destroyed may be busy for a moment.
+
+    Rule: busy just after a destruction
     """
     for one in done:
         if step.peers and one.step.action == RESET_GPU:

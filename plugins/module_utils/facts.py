@@ -81,6 +81,7 @@ def _instance(instance, wants_processes):
         {
             "id": device.id,
             "profile": device.profile,
+            "driver_name": device.told,
             "placement": placement_data(device.placement),
             "uuid": device.uuid,
             "index": device.index,
@@ -105,9 +106,14 @@ def _processes(processes):
 
 
 def _free(gpu):
-    """{profile name: how many more fit}, None where the instances or the profiles' placements are not known."""
+    """{profile name: how many more fit}, None where the instances or the profiles' placements are not known.
+
+    It is the smaller of our count and the driver's: neither knows all that the other does.
+    Rule: free
+    """
     if not gpu.mig_mode:
         return {}
     if gpu.instances is None or not all(profile.placements for profile in gpu.profiles):
         return None
-    return geometry_of(gpu.profiles).free(gpu.instances)
+    free = geometry_of(gpu.profiles, gpu.instances).free(gpu.instances)
+    return {name: min(count, (gpu.remaining or free).get(name, count)) for name, count in free.items()}

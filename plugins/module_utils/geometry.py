@@ -7,7 +7,7 @@
 A set of GPU instances is legal when no two overlap, no profile exceeds its ``max``, and together they hold no more
 of an engine (decoder, encoder, JPEG, OFA) than the whole-GPU profile has; that last rule is why ``+me`` exists once
 per GPU and why only ``-me`` profiles fit beside ``+me.all``. Every subset of a legal set is legal, so a plan that
-destroys before it creates is legal after each step.
+destroys before it creates is legal after each step. A limit that is broken on a GPU already is none there.
 
 Two integers hold a set's state: ``mask``, a bit for each memory slice that is taken, and ``usage``, a bit field for
 each profile's count and each engine's, each with a spare top bit so that one subtraction compares all fields with
@@ -17,12 +17,17 @@ their limits.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import combinations
 
 from .model import NO_PLACE, PlacedComputeInstance, in_place
 from .profiles import by_name, counts_in_eighths, forecast
 
-FIELD_BITS = 8
+FIELD_BITS = 16
 FIELD_GUARD = 1 << (FIELD_BITS - 1)
+NO_LIMIT = FIELD_GUARD - 1
+MOST = 1023  # of a profile's engines: no GPU has as many, and dozens of instances do not overflow a field
+OVERLAP = -1  # stands for a limit's position: that no two GPU instances share a memory slice
+ENGINES = ("decoder", "encoder", "JPEG", "OFA")  # those of Engines that GPU instances compete for, in its order
 
 
 def _pack(values):
@@ -38,41 +43,81 @@ def _mask(placement):
     return -1 if placement is None else ((1 << placement.size) - 1) << placement.start
 
 
+def geometry_of(profiles, *there):
+    """The Geometry of a tuple of Profile, made once for all GPUs that are alike.
+
+    Each of ``there`` are GpuInstances or PlacedInstances that are or were on the GPU together: what they exceed is no
+    limit on it.
+    """
+    plain = _geometry(profiles, ())
+    broken = {limit for instances in there for limit in plain.broken_by(instances or ())}
+    return _geometry(profiles, tuple(sorted(broken))) if broken else plain
+
+
 @lru_cache(maxsize=None)
-def geometry_of(profiles):
-    """The Geometry of a tuple of Profile, made once for all GPUs that are alike."""
-    return Geometry(profiles)
+def _geometry(profiles, without):
+    return Geometry(profiles, without)
+
+
+def engines_of(profiles, sizes):
+    """How many engines a GPU has of each of ENGINES: as many as the profile that takes all of it tells.
+
+    Rule: engines
+    """
+    largest = max(sizes, default=0)
+    whole = [profile.engines[1:] for profile, size in zip(profiles, sizes) if size == largest]
+    return tuple(max(counts) for counts in zip(*whole)) if whole else ()
 
 
 class Geometry:
     """The rules for GPU instances on one kind of GPU.
 
     Takes the tuple of Profile that the device reports. Profiles are told apart by their position in ``profiles``,
-    which is sorted by id.
+    which is sorted by id. A limit has a position, too: that of its profile, behind all profiles that of its engine, or
+    OVERLAP; those in ``without`` are not applied.
+
+    Rule: GPU instances together
     """
 
-    def __init__(self, profiles):
+    def __init__(self, profiles, without=()):
         self.profiles = tuple(sorted(profiles, key=lambda profile: profile.id))
         self.position = {profile.name: position for position, profile in enumerate(self.profiles)}
         # Each placement has a size of its own; that of a profile is its largest.
         self.sizes = [max((place.size for place in profile.placements), default=0) for profile in self.profiles]
         self._sizes_at = [{place.start: place.size for place in profile.placements} for profile in self.profiles]
         self.placements = [
-            sorted((place.start, _mask(place)) for place in profile.placements) for profile in self.profiles
+            sorted((place.start, 0 if OVERLAP in without else _mask(place)) for place in profile.placements)
+            for profile in self.profiles
         ]
-        largest = max(self.sizes, default=0)
-        whole = [profile.engines[1:] for profile, size in zip(self.profiles, self.sizes) if size == largest]
-        self.engines = tuple(max(counts) for counts in zip(*whole)) if whole else ()
-        self.limit = _pack([profile.max for profile in self.profiles] + list(self.engines))
-        self.guards = _pack([FIELD_GUARD] * (len(self.profiles) + len(self.engines)))
+        self.told = [profile.max for profile in self.profiles] + list(engines_of(self.profiles, self.sizes))
+        self.without = without
+        limits = [NO_LIMIT if position in without else min(limit, NO_LIMIT) for position, limit in enumerate(self.told)]
+        self.most, self.engines = limits[: len(self.profiles)], tuple(limits[len(self.profiles) :])
+        self.limit = _pack(limits)
+        self.guards = _pack([FIELD_GUARD] * len(limits))
         ones = [[int(i == position) for i in range(len(self.profiles))] for position in range(len(self.profiles))]
-        self.uses = [_pack(one + list(profile.engines[1:])) for one, profile in zip(ones, self.profiles)]
+        self.uses = [
+            _pack(one + [min(count, MOST) for count in profile.engines[1:]])
+            for one, profile in zip(ones, self.profiles)
+        ]
         self._headroom = self.limit | self.guards
         self._room = {}
 
     def within_limits(self, usage):
         """True where no profile's max and no engine is exceeded."""
         return (self._headroom - usage) & self.guards == self.guards
+
+    def counts(self, instances):
+        """[how many instances have of what each limit is about], by the limits' positions."""
+        usage = self.state(instances)[1]
+        return [usage >> FIELD_BITS * position & (1 << FIELD_BITS) - 1 for position in range(len(self.told))]
+
+    def broken_by(self, instances):
+        """[position] of the limits that instances break together."""
+        masks = [_mask(getattr(instance, "placement", instance)) for instance in instances]
+        overlap = [OVERLAP] if any(one & other for one, other in combinations(masks, 2)) else []
+        pairs = zip(self.counts(instances), self.told)
+        return overlap + [position for position, (count, limit) in enumerate(pairs) if count > limit]
 
     def room(self, mask, usage):
         """Sum of the sizes of every (profile, start) that could be created next, each taken alone."""
@@ -87,7 +132,7 @@ class Geometry:
 
     def bits(self, position, start):
         """The mask of a profile's placement at ``start``."""
-        return ((1 << self.size_at(position, start)) - 1) << start
+        return next(taken for at, taken in self.placements[position] if at == start)
 
     def size_at(self, position, start):
         """How many memory slices a profile's placement at ``start`` takes."""
@@ -148,6 +193,29 @@ def compute_profiles_of(gpu, profile):
     return _by_name(gpu.compute_profiles.get(profile.name) or _forecast(profile, _in_eighths(gpu.profiles)))
 
 
+def allowing(gpu, instances):
+    """The Gpu into whose GPU instances fits what such GpuInstances hold, which are or were on it.
+
+    A limit that is broken there is none on this GPU. Without one it is the Gpu itself.
+    """
+    inside, slices = dict(gpu.compute_profiles), {}
+    for instance in instances or ():
+        names = [device.profile for device in instance.compute_instances]
+        offered = by_name(inside.get(instance.profile, ()))
+        if all(name in offered for name in names):
+            broken = [name for name in names if offered[name].max is not None and names.count(name) > offered[name].max]
+            if broken:
+                inside[instance.profile] = tuple(
+                    one._replace(max=None) if one.name in broken else one for one in inside[instance.profile]
+                )
+            taken = sum(offered[name].slices for name in names)
+            slices[instance.profile] = max(taken, slices.get(instance.profile, 0))
+    profiles = tuple(one._replace(slices=max(one.slices, slices.get(one.name, 0))) for one in gpu.profiles)
+    if (profiles, inside) == (gpu.profiles, gpu.compute_profiles):
+        return gpu
+    return gpu._replace(profiles=profiles, compute_profiles=inside)
+
+
 _forecast = lru_cache(maxsize=None)(forecast)
 _in_eighths = lru_cache(maxsize=None)(counts_in_eighths)
 _by_name = lru_cache(maxsize=None)(by_name)
@@ -189,7 +257,10 @@ def arrange(compute_profiles, existing, wanted, slices):
 
 
 def _too_many(compute_profiles, wanted, slices):
-    """Whether they take more compute slices than there are, or are more of one profile than it allows."""
+    """Whether they take more compute slices than there are, or are more of one profile than it allows.
+
+    Rule: compute instances together
+    """
     names = [want.profile for want in wanted]
     if sum(compute_profiles[name].slices for name in names) > slices:
         return True

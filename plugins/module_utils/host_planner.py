@@ -12,6 +12,7 @@ instances.
 from __future__ import annotations
 
 from .errors import what_to_do
+from .geometry import allowing, geometry_of
 from .layout import resolve_layout
 from .model import Refusal
 from .planner import plan_instances, plan_mode, plan_unseen
@@ -29,7 +30,8 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     warnings = []
     if off:
         warnings.append(f"{_list(off)}: MIG mode is off; planned as on and empty, as it will be after mig_mode.")
-    return decisions, warnings + _unplanned(silent) + _not_there(snapshot, keep) + _problems(snapshot, decisions)
+    warnings += _unplanned(silent) + _limits_broken(decisions)
+    return decisions, warnings + _not_there(snapshot, keep) + _problems(snapshot, decisions)
 
 
 def _instances(snapshot, entries, keep, rehearsing):
@@ -56,7 +58,10 @@ def _instances(snapshot, entries, keep, rehearsing):
 
 
 def _with_forecasts(gpus):
-    """The Gpus, each with what GPU instances of others of its model say they offer inside: as good as its own word."""
+    """The Gpus, each with what GPU instances of others of its model say they offer inside: as good as its own word.
+
+    Rule: forecast of compute instances
+    """
     told = {}  # (product, PCI device id, GPU instance profile id): ComputeProfiles
     for gpu in gpus:
         for profile in gpu.profiles:
@@ -90,6 +95,21 @@ def _unplanned(gpus):
         f"{_list(gpus)}: MIG mode is off, and this driver tells profiles only while it is on, so the instances "
         "could not be planned yet."
     ]
+
+
+def _limits_broken(decisions):
+    """What is on a GPU is right, whatever was told of it: limits that it breaks are none, and somebody should know."""
+    gpus = [decision.gpu for decision in decisions if decision.gpu.instances]
+    broken = [
+        gpu
+        for gpu in gpus
+        if geometry_of(gpu.profiles, gpu.instances).without or allowing(gpu, gpu.instances) is not gpu
+    ]
+    if not broken:
+        return []
+    from .refusals import limits_broken
+
+    return [limits_broken(gpu) for gpu in broken]
 
 
 def _not_there(snapshot, keep):
@@ -129,7 +149,7 @@ def decide_layout(snapshot, entries, keep=()):
     instances, _off, silent = _instances(snapshot, entries, keep, rehearsing=True)
     after = {decision.gpu.index: decision for decision in instances}
     decisions = [_joined(mode, after.get(mode.gpu.index)) for mode in modes]
-    return decisions, warnings + _unplanned(silent) + _not_there(snapshot, keep)
+    return decisions, warnings + _unplanned(silent) + _limits_broken(instances) + _not_there(snapshot, keep)
 
 
 def _joined(mode, instances):

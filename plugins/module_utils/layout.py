@@ -189,6 +189,8 @@ def parse_profile(value, where):
     """A ProfileName.
 
     :raises LayoutError: where it is none, or takes more compute slices than there are
+
+    Rule: names in a layout
     """
     # No real name is long, and int() refuses numbers of thousands of digits in a way of its own.
     found = PROFILE_NAME.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 40 else None
@@ -236,7 +238,10 @@ def _parse_instances(instances, where):
 
 
 def _parse_compute_instances(items, outer, where):
-    """A tuple of WantedComputeInstance inside the GPU instance whose ProfileName is ``outer``."""
+    """A tuple of WantedComputeInstance inside the GPU instance whose ProfileName is ``outer``.
+
+    Rule: names in a layout
+    """
     if not isinstance(items, (list, tuple)):
         raise LayoutError(f"{where}: expected a list such as [1c.{outer.name}], or [] for none, got {shown(items)}")
     wanted, taken = [], 0
@@ -274,12 +279,15 @@ def _parse_start(item, where):
 
 
 def _check_starts(wanted, where):
+    """Refuse two of one profile at one start; whether two different ones may share a place is the planner's business.
+
+    Rule: two at one place
+    """
     first = {}
     for number, instance in enumerate(wanted):
-        if instance.start is not None and first.setdefault(instance.start, number) != number:
-            raise LayoutError(
-                f"{where}[{first[instance.start]}] and [{number}] both start at slice {instance.start}; move one"
-            )
+        place = instance.profile, instance.start
+        if instance.start is not None and first.setdefault(place, number) != number:
+            raise LayoutError(f"{where}[{first[place]}] and [{number}] both start at slice {instance.start}; move one")
 
 
 def check_keys(mapping, known, where):

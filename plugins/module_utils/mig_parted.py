@@ -215,7 +215,10 @@ def _spec(entry):
 
 
 def _counts(instances, where):
-    """MIG devices by profile name, where these counts say all that the list of instances says."""
+    """MIG devices by profile name, where these counts say all that the list of instances says.
+
+    Rule: what nvidia-mig-parted makes of counts
+    """
     counts, divided = {}, {}
     for number, instance in enumerate(instances):
         here = f"{where}[{number}]"

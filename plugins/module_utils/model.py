@@ -15,10 +15,11 @@ from __future__ import annotations
 import re
 from typing import Dict, NamedTuple, Optional, Tuple
 
-# [<C>c.]<G>g.<M>gb[+me|+gfx|+me.all|-me], the names of the MIG User Guide and of nvidia-smi mig -lgip / -lcip.
+# [<C>c.]<G>g.<M>gb[+me|+gfx|+me.all|-me], the names of the MIG User Guide and of nvidia-smi mig -lgip / -lcip; other
+# attributes may come.
 PROFILE_NAME = re.compile(
     r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>0|[1-9][0-9]*)gb"
-    r"(?:[+-][a-z]+(?:\.[a-z]+)*)?)$"
+    r"(?:[+-][a-z0-9]+(?:[.+-][a-z0-9]+)*)?)$"
 )
 
 
@@ -60,8 +61,8 @@ class Profile(NamedTuple):
 class ComputeProfile(NamedTuple):
     """A compute instance profile inside one GPU instance profile, told apart by its ``id``.
 
-    ``name`` is what a layout calls it (profiles.py), ``max`` how many a GPU instance holds, None where not told.
-    Placements are in units of the driver's, which need not be compute slices.
+    ``name`` is what a layout calls it (profiles.py) and ``told`` what the driver does, ``max`` how many a GPU instance
+    holds, None where not told. Placements are in units of the driver's, which need not be compute slices.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ComputeProfile(NamedTuple):
     slices: int
     placements: Tuple[Placement, ...]
     max: Optional[int] = None
+    told: Optional[str] = None
 
 
 class Container(NamedTuple):
@@ -128,6 +130,7 @@ class ComputeInstance(NamedTuple):
 
     ``placement`` is None where the driver does not tell it, as on R450, under which nothing is changed. ``memory_mib``
     is that of the MIG device, None where the driver does not tell; it may differ from that of the GPU instance profile.
+    ``told`` is what the driver calls the profile, which other programs see (1g.10gb of a 1g.10gb+me), None untold.
     """
 
     id: int
@@ -138,6 +141,7 @@ class ComputeInstance(NamedTuple):
     processes: Optional[Tuple[Process, ...]] = ()
     allocated_to: Tuple[Pod, ...] = ()
     memory_mib: Optional[int] = None
+    told: Optional[str] = None
 
     @property
     def busy(self):
@@ -167,9 +171,10 @@ class Gpu(NamedTuple):
     of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
     be read; ``allocated_to`` are the pods that have the whole GPU, ``handles`` those processes that have its device
     file open and are in no process list, None where that was not asked for. ``reset_peers`` are the UUIDs of the other
-    GPUs that a reset of this one takes along; () where it resets alone, and where that was not asked. ``problem`` says
-    in a sentence why the rest could not be read (the GPU is lost, say) and ``problem_code`` is NVML's return code for
-    it; then everything that NVML had not told by then has its default.
+    GPUs that a reset of this one takes along; () where it resets alone, and where that was not asked. ``remaining`` is
+    {profile name: how many more the driver has room for}, None where it does not tell or was not asked. ``problem``
+    says in a sentence why the rest could not be read (the GPU is lost, say) and ``problem_code`` is NVML's return code
+    for it; then everything that NVML had not told by then has its default.
     """
 
     index: int
@@ -192,6 +197,7 @@ class Gpu(NamedTuple):
     processes: Optional[Tuple[Process, ...]] = ()
     allocated_to: Tuple[Pod, ...] = ()
     handles: Optional[Tuple[Process, ...]] = None
+    remaining: Optional[Dict[str, int]] = None
     problem: Optional[str] = None
     problem_code: Optional[str] = None
 
@@ -269,7 +275,8 @@ class Snapshot(NamedTuple):
     """All that was read of a host.
 
     ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU; ``places_gpu_instances``
-    whether the driver creates GPU instances at given placements (R460 and later).
+    whether the driver creates GPU instances at given placements (R460 and later), ``places_compute_instances`` whether
+    compute instances (R525 and later).
     """
 
     gpus: Tuple[Gpu, ...] = ()
@@ -279,6 +286,7 @@ class Snapshot(NamedTuple):
     incomplete: Tuple[str, ...] = ()
     reason: Optional[str] = None
     places_gpu_instances: bool = True
+    places_compute_instances: bool = True
 
 
 class WantedComputeInstance(NamedTuple):

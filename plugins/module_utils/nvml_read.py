@@ -20,14 +20,15 @@ from .model import (
     Snapshot,
 )
 from .processes import describe
-from .profiles import distinct, forecast, named
+from .profiles import distinct, forecast, inner, named, of_attributes, outer, part
 from .visible import visible
 
 GATHER = ("profiles", "instances", "processes")
 RESET_PEERS = "reset_peers"
+REMAINING = "remaining"  # how many more the driver has room for: a call for each profile, for whoever shows it
 GATHER_FOR_RESET = (*GATHER, RESET_PEERS)  # where a GPU may be reset
 # What NVML may keep from a caller, in the order in which Snapshot.incomplete names it.
-WITHHELD = ("memory", "profiles", "placements", "orphans", "free", "processes")
+WITHHELD = ("memory", "profiles", "placements", "orphans", "instance_profiles", "free", "processes")
 AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE, the last one whose MIG mode changes by a reset
 PROFILE_INDEXES = (
     64  # far beyond NVML_GPU_INSTANCE_PROFILE_COUNT, 0x12 in the newest header; the device ends the listing
@@ -93,6 +94,7 @@ class Reader:
             incomplete=tuple(name for name in WITHHELD if name in self._withheld),
             reason=reason,
             places_gpu_instances=self._nvml.places_gpu_instances,
+            places_compute_instances=self._nvml.places_compute_instances,
         )
 
     def gpu(self, gpu):
@@ -145,7 +147,7 @@ class Reader:
             mode, pending = self._mig_mode(handle)
             if mode is not None:
                 architecture = self._optional("nvmlDeviceGetArchitecture", handle)
-                known["mode_needs_reset"] = architecture is None or architecture <= AMPERE
+                known["mode_needs_reset"] = needs_reset(architecture)
                 known["mig_mode"], known["mig_mode_pending"] = mode, pending
         except NvmlError as error:
             return Gpu(index, problem=str(error), problem_code=error.code, **known)
@@ -192,20 +194,19 @@ class Reader:
             try:
                 facts["instances"] = self._agreeing_instances(gpu, devices, wants_processes)
                 facts["compute_profiles"] = self._compute_profiles(gpu, facts["instances"])
+                facts["remaining"] = self._remaining_or_none(gpu) if REMAINING in gather else None
             except NvmlError as error:
                 if error.kind != "permission":
                     raise
                 self._withheld.update(("placements", "orphans", "free"))
                 facts["instances"] = None
-                facts["visible_instances"] = self._visible_instances(devices, wants_processes)
+                facts["visible_instances"] = self._visible_instances(gpu, devices, wants_processes)
         elif not gpu.mig_mode and wants_processes:
             facts["processes"] = self._processes(handle)
         if gpu.mig_capable and gather:
             profiles = self._table(gpu, gpu.mig_mode)
             facts["profiles"] = profiles
-            facts["compute_slices"] = max((profile.slices for profile in profiles), default=0)
-            ends = (place.start + place.size for profile in profiles for place in profile.placements)
-            facts["memory_slices"] = max(ends, default=0)
+            facts["memory_slices"], facts["compute_slices"] = slices_of(profiles)
         return gpu._replace(**facts)
 
     # GPU instance profiles
@@ -218,11 +219,15 @@ class Reader:
         return self._tables[key]
 
     def _profiles(self, gpu):
+        """Yield the Profiles of a GPU; a driver without names gets those that its indexes and sizes make.
+
+        Rule: names on old drivers
+        """
         handle = self.handle(gpu)
         for index, info in self._infos("nvmlDeviceGetGpuInstanceProfileInfo", handle):
             if self._info_version == 2:
                 name = profile_name(info)
-            elif gpu.memory_mib is None:
+            elif not gpu.memory_mib:
                 self._withheld.add("profiles")
                 return
             else:
@@ -243,6 +248,15 @@ class Reader:
         function = "nvmlDeviceGetGpuInstanceRemainingCapacity"
         left = {one.name: self._optional(function, self.handle(gpu), one.id) for one in self._table(gpu, True)}
         return None if None in left.values() else left
+
+    def _remaining_or_none(self, gpu):
+        """What is told beside our own count is not worth a failure."""
+        try:
+            return self.remaining(gpu)
+        except NvmlError as error:
+            if error.kind == "lost":
+                raise
+            return None
 
     def _infos(self, function, handle, *arguments):
         """Yield (index, info) of all profiles that a device offers.
@@ -366,8 +380,12 @@ class Reader:
                     processes = self._processes(device) if device else None
                 placement = as_placement(info.placement) if info.placement.size else None
                 memory = self._device_memory(device)
-                name = profiles.get(info.profileId, listing).name
-                found.append(ComputeInstance(info.id, name, placement, uuid, index, processes, memory_mib=memory))
+                of = profiles.get(info.profileId, listing)
+                found.append(
+                    ComputeInstance(
+                        info.id, of.name, placement, uuid, index, processes, memory_mib=memory, told=of.told
+                    )
+                )
         return tuple(sorted(found, key=lambda instance: (instance.placement or (), instance.id)))
 
     def compute_instance_info(self, instance):
@@ -397,6 +415,10 @@ class Reader:
         return self._compute_tables[gpu.uuid, profile.id], profile.slices, held
 
     def _compute_infos(self, gpu_instance, profile):
+        """Yield the ComputeProfiles that a GPU instance says it offers; before R525 it tells no placements.
+
+        Rule: forecast of compute instances
+        """
         by_rule = {known.slices: known.placements for known in forecast(profile)}  # R450 to R520, and none in eighths
         function = "nvmlGpuInstanceGetComputeInstancePossiblePlacements"
         tells_placements = self._nvml.has(function)
@@ -406,7 +428,8 @@ class Reader:
                 placements = self._listed_placements(function, kind, gpu_instance, info.id)
             else:
                 placements = by_rule.get(info.sliceCount, ())
-            yield ComputeProfile("", info.id, info.sliceCount, placements, info.instanceCount)
+            told = profile_name(info) if self._info_version == 2 else None
+            yield ComputeProfile("", info.id, info.sliceCount, placements, info.instanceCount, told)
 
     def _compute_profiles(self, gpu, instances):
         return {one.profile: self._compute_tables[gpu.uuid, one.profile_id] for one in instances}
@@ -431,27 +454,42 @@ class Reader:
         """The UUID of a compute instance's MIG device, None where there is none."""
         return self._mig_devices(handle).get((gpu_instance_id, compute_instance_id), (None, None))[1]
 
-    def _visible_instances(self, devices, wants_processes):
+    def _visible_instances(self, gpu, devices, wants_processes):
         """GpuInstances as far as their MIG devices tell: the name of one ends in ``MIG <profile>``."""
-        found = {}
+        profiles, found = self._table(gpu, gpu.mig_mode), {}
         for (gpu_instance_id, identity), (device, uuid, index) in devices.items():
-            profile = self._nvml.call("nvmlDeviceGetName", device).rpartition("MIG ")[2]
-            processes = self._processes(device) if wants_processes else ()
-            memory = self._device_memory(device)
-            inside = ComputeInstance(identity, profile, None, uuid, index, processes, memory_mib=memory)
-            found.setdefault(gpu_instance_id, []).append(inside)
-        # The GPU instance profile in a compute instance profile's name is 3g.20gb of 1c.3g.20gb.
-        return tuple(
-            GpuInstance(identity, inside[0].profile.rpartition("c.")[2], None, tuple(inside))
-            for identity, inside in found.items()
-        )
+            told = text(self._nvml.call("nvmlDeviceGetName", device)).rpartition("MIG ")[2]
+            attributes = self._attributes(device)
+            fitting = of_attributes(profiles, *_of_gpu_instance(attributes), outer(told)) if attributes else ()
+            if len(fitting) > 1:
+                self._withheld.add("instance_profiles")
+            known = fitting[0] if len(fitting) == 1 else None
+            whole = known.name if known else outer(told)
+            inside = ComputeInstance(
+                identity,
+                inner(part(told), whole),
+                None,
+                uuid,
+                index,
+                self._processes(device) if wants_processes else (),
+                memory_mib=attributes and attributes.memorySizeMB,
+                told=told,
+            )
+            instance = found.setdefault(
+                gpu_instance_id, GpuInstance(gpu_instance_id, whole, None, (), known and known.id)
+            )
+            found[gpu_instance_id] = instance._replace(compute_instances=(*instance.compute_instances, inside))
+        return tuple(found.values())
 
     def _device_memory(self, device):
         """The MiB in the attributes of a MIG device; None where there is no device, or no answer (R450)."""
-        if device is None:
-            return None
+        attributes = device and self._attributes(device)
+        return attributes and attributes.memorySizeMB
+
+    def _attributes(self, device):
+        """What a MIG device has, None where the driver does not answer."""
         try:
-            return self._nvml.call("nvmlDeviceGetAttributes_v2", device).memorySizeMB
+            return self._nvml.call("nvmlDeviceGetAttributes_v2", device)
         except NvmlError as error:
             if error.kind == "lost":
                 raise
@@ -476,6 +514,23 @@ class Reader:
         return tuple(describe(pid) for pid in sorted(pids))
 
 
+def needs_reset(architecture):
+    """Whether a GPU of an architecture, None untold, is expected to need a reset for another MIG mode.
+
+    Rule: reset by architecture
+    """
+    return architecture is None or architecture <= AMPERE
+
+
+def slices_of(profiles):
+    """(memory slices, compute slices) of a GPU with these Profiles, 0 where they do not tell.
+
+    Rule: slices of a GPU
+    """
+    ends = (place.start + place.size for profile in profiles for place in profile.placements)
+    return max(ends, default=0), max((profile.slices for profile in profiles), default=0)
+
+
 def unlisted(devices, instances):
     """The UUIDs of those MIG devices whose compute instance is in none of the GpuInstances."""
     listed = {(instance.id, device.id) for instance in instances for device in instance.compute_instances}
@@ -485,6 +540,21 @@ def unlisted(devices, instances):
 def untold(profile_id):
     """The Profile of a GPU instance of which the driver tells the id of its profile and nothing else."""
     return Profile(str(profile_id), profile_id, 0, 0, 0, 0, Engines(), ())
+
+
+def _of_gpu_instance(attributes):
+    """(compute slices, MiB, Engines) of the GPU instance, by the attributes of a MIG device in it."""
+    return (
+        attributes.gpuInstanceSliceCount,
+        attributes.memorySizeMB,
+        Engines(
+            attributes.sharedCopyEngineCount,
+            attributes.sharedDecoderCount,
+            attributes.sharedEncoderCount,
+            attributes.sharedJpegCount,
+            attributes.sharedOfaCount,
+        ),
+    )
 
 
 def text(value):
@@ -512,6 +582,8 @@ def profile_name_by_rule(slices, memory_mib, total_mib, suffix=""):
 
     The size in a name is the profile's share of the memory, rounded up to eighths, times the GPU's memory in GiB,
     rounded up (as NVIDIA's go-nvlib names them).
+
+    Rule: names on old drivers
     """
     eighths = -(-8 * memory_mib // total_mib)
     gigabytes = int(eighths * -(-total_mib // 1024) / 8 + 0.5)

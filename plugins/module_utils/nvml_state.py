@@ -13,7 +13,7 @@ from .model import GpuState
 
 # nvmlGpuVirtualizationMode_t and NVML_GPU_FABRIC_STATE_* of nvml.h
 VIRTUALIZATION = {0: "none", 1: "pass-through", 2: "vgpu", 3: "host_vgpu", 4: "host_vsga"}
-FABRIC = {1: "not_started", 2: "in_progress", 3: "completed"}
+FABRIC = {0: None, 1: "not_started", 2: "in_progress", 3: "completed"}
 
 
 def read_state(nvml, handle):
@@ -30,9 +30,14 @@ def read_state(nvml, handle):
     return GpuState(
         *(_flag(mode) for mode in ecc),
         _flag(ask("nvmlDeviceGetPersistenceMode")),
-        VIRTUALIZATION.get(ask("nvmlDeviceGetVirtualizationMode")),
-        None if ask("nvmlDeviceGetGpuFabricInfo", byref(fabric)) is None else FABRIC.get(fabric.state),
+        _word(VIRTUALIZATION, ask("nvmlDeviceGetVirtualizationMode")),
+        _word(FABRIC, None if ask("nvmlDeviceGetGpuFabricInfo", byref(fabric)) is None else fabric.state),
     )
+
+
+def _word(words, value):
+    """The word for a value of an enum, None for None; a value that nvml.h did not have is shown as its number."""
+    return None if value is None else words.get(value, f"unknown_{value}")
 
 
 def _flag(value):

@@ -10,7 +10,7 @@ decision (search.py); here its answer becomes ordered steps, or a refusal that n
 
 from __future__ import annotations
 
-from .geometry import arrange, compute_profiles_of, geometry_of
+from .geometry import allowing, arrange, compute_profiles_of, geometry_of
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -34,20 +34,22 @@ from .search import cheapest, unknown_profile
 EMPTY = GpuLayout(instances=())
 
 
-def plan_instances(gpu, layout, keep=frozenset()):
+def plan_instances(gpu, layout, keep=frozenset(), seen=()):
     """Plan the GPU and compute instances of one GPU.
 
     ``gpu`` must have readable instances, ``layout`` is a GpuLayout, ``keep`` a set of MIG device UUIDs that must
-    not go even when idle. Returns a Plan, or a Refusal of kind no_such_profile, impossible or busy; the latter
-    carries the smallest set of devices in the way and the plan that follows once they are free.
+    not go even when idle, ``seen`` are GpuInstances that were on it together: what they, or those there, break is no
+    limit. Returns a Plan, or a Refusal of kind no_such_profile, impossible or busy; the latter carries the smallest
+    set of devices in the way and the plan that follows once they are free.
     """
-    geometry = geometry_of(gpu.profiles)
-    unknown = unknown_profile(gpu, geometry, layout)
+    roomy = allowing(allowing(gpu, gpu.instances), seen)
+    geometry = geometry_of(roomy.profiles, gpu.instances, seen)
+    unknown = unknown_profile(roomy, geometry, layout)
     if unknown:
         return _refusals().no_such_profile(gpu, geometry, *unknown)
-    solution = cheapest(gpu, geometry, layout, lambda device: device.busy or device.uuid in keep)
+    solution = cheapest(roomy, geometry, layout, lambda device: device.busy or device.uuid in keep)
     if solution is None:
-        return _refusals().impossible(gpu, geometry, layout)
+        return _refusals().impossible(roomy, geometry, layout)
     plan = _plan_of(gpu, geometry, solution)
     blockers = tuple(_blocker(gpu, match.instance, device) for match in solution.matches for device in match.busy_lost)
     return _refusals().busy(gpu, plan, blockers) if blockers else plan
@@ -98,7 +100,7 @@ def plan_reset(gpu, set_mode, peers, keep=frozenset()):
     Refusal of kind busy.
     """
     freed, blockers = _emptied(gpu, keep)
-    again = plan_instances(gpu._replace(instances=()), _layout_of(gpu.placed))
+    again = plan_instances(gpu._replace(instances=()), _layout_of(gpu.placed), seen=gpu.instances)
     if isinstance(again, Refusal):
         return again
     created = (step._replace(gpu=gpu) for step in again.steps)
@@ -158,8 +160,9 @@ def plan_back(before, now):
     as it is, and what of before overlaps it is given up; so is what cannot be planned on this GPU any more.
     """
     stays, others, given_up = [], list(before.placed), []
+    now = now._replace(compute_profiles={**before.compute_profiles, **now.compute_profiles})
     while True:
-        result = plan_instances(now, _layout_of([*stays, *others]))
+        result = plan_instances(now, _layout_of([*stays, *others]), seen=before.instances)
         if isinstance(result, Plan):
             return result, tuple(given_up)
         held = {blocker.placement for blocker in result.blockers}
@@ -170,20 +173,20 @@ def plan_back(before, now):
             stays += more
             others = [one for one in others if one not in hidden]
         elif others:
-            others, refused = _plannable(now, stays, others)
+            others, refused = _plannable(before, now, stays, others)
             given_up += refused
         else:
             return Plan(now, mig_mode=now.mig_mode), tuple(given_up)
 
 
-def _plannable(now, stays, others):
+def _plannable(before, now, stays, others):
     """(those of others that can be planned beside what stays, the rest as pairs with the Refusal's message).
 
     Where all can be planned one by one and yet not all at once, none can.
     """
     found, refused = [], []
     for one in others:
-        result = plan_instances(now, _layout_of([*stays, *found, one]))
+        result = plan_instances(now, _layout_of([*stays, *found, one]), seen=before.instances)
         if isinstance(result, Refusal) and result.kind != "busy":
             refused.append((one, result.message))
         else:

@@ -29,7 +29,7 @@ def part(name):
 
 def outer(name):
     """The GPU instance profile in a compute instance's name: 3g.20gb of 1c.3g.20gb."""
-    return name.rpartition("c.")[2]
+    return name if part(name) is None else name.rpartition("c.")[2]
 
 
 def inner(slices, gpu_instance):
@@ -84,6 +84,8 @@ def named(profile, found):
 
     ``profile`` is that of the GPU instance, ``found`` are ComputeProfiles with any names. The one that spans has all
     compute slices of the GPU instance and, of several such, the largest placement.
+
+    Rule: names of compute instances
     """
     most = profile.slices or max((one.slices for one in found), default=0)  # none of a profile that is not told of
     whole = [one for one in found if one.slices == most]
@@ -94,11 +96,33 @@ def named(profile, found):
 
 
 def by_name(compute_profiles):
-    """The profile that a layout means by each name: {name: ComputeProfile}; of several the one that takes least."""
+    """The profile that a layout means by each name: {name: ComputeProfile}; of several the one that takes least.
+
+    Rule: names of compute instances
+    """
     found = {}
     for one in sorted(compute_profiles, key=lambda one: (_size(one), one.id), reverse=True):
         found[one.name] = one
     return {one.name: found[one.name] for one in compute_profiles}
+
+
+def of_attributes(profiles, slices, memory_mib, engines, told):
+    """The Profiles that the GPU instance of a MIG device may have, for whom may not list GPU instances.
+
+    ``slices``, ``memory_mib`` and ``engines`` are what nvmlDeviceGetAttributes_v2 says of the MIG device; its memory
+    may differ from its profile's. ``told`` is the driver's name for it, which may lack an attribute such as ``+me`` but
+    has none that the profile lacks.
+
+    Rule: profile by attributes
+    """
+    alike = [one for one in profiles if one.slices == slices and _about(one.memory_mib, memory_mib)]
+    same = [one for one in alike if one.engines[1:] == engines[1:]] or alike
+    exact = [one for one in same if one.name == told and not told.endswith("gb")]
+    return tuple(exact or same)
+
+
+def _about(one, other):
+    return 4 * abs(one - other) <= max(one, other)  # another profile of the same slices has twice as much, or half
 
 
 def _size(compute_profile):
@@ -106,8 +130,11 @@ def _size(compute_profile):
 
 
 def how_many(compute_profile, slices):
-    """How many of a compute instance profile fit into a GPU instance with so many compute slices."""
-    bounds = [len(compute_profile.placements), slices // compute_profile.slices]
+    """How many of a compute instance profile fit into a GPU instance with so many compute slices.
+
+    Rule: compute instances together
+    """
+    bounds = [len(compute_profile.placements), slices // (compute_profile.slices or 1)]
     return min(bounds if compute_profile.max is None else [*bounds, compute_profile.max])
 
 
@@ -115,6 +142,8 @@ def counts_in_eighths(profiles):
     """Whether a GPU with these Profiles places compute instances in eighths of a GPU instance, not in slices.
 
     So do those whose 1g with double memory has more multiprocessors than their 1g (Hopper, B200): seen on H100.
+
+    Rule: forecast of compute instances
     """
     ones = sorted((one.memory_mib, one.multiprocessors) for one in profiles if one.slices == 1)
     return bool(ones) and any(2 * memory > 3 * ones[0][0] and count > ones[0][1] for memory, count in ones)
@@ -126,6 +155,8 @@ def forecast(profile, eighths=False):
     Takes a Profile and returns a tuple of ComputeProfile, smallest first, the spanning one last. It is a guess by what
     was seen and by what NVIDIA's open kernel modules do (kernel_mig_manager.c); once the GPU instance is there, it is
     asked, and only what the layout asked for is promised.
+
+    Rule: forecast of compute instances
     """
     width = max((place.size for place in profile.placements), default=profile.slices) if eighths else profile.slices
     found = []

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import product
+from itertools import combinations, product
 
 from .data import contents_in_words
-from .geometry import compute_profiles_of
+from .geometry import ENGINES, OVERLAP, compute_profiles_of, geometry_of
 from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
 from .profiles import how_many, outer
 from .profiles import part as part_of
@@ -87,6 +87,39 @@ def busy(gpu, plan, blockers, nearest=None):
     if nearest is not None:
         message += f" Beside it, the nearest that fits is {_counts_in_words(nearest)}."
     return Refusal(gpu, "busy", message, blockers, plan, nearest)
+
+
+def limits_broken(gpu):
+    """A warning about limits that what is on a Gpu breaks, so that they are none there."""
+    geometry = geometry_of(gpu.profiles, gpu.instances)
+    counts = geometry.counts(gpu.instances)
+    kinds = [f"× {profile.name}" for profile in geometry.profiles] + [f"{name} engines" for name in ENGINES]
+    told = [
+        "two GPU instances in one memory slice"
+        if limit == OVERLAP
+        else f"{counts[limit]} {kinds[limit]} where {geometry.told[limit]} are told"
+        for limit in geometry.without
+    ]
+    for instance in gpu.instances:
+        position = geometry.position.get(instance.profile)
+        if position is None:
+            continue
+        profile = geometry.profiles[position]
+        inside = compute_profiles_of(gpu, profile)
+        names = [device.profile for device in instance.compute_instances]
+        most = [(name, inside[name].max) for name in sorted({*names} & {*inside})]
+        told += [
+            f"{names.count(name)} × {name} in a GPU instance where {limit} are told"
+            for name, limit in most
+            if limit is not None and names.count(name) > limit
+        ]
+        taken = sum(inside[name].slices for name in names if name in inside)
+        if taken > profile.slices:
+            told.append(f"{taken} compute slices in a {profile.name}, which tells of {profile.slices}")
+    return (
+        f"{gpu.name} holds more than its driver tells that it can: {'; '.join(dict.fromkeys(told))}. So these are no "
+        "limits of this GPU here; please report it with the driver version."
+    )
 
 
 def _advice(plan):
@@ -184,14 +217,17 @@ def _gpu_instances_reason(gpu, geometry, wanted):
             return f"the driver tells no placement for {want.profile}"
         if want.start is not None and want.start not in starts:
             return f"{want.profile} cannot start at memory slice {want.start}, only at {_one_of(starts)}"
+    for one, other in combinations(wanted, 2):
+        if one.start is not None and one.start == other.start:
+            return f"{one.profile} and {other.profile} cannot both start at memory slice {one.start}"
     positions = [geometry.position[want.profile] for want in wanted]
-    for position, profile in enumerate(geometry.profiles):
-        if positions.count(position) > profile.max:
-            return f"{positions.count(position)} × {profile.name} are wanted, at most {profile.max} fit on one GPU"
+    for profile, most, position in zip(geometry.profiles, geometry.most, range(len(geometry.profiles))):
+        if positions.count(position) > most:
+            return f"{positions.count(position)} × {profile.name} are wanted, at most {most} fit on one GPU"
     needed = sum(_least(geometry, want) for want in wanted)
     if needed > gpu.memory_slices:
         return f"together they need {needed} memory slices and the GPU has {gpu.memory_slices}"
-    for kind, (name, most) in enumerate(zip(("decoder", "encoder", "JPEG", "OFA"), geometry.engines)):
+    for kind, (name, most) in enumerate(zip(ENGINES, geometry.engines)):
         needed = sum(geometry.profiles[position].engines[1:][kind] for position in positions)
         if needed > most:
             return f"together they need {needed} {name} engines and the GPU has {most}"
@@ -223,8 +259,9 @@ def _one_of(starts):
 
 def _most(gpu, geometry, name):
     """How many MIG devices of a profile fit on one GPU."""
-    profile = geometry.profiles[geometry.position[outer(name)]]
-    return profile.max * how_many(compute_profiles_of(gpu, profile)[name], profile.slices)
+    position = geometry.position[outer(name)]
+    profile = geometry.profiles[position]
+    return geometry.most[position] * how_many(compute_profiles_of(gpu, profile)[name], profile.slices)
 
 
 def _within_limits(gpu, geometry, layout):
@@ -246,8 +283,7 @@ def _nearest(geometry, wanted):
         for kind in kinds
     ]
     ranges = [
-        range(min(count, geometry.profiles[position].max), -1, -1)
-        for (position, _start, _inside), count in zip(kinds, counts)
+        range(min(count, geometry.most[position]), -1, -1) for (position, _start, _inside), count in zip(kinds, counts)
     ]
     parts = sorted(
         product(*ranges),

@@ -40,7 +40,10 @@ class RefusedPlaces:
 
     @staticmethod
     def concerns(failure):
-        """Whether a Failure is a place that the driver refused to an instance."""
+        """Whether a Failure is a place that the driver refused to an instance.
+
+        Rule: codes that mean a place is taken
+        """
         if not failure or not failure.step or failure.blockers:
             return False
         if failure.step.action == CREATE_COMPUTE_INSTANCE:
@@ -48,7 +51,10 @@ class RefusedPlaces:
         return failure.step.action == CREATE_GPU_INSTANCE and failure.code in PLACE_REFUSED
 
     def known(self, plan):
-        """(the first step of a Plan that leads to a combination that was refused already, in words why), or None."""
+        """(the first step of a Plan that leads to a combination that was refused already, in words why), or None.
+
+        Rule: a combination refused once
+        """
         for step, there in _combinations(plan.gpu, plan.steps):
             for product, device_id, refused, name in self._refused:
                 if (product, device_id) == (plan.gpu.product, plan.gpu.pci_device_id) and refused <= there:

@@ -32,7 +32,10 @@ def reset_gpus(pci_addresses, run_command):
 
 
 def failure_code(status, words):
-    """The NVML code that a failed nvidia-smi means: its words tell more than its exit status, often a general 255."""
+    """The NVML code that a failed nvidia-smi means: its words tell more than its exit status, often a general 255.
+
+    Rule: the words of nvidia-smi
+    """
     words = words.lower()
     if "reset criterion" in words:
         return "INVALID_STATE"  # peers that must be reset with it were not named; its exit status is a general 2

@@ -21,6 +21,8 @@ def with_reset_peers(nvml, handles, gpus):
     """The Gpus with their ``reset_peers``. ``nvml`` is a Session, ``handles`` has those of the GPUs by UUID.
 
     A virtual machine to which GPUs are passed through resets none of them.
+
+    Rule: reset peers
     """
     linked = [gpu for gpu in gpus if gpu.mode_needs_reset and not gpu.problem]
     if not any(_on_nvswitch(nvml, handles[gpu.uuid]) for gpu in linked) or fabric_manager_runs(ROOT):

@@ -111,6 +111,8 @@ def spreads(gpu, geometry, layout):
 
     The list form says it already. Counts of MIG devices leave open how compute instances spread over GPU instances.
     Empty where compute instances do not fit into the GPU instances meant for them.
+
+    Rule: most MIG devices
     """
     if layout.instances is not None:
         return [layout.instances] if all(contents_fit(gpu, geometry, want) for want in layout.instances) else []
@@ -118,12 +120,14 @@ def spreads(gpu, geometry, layout):
     for name, count in layout.counts:
         # No GPU holds more MIG devices of a kind than it has slices, so a larger count need not be written out to
         # fail.
-        devices.setdefault(outer(name), []).extend([WantedComputeInstance(name)] * min(count, 1 + gpu.memory_slices))
+        slices = max(gpu.memory_slices, gpu.compute_slices)
+        devices.setdefault(outer(name), []).extend([WantedComputeInstance(name)] * min(count, 1 + slices))
     choices = []
     for name, wanted in sorted(devices.items()):
-        profile = geometry.profiles[geometry.position[name]]
+        position = geometry.position[name]
+        profile = geometry.profiles[position]
         inside = compute_profiles_of(gpu, profile)
-        parts_of = _partitions(tuple(sorted(wanted)), profile.max, inside, profile.slices)
+        parts_of = _partitions(tuple(sorted(wanted)), geometry.most[position], inside, profile.slices)
         contents = {tuple(sorted(parts)) for parts in parts_of}
         choices.append([tuple(WantedInstance(name, None, part) for part in parts) for parts in sorted(contents)])
     return [sum(choice, ()) for choice in product(*choices)]

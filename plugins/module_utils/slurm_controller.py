@@ -50,7 +50,10 @@ class Controller:
         return parse_start(self._run(self._scontrol, "show", "config"))
 
     def command_for(self, paths, force=False):
-        """The command that has slurmctld read these files, [] where it has since they were written, unless forced."""
+        """The command that has slurmctld read these files, [] where it has since they were written, unless forced.
+
+        Rule: releases of other programs
+        """
         start, release = self._start()
         written = max(os.stat(path).st_mtime for path in paths if os.path.exists(path))
         # The start is told in whole seconds: what was written in the same one may have come after it.

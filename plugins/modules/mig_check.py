@@ -271,7 +271,9 @@ drained:
   type: bool
   sample: false
 mig:
-  description: What was read, as C(ansible_facts.mig) of M(gpufleet.mig.mig_facts) without profiles.
+  description:
+    - What was read, as C(ansible_facts.mig) of M(gpufleet.mig.mig_facts), without profiles, and with C(free) counted by
+      placements alone.
   returned: success
   type: dict
   sample: {}

@@ -113,7 +113,8 @@ ansible_facts:
         incomplete:
           description:
             - What NVML kept from this user. Any of V(memory), V(profiles), V(placements), V(orphans) (GPU instances
-              without compute instances), V(free) and V(processes).
+              without compute instances), V(instance_profiles) (which of several profiles that are alike a GPU instance
+              has), V(free) and V(processes).
             - V(allocations) is there where the kubelet's allocations could not be read, and V(handles) where the open
               files of some processes are hidden from this user.
           returned: always
@@ -275,6 +276,8 @@ ansible_facts:
                       B200 and GB200, eighths of it. V(null) where the driver does not tell it.
                     - C(index) is the number of the MIG device on its GPU. It is counted anew after every change, so it
                       names nothing that is to outlive one.
+                    - C(profile) is what layouts call it. C(driver_name) is what the driver does, and so nvidia-smi and
+                      Slurm, which may differ in an attribute such as C(+me), V(null) where it tells none.
                     - C(memory_mib) is that of the MIG device, which may differ from that of the profile, and V(null)
                       where the driver does not tell it.
                     - C(processes) is V(null) where it could not be read.
@@ -288,6 +291,7 @@ ansible_facts:
                   sample:
                     - id: 0
                       profile: 3g.20gb
+                      driver_name: 3g.20gb
                       placement: {start: 0, size: 3}
                       uuid: MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
                       index: 0
@@ -337,7 +341,8 @@ ansible_facts:
                       - {profile: 3g.20gb, placement: 0}
             free:
               description:
-                - For each profile, how many more could be created beside what is there, if only that profile were.
+                - For each profile, how many more could be created beside what is there, if only that profile were, by
+                  the placements and by what the driver says that remains, whichever is less.
                 - Empty where MIG is off, V(null) where it is not known.
               returned: always
               type: dict
@@ -386,6 +391,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import Hos
 from ansible_collections.gpufleet.mig.plugins.module_utils.journal import UNKNOWN, WAY_OUT
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot, processes_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import GATHER, Session
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml_read import REMAINING
 
 
 def read(gpus, gather):
@@ -400,7 +406,7 @@ def read(gpus, gather):
 
     try:
         with Session() as session:
-            snapshot = session.read(gather, only)
+            snapshot = session.read((*gather, REMAINING) if gather else gather, only)
     except (DriverMissing, LibraryMissing) as error:
         return Snapshot(reason=str(error))
     return with_holders(snapshot, gather)

@@ -44,6 +44,8 @@ def cdi_devices(gpus, minors, strategies):
     ``gpus`` as in mig_facts, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors. A GPU with MIG is none itself.
     ``capabilities`` are files in /proc, each with the ``path`` of the device file that nvidia-modprobe makes from it.
     Raises ValueError, by the GPU, for what no driver says.
+
+    Rule: CDI's names
     """
     refusal = gpus_refusal(gpus, needs=("minor",))
     if refusal:

@@ -49,6 +49,8 @@ def mig_resource(profile):
 
     It takes the first profile whose name is a part of the device's (api/config/v1/resources.go, Matches): 1g.5gb+me is
     offered as mig-1g.5gb too.
+
+    Rule: names of the device plugin
     """
     return f"{PREFIX}mig-{WHOLE.search(profile)[0]}"
 
@@ -117,7 +119,6 @@ def mig_devices(gpu):
     for instance in gpu["instances"] or ():
         size = sizes.get(instance["profile"], ())
         for inside in instance["compute_instances"]:
-            # The driver may call the whole of a 1g.10gb+me a 1g.10gb; the plugin names it by the GPU instance.
             part = inside["profile"].rpartition("c.")[0]
             memory_mib = inside.get("memory_mib") or (size[0] if size else None)
             name = (f"{part}c." if part else "") + _name_by_rule(gpu, instance["profile"], memory_mib)
@@ -128,15 +129,29 @@ def mig_devices(gpu):
 def _name_by_rule(gpu, profile, memory_mib):
     """A profile's name as the plugin makes it, in eighths of the GPU's memory, where the driver's says another size
     (go-nvlib, pkg/nvlib/device/mig_profile.go): on GB200 a driver's 1g.24gb is its 1g.23gb.
+
+    Rule: names of the device plugin
     """
-    if not memory_mib or not gpu.get("memory_mib"):
+    said = WHOLE.search(profile)
+    if said and (not memory_mib or not gpu.get("memory_mib")):
         return profile
-    slices = profile.partition("g.")[0]
-    return WHOLE.sub(profile_name_by_rule(slices, memory_mib, gpu["memory_mib"]), profile, 1)
+    if said:
+        slices = profile.partition("g.")[0]
+        return WHOLE.sub(profile_name_by_rule(slices, memory_mib, gpu["memory_mib"]), profile, 1)
+    slices = next((one.get("slices") for one in gpu.get("profiles") or () if one["name"] == profile), None)
+    if not (slices and memory_mib and gpu.get("memory_mib")):
+        raise Refused(
+            f"GPU {gpu['index']} has a profile that mig_facts calls {profile}, and it is not known what NVIDIA's device"
+            " plugin calls it. Leave it out of the layout, or keep this node out of mig_device_plugin."
+        )
+    return profile_name_by_rule(slices, memory_mib, gpu["memory_mib"])
 
 
 def _check_gpus(gpus, strategy, sharing):
-    """Refuse what the plugin would refuse on the node, when it is too late."""
+    """Refuse what the plugin would refuse on the node, when it is too late.
+
+    Rule: what the device plugin takes
+    """
     with_mig = [gpu for gpu in gpus if has_mig(gpu)]
     devices = [device for gpu in with_mig for device in mig_devices(gpu)]
     if sharing.strategy == "mps":

@@ -17,7 +17,7 @@ import yaml
 STRATEGIES = ("none", "single", "mixed")
 PREFIX = "nvidia.com/"
 GPU = f"{PREFIX}gpu"
-NAME = re.compile(r"nvidia\.com/(gpu|mig-[1-9][0-9]*g\.[1-9][0-9]*gb([.-][a-z]+)*)")
+NAME = re.compile(r"nvidia\.com/(gpu|mig-[1-9][0-9]*g\.(0|[1-9][0-9]*)gb([.-][a-z0-9]+)*)")
 PARTIAL = re.compile(r"nvidia\.com/mig-[1-9][0-9]*c\.")
 MOST_MPS_CLIENTS = 48  # of one server; cmd/mps-control-daemon/mps/device.go
 CONFIG_PREFIX = "gpufleet-mig-"  # of the names of our configurations
@@ -42,7 +42,10 @@ class Sharing(NamedTuple):
 
 
 def sharing_of(time_slicing, mps):
-    """The Sharing that users describe as NVIDIA does; raises Refused."""
+    """The Sharing that users describe as NVIDIA does; raises Refused.
+
+    Rule: MPS clients
+    """
     if time_slicing and mps:
         raise Refused(
             "A node shares its devices by time slicing or by MPS, not by both. Empty mig_device_plugin_time_slicing or"

@@ -20,8 +20,11 @@ from .host_words import shown
 # NVML_DEVICE_NAME_V2_BUFFER_SIZE; RM's tables have printable ASCII alone.
 PRODUCT = re.compile(r"[A-Za-z0-9][ -~]{0,95}")
 UUID = re.compile(r"[A-Za-z0-9][A-Za-z0-9/-]{0,95}")  # MIG-GPU-<uuid>/<gi>/<ci> on drivers before R470
-# As model.PROFILE_NAME, and 1g.0gb, which an integrated GPU has; so short that it fits into the name of a label.
-PROFILE = re.compile(r"(?:[1-9][0-9]?c\.)?[1-9][0-9]?g\.[0-9]{1,4}gb(?:[+-][a-z]{1,8}(?:\.[a-z]{1,8}){0,2})?")
+# As model.PROFILE_NAME, so short that it fits into the name of a label; or the id of a profile whose name is another's,
+# too.
+PROFILE = re.compile(
+    r"(?:[1-9][0-9]?c\.)?(?:[0-9]{1,4}|[1-9][0-9]?g\.[0-9]{1,4}gb(?:[+-][a-z0-9]{1,8}(?:[.+-][a-z0-9]{1,8}){0,2})?)"
+)
 MOST_PROFILES = 64
 MOST = 255  # of a GPU's index or minor number, and of an instance's id
 MODES = ("enabled", "disabled", None)
@@ -41,6 +44,8 @@ def gpus_refusal(gpus, target=None, needs=("product", "minor")):
 
     ``gpus`` as in mig_facts, ``target`` the layout to come as in mig_check. What the caller ``needs`` of a GPU besides
     index, UUID and instances has to be there.
+
+    Rule: what a driver can say
     """
     try:
         _check_count("The host", "GPUs", gpus, MOST_GPUS)
@@ -77,9 +82,9 @@ def _check_gpu(name, gpu, needs):
     for profile in profiles:
         _check_kind(f"{name}, a profile", profile)
         _check_text(name, "the name of a profile", profile.get("name"), PROFILE)
-        for key in ("memory_mib", "multiprocessors"):
+        for key in ("memory_mib", "multiprocessors", "slices"):
             _check_number(name, f"{key} of {profile['name']}", profile.get(key, 0), most=2**31)
-    _check_instances(name, gpu.get("instances"), ids=True)
+    _check_instances(name, gpu.get("instances"), ids=True, needs=needs)
 
 
 def _check_entry(entry):
@@ -94,7 +99,7 @@ def _check_entry(entry):
     _check_instances(name, entry.get("instances"), ids=False)
 
 
-def _check_instances(name, instances, ids):
+def _check_instances(name, instances, ids, needs=()):
     instances = instances or ()
     _check_count(name, "GPU instances", instances, MOST_MIG_DEVICES)
     devices = []
@@ -111,6 +116,8 @@ def _check_instances(name, instances, ids):
     for device in devices:
         _check_kind(f"{name}, a MIG device", device)
         _check_text(name, "the profile of a MIG device", device.get("profile"), PROFILE)
+        if "driver_name" in needs and device.get("driver_name") is not None:
+            _check_text(name, "the driver's name of a MIG device", device["driver_name"], PROFILE)
         if ids:
             _check_number(name, "the id of a compute instance", device.get("id"))
             if device.get("uuid") is not None:

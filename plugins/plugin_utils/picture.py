@@ -156,7 +156,10 @@ def _row(gpu, boxes, width):
 
 
 def _why_not(gpu):
-    """Why the GPU has no row of slices, or None."""
+    """Why the GPU has no row of slices, or None.
+
+    Rule: models that have MIG
+    """
     if gpu["problem"]:
         return gpu["problem"]
     if not gpu["mig_capable"]:

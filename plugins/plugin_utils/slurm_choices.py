@@ -55,6 +55,8 @@ def slurm_gres_choices(wanted, node, autodetect, seen):
 
     ``lines`` are the blocks to try, the best first, each a list of lines; [] leaves gres.conf as it is. ``undetected``
     says why slurmd cannot find by NVML what is there or comes. ``refusal`` is None or a sentence.
+
+    Rule: releases of other programs
     """
     undetected = wanted["autodetect"] + _plugin_errors(seen["detected"])
     names_devices = autodetect == "off" or (autodetect == "auto" and seen["constrains"])

@@ -20,7 +20,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration i
 
 from .host_gpus import gpus_refusal
 from .host_words import lines, shown
-from .slurm_types import detected_type, type_of, types_refusal, undetected
+from .slurm_types import detected_type, driver_name, type_of, types_refusal, undetected
 
 # What slurmd prints of a gres, after these words.
 GPU = "Gres Name=gpu"
@@ -46,7 +46,7 @@ def slurm_gres(gpus, minors="", types=None, target=None, release=""):
     then there is nothing else; otherwise it is None.
     """
     types = types or {}
-    refusal = types_refusal(types) or gpus_refusal(gpus, target)
+    refusal = types_refusal(types) or gpus_refusal(gpus, target, needs=("product", "minor", "driver_name"))
     devices, reasons = [], []
     if not refusal:
         come = {uuid: entry for entry in target or [] for uuid in entry["gpus"]}
@@ -117,8 +117,7 @@ def _mig_device(gpu, instance, mig, numbers, types, release):
         for name in names
         if name in numbers
     ]
-    # A compute instance that is the whole of a 1g.10gb+me is a 1g.10gb to the driver (seen on H100 and A100).
-    profile = mig["profile"] if there else mig["profile"].removesuffix("+me")
+    profile = mig.get("driver_name") or driver_name(mig["profile"])
     outer = [instance["profile"]] if "profile" in instance and "c." not in profile else []
     detected = detected_type(release, gpu["product"], profile, _memory_mib(gpu, instance, mig))
     name, named = type_of(types, gpu["product"], detected, [*outer, mig["profile"], profile])
@@ -145,7 +144,10 @@ def _memory_mib(gpu, instance, mig):
 
 
 def _unseen(gpu, devices):
-    """Why AutoDetect=nvml does not come to the MIG devices of a GPU in MIG mode."""
+    """Why AutoDetect=nvml does not come to the MIG devices of a GPU in MIG mode.
+
+    Rule: what slurmd finds by NVML
+    """
     if not devices:
         why = f"GPU {gpu['index']} has MIG on and no MIG device, so slurmd does not start, or takes it for a whole GPU"
         return [why]

@@ -28,6 +28,7 @@ NAME_BUFFER = 64
 UNKNOWN, NEWEST = (0,), (9999,)
 NUMBERS = re.compile(r"(?:([0-9]+)c\.)?([0-9]+)g\.")
 REST = "*"  # of a product's profiles
+MEDIA = "+me"
 
 
 def release_of(text):
@@ -35,11 +36,24 @@ def release_of(text):
     return tuple(map(int, re.findall("[0-9]{1,4}", str(text)[:32])[:3])) or UNKNOWN
 
 
+def driver_name(profile):
+    """What the driver will call the MIG device that spans a GPU instance of ``profile``, which slurmd goes by.
+
+    A compute instance profile has no ``+me`` (seen on A100 and H100); of other attributes nobody has seen it. Where the
+    device is there, its name is asked for.
+
+    Rule: driver's names of MIG devices to come
+    """
+    return profile.removesuffix(MEDIA)
+
+
 def detected_type(release, product, profile=None, memory_mib=None):
     """What slurmd of a release calls a GPU of this product, or its MIG device by the name of that; None: not known.
 
     ``profile`` is what the driver's name of the MIG device ends in, ``memory_mib`` what its attributes say (None where
     nobody has told). A ``release`` that is not known (empty, or 0) counts as the newest.
+
+    Rule: Slurm's types
     """
     gpu = product.lower().replace(" ", "_")
     if profile is None:
@@ -57,7 +71,10 @@ def _profile(release, product, profile, memory_mib):
     fits = release >= LONG_NAMES_SINCE or len(f"{product} MIG {profile}") < NAME_BUFFER
     if release >= NAMES_SINCE and fits:
         return profile
-    compute, slices = NUMBERS.match(profile).groups()
+    numbers = NUMBERS.match(profile)
+    if not numbers:
+        return None
+    compute, slices = numbers.groups()
     if memory_mib is None:
         # That a part of a GPU instance is called as the whole is certain all the same.
         return profile.rpartition("c.")[2] if compute and release < NAMES_SINCE else None
@@ -112,6 +129,8 @@ def undetected(release, devices):
 
     ``devices`` are {what, type, named, detected} of all that a host has, GPUs and MIG devices. slurmd gives a device
     the longest type of the node's that is a part of its own and not used up, the longest device first.
+
+    Rule: Slurm's types
     """
     slurm = "Slurm" if release_of(release) == UNKNOWN else f"Slurm {release}"
     groups = {}

@@ -92,7 +92,7 @@ WRONG_LAYOUTS = {
     ),
     "one start for two": (
         {"instances": [{"profile": "3g.20gb", "placement": 0}, {"profile": "4g.20gb", "placement": 0}]},
-        ["instances[0] and [1] both start at slice 0"],
+        ["3g.20gb and 4g.20gb cannot both start at memory slice 0"],
     ),
     "two plain entries": (
         {"layout": [{"instances": {}}, {"instances": {"1g.5gb": 1}}]},

@@ -38,7 +38,7 @@ def half(start, *devices):
 
 def partitioned(**fields):
     """An A100 with a busy 1c and an idle 2c in one half, and an empty GPU instance in the other."""
-    busy = ComputeInstance(0, "1c.3g.20gb", Placement(0, 1), "MIG-a", 0, (ALICE,), memory_mib=20096)
+    busy = ComputeInstance(0, "1c.3g.20gb", Placement(0, 1), "MIG-a", 0, (ALICE,), memory_mib=20096, told="1c.3g.20gb")
     idle = ComputeInstance(1, "2c.3g.20gb", Placement(1, 2), "MIG-b", 2)
     instances = (half(0, busy, idle), half(4))
     known = {"profiles": (SMALL, HALF, WHOLE), "memory_slices": 8, "compute_slices": 7, "instances": instances}
@@ -79,6 +79,7 @@ def test_instances_with_their_devices_and_processes():
     assert first["compute_instances"][0] == {
         "id": 0,
         "profile": "1c.3g.20gb",
+        "driver_name": "1c.3g.20gb",
         "placement": {"start": 0, "size": 1},
         "uuid": "MIG-a",
         "index": 0,
@@ -106,6 +107,11 @@ def test_the_layout_names_exactly_what_is_there():
 
 def test_free_counts_each_profile_alone():
     assert facts(partitioned(instances=(half(4),)))["free"] == {"7g.40gb": 0, "3g.20gb": 1, "1g.5gb": 4}
+
+
+def test_free_is_never_more_than_the_driver_says():
+    left = {"7g.40gb": 1, "3g.20gb": 0, "1g.5gb": 7}
+    assert facts(partitioned(instances=(half(4),), remaining=left))["free"] == {"7g.40gb": 0, "3g.20gb": 0, "1g.5gb": 4}
 
 
 def test_mig_off():

@@ -294,7 +294,7 @@ def test_refused_on_this_host(layout, message):
             "layout[0].instances[0].placement: expected the first",
         ),
         (
-            [{"instances": [{"profile": p, "placement": 4} for p in ("1g.5gb", "3g.20gb")]}],
+            [{"instances": [{"profile": "3g.20gb", "placement": 4} for _twice in range(2)]}],
             "layout[0].instances[0] and [1] both start at slice 4; move one",
         ),
         (

@@ -199,6 +199,7 @@ for gpu in session.read().gpus:
     assert asked["nvmlDeviceGetGpuInstancePossiblePlacements_v2"] == 8 * 7 * 2
     assert asked["nvmlGpuInstanceGetInfo"] == asked["nvmlComputeInstanceGetInfo_v2"] == 56
     assert asked["nvmlDeviceGetComputeRunningProcesses_v3"] == 56
+    assert "nvmlDeviceGetGpuInstanceRemainingCapacity" not in asked
     # One profile of which instances exist, compute instance profile indexes up to 8, and one past the end.
     assert asked["nvmlGpuInstanceGetComputeInstanceProfileInfoV"] <= 8 * 10
 
@@ -232,6 +233,55 @@ def test_without_privilege_mode_profiles_and_mig_devices_are_read(simulated_host
     assert (seen.id, seen.profile, seen.placement) == (made[0]["gpu_instance_id"], "3g.20gb", None)
     (device,) = seen.compute_instances
     assert (device.profile, device.uuid, device.index) == ("1c.3g.20gb", made[1]["uuid"], 0)
+
+
+ALIKE = {
+    A100: ["1g.5gb", "1g.5gb+me", "1g.10gb", "2g.10gb"],
+    H100: ["1g.10gb", "1g.10gb+me", "1g.20gb", "2g.20gb"],
+    "A30-24GB": ["1g.6gb", "1g.6gb+me", "2g.12gb"],
+    "RTX-PRO-6000-BLACKWELL-96GB": ["1g.24gb+me.all", "1g.24gb-me"],
+}
+
+
+@pytest.mark.parametrize("memory", ["profile", "more"])
+@pytest.mark.parametrize("model", ALIKE)
+def test_without_privilege_a_profile_is_told_by_the_attributes_of_its_mig_device(simulated_host, nobody, model, memory):
+    """The driver calls the whole of a 1g.10gb+me a 1g.10gb."""
+    strange = f"compute-names=bare,device-memory={memory}"
+    host = simulated_host("--mig", "--driver", "580.95.05", "--strange", strange, model)
+    make = """
+gpu = session.read().gpus[0]
+taken, profiles = 0, {known.name: known for known in gpu.profiles}
+for name in names:
+    for place in profiles[name].placements:
+        if place.start >= taken:
+            break
+    create(session, gpu, name, place.start, (name, 0))
+    taken = place.start + place.size
+result = session.read_gpu(gpu)
+"""
+    known = in_session(host, make, names=ALIKE[model])
+    forbid_instances(host)
+    snapshot = in_session(host, "result = session.read()", through=nobody)
+    (gpu,) = snapshot.gpus
+    assert "instance_profiles" not in snapshot.incomplete
+    profiles = {device.uuid: device.profile for one in known.instances for device in one.compute_instances}
+    assert sorted(profiles.values()) == sorted(ALIKE[model])
+    seen = [(one, device) for one in gpu.visible_instances for device in one.compute_instances]
+    assert {device.uuid: device.profile for _one, device in seen} == profiles
+    assert all(one.profile == device.profile for one, device in seen)
+    for one, device in seen:
+        assert device.told == one.profile.partition("+")[0].partition("-")[0]
+
+
+def test_without_privilege_it_is_said_where_two_profiles_still_fit(simulated_host, nobody):
+    host = simulated_host("--mig", "--strange", "compute-names=bare,twin", A100)
+    in_session(host, "gpu = session.read().gpus[0]\nresult = create(session, gpu, '19', 0, ('19', 0))")
+    forbid_instances(host)
+    snapshot = in_session(host, "result = session.read()", through=nobody)
+    assert "instance_profiles" in snapshot.incomplete
+    (seen,) = snapshot.gpus[0].visible_instances
+    assert (seen.profile, seen.compute_instances[0].profile) == ("1g.5gb", "1g.5gb")
 
 
 def test_without_privilege_nothing_is_changed(simulated_host, nobody):

@@ -56,6 +56,38 @@ def test_what_is_read_is_what_there_is(partitioned):
     }
 
 
+@pytest.mark.parametrize(("strange", "halves"), [("combination=free", 1), ("combination=halves", 0)])
+@pytest.mark.parametrize("counts", ["exact", "large"])
+def test_free_is_the_smaller_of_what_fits_and_what_the_driver_says(simulated_host, strange, halves, counts):
+    """A 3g beside a 4g fits by all that is told of placements; some drivers do not allow it."""
+    host = simulated_host("--mig", "--strange", f"{strange},free-counts={counts}", A100)
+    run_module(host, "mig_instances", {"instances": [{"profile": "4g.20gb", "placement": 0}]}).ok()
+    host.simulator("calls", "--reset")
+    free = facts(host)["gpus"][0]["free"]
+    assert free["3g.20gb"] == (1 if counts == "large" else halves)
+    assert (free["1g.5gb"], free["7g.40gb"], free["4g.20gb"]) == (3, 0, 0)
+    assert host.simulator("calls").stdout.count("nvmlDeviceGetGpuInstanceRemainingCapacity") == 1
+    for gather in ([], ["profiles"]):
+        host.simulator("calls", "--reset")
+        facts(host, gather=gather)
+        assert "RemainingCapacity" not in host.simulator("calls").stdout
+    host.simulator("fault", "nvmlDeviceGetGpuInstanceRemainingCapacity", "--return", "UNKNOWN")
+    gpu = facts(host)["gpus"][0]
+    assert (gpu["problem"], gpu["free"]["3g.20gb"]) == (None, 1)
+
+
+def test_a_device_is_called_as_the_layout_calls_it_and_the_drivers_name_is_told(simulated_host):
+    host = simulated_host("--mig", "--strange", "compute-names=no-me", H100)
+    run_module(host, "mig_instances", {"instances": {"1g.10gb+me": 1, "1g.10gb": 1, "1c.2g.20gb": 2}}).ok()
+    devices = [one for gpu in facts(host)["gpus"] for each in gpu["instances"] for one in each["compute_instances"]]
+    assert sorted((one["profile"], one["driver_name"]) for one in devices) == [
+        ("1c.2g.20gb", "1c.2g.20gb"),
+        ("1c.2g.20gb", "1c.2g.20gb"),
+        ("1g.10gb", "1g.10gb"),
+        ("1g.10gb+me", "1g.10gb"),
+    ]
+
+
 def test_the_layout_can_be_applied_again(partitioned):
     layout = [gpu["layout"] for gpu in facts(partitioned)["gpus"]]
     assert not run_module(partitioned, "mig_instances", {"layout": layout}).ok()["changed"]

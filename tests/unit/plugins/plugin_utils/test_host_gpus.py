@@ -27,10 +27,10 @@ EVIL = "NVIDIA A100\nPrologSlurmctld=/shared/evil"
 FINE = [
     {
         "index": 0, "uuid": "GPU-0", "product": "NVIDIA A100-SXM4-40GB", "minor": 1, "mig_mode": "enabled",
-        "mig_capable": True, "profiles": [{"name": "1g.5gb", "memory_mib": 4864, "multiprocessors": 14}],
+        "mig_capable": True, "profiles": [{"name": "1g.5gb", "slices": 1, "memory_mib": 4864, "multiprocessors": 14}],
         "instances": [
             {"id": 7, "profile": "1g.5gb", "compute_instances": [
-                {"id": 0, "profile": "1g.5gb", "uuid": "MIG-0", "index": 0}]},
+                {"id": 0, "profile": "1g.5gb", "driver_name": "1g.5gb", "uuid": "MIG-0", "index": 0}]},
         ],
     },
     {
@@ -51,6 +51,7 @@ PLACES = [
     (0, "instances", 0), (0, "instances", 0, "id"), (0, "instances", 0, "compute_instances"),
     (0, "instances", 0, "compute_instances", 0), (0, "instances", 0, "compute_instances", 0, "id"),
     (0, "instances", 0, "compute_instances", 0, "profile"), (0, "instances", 0, "compute_instances", 0, "uuid"),
+    (0, "instances", 0, "compute_instances", 0, "driver_name"),
     (0, "instances", 0, "compute_instances", 0, "index"), (0, "profiles"), (0, "profiles", 0, "name"),
     (0, "profiles", 0, "memory_mib"), (1,), (1, "product"), (1, "minor"),
 ]  # fmt: skip

@@ -73,7 +73,7 @@ def test_what_slurm_should_have():
         (gpu(0, "1g.10gb", product=H100), {"NVIDIA A100*": "a100", "NVIDIA H100*": "h100"}, "gpu:h100_1g.10gb:1"),
         (gpu(0, mode="disabled", product=H100), {"*": "h100"}, "gpu:h100:1"),
         (gpu(0, "1c.3g.20gb", "1c.3g.20gb", "1g.5gb+me"), None,
-         "gpu:nvidia_a100_1c.3g.20gb:2,gpu:nvidia_a100_1g.5gb+me:1"),
+         "gpu:nvidia_a100_1c.3g.20gb:2,gpu:nvidia_a100_1g.5gb:1"),
         (gpu(0), None, ""),
     ],
 )  # fmt: skip
@@ -154,8 +154,8 @@ def test_types_per_product_and_profile():
 
 def test_a_type_of_a_media_profile_is_the_same_before_and_after():
     """The driver calls the compute instance of a 1g.5gb+me a 1g.5gb."""
-    there = gpu(0, "1g.5gb")
-    there["instances"][0]["profile"] = "1g.5gb+me"
+    there = gpu(0, "1g.5gb+me")
+    there["instances"][0]["compute_instances"][0]["driver_name"] = "1g.5gb"
     inside = [{"profile": "1g.5gb+me", "placement": 0}]
     target = [{"gpus": ["GPU-0"], "instances": [{"profile": "1g.5gb+me", "compute_instances": inside}]}]
     for types, name in (
@@ -167,6 +167,22 @@ def test_a_type_of_a_media_profile_is_the_same_before_and_after():
             now = slurm_gres([there], types=types, release=release)
             comes = slurm_gres([there], types=types, target=target, release=release)
             assert now["gres"] == comes["gres"] == f"gpu:{name}:1"
+
+
+def test_slurm_counts_plain_and_media_together_and_goes_by_the_drivers_name():
+    """From 23.02.6 on it takes the MIG device's name, which the driver tells of what is there."""
+    plain_and_media = gpu(0, "1g.5gb", "1g.5gb+me")
+    found = slurm_gres([plain_and_media], release="24.11.5")
+    assert (found["gres"], found["autodetect"]) == ("gpu:nvidia_a100_1g.5gb:2", [])
+    # Of other attributes it is not known: then what the driver says of the device counts.
+    there = gpu(0, "1g.5gb+gfx", "1g.5gb+xyz2")
+    assert slurm_gres([there])["gres"] == "gpu:nvidia_a100_1g.5gb+gfx:1,gpu:nvidia_a100_1g.5gb+xyz2:1"
+    for instance in there["instances"]:
+        instance["compute_instances"][0]["driver_name"] = "1g.5gb"
+    found = slurm_gres([there])
+    assert (found["gres"], found["autodetect"]) == ("gpu:nvidia_a100_1g.5gb:2", [])
+    named = slurm_gres([there], types={"*": {"1g.5gb+gfx": "a100", "1g.5gb+xyz2": "nvidia"}})
+    assert "all nvidia_a100_1g.5gb, so it cannot tell a100, nvidia apart" in named["autodetect"][0]
 
 
 @pytest.mark.parametrize(
