@@ -285,7 +285,7 @@ def test_profiles_without_names(nvml):
 )
 def test_profiles_with_the_names_of_another_driver(nvml, model, profile, name):
     gpu = strange(nvml, "names=renamed", model)
-    instance, info, device = spanning(gpu, profile)
+    instance, _info, device = spanning(gpu, profile)
     assert n.nvmlGpuInstanceGetComputeInstanceProfileInfo(instance, 0, 0, version=2).name.endswith(name)
     assert n.nvmlDeviceGetName(device).endswith(f" MIG {name}")
 
