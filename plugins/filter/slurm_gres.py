@@ -69,9 +69,10 @@ RETURN = r"""
 _value:
   description: >-
     C(gres) as the node's line in slurm.conf lists it, C(lines) of gres.conf without AutoDetect and NodeName,
-    C(devices) with C(what), C(type), C(uuid), C(files), C(capabilities) and what slurmd calls them (C(detected)), and
-    in C(autodetect) sentences why AutoDetect=nvml cannot find them. C(refusal) says, by the GPU, why what the host says
-    of it is written nowhere, such as a product with a newline; then the others are empty. Else it is V(null).
+    C(devices) with C(what), C(type), C(uuid), C(files), C(place), C(capabilities) and what slurmd calls them
+    (C(detected)), and in C(autodetect) sentences why AutoDetect=nvml cannot find them. C(refusal) says, by the GPU, why
+    what the host says of it is written nowhere, such as a product with a newline; then the others are empty. Else it is
+    V(null).
   type: dict
 """
 

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from . import assignment_state as state
 from . import host_files
-from .assignment import AssignmentError, Wish, assign, devices_of, devices_to_come, mps_clients
-from .assignment_record import NOTHING_OWED, read_record, service_name
+from .assignment import AssignmentError, Wish, assign, devices_of, devices_to_come, kept, mps_clients, still_there
+from .assignment_record import (
+    NOTHING_OWED,
+    VERSION,
+    kept_data,
+    read_record,
+    says_the_same,
+    service_name,
+    without_owed,
+)
 from .capability_access import accesses, check_names, is_given, major_number, rules_giving, rules_revoking
 from .data import gpu_data
 from .errors import MigError
@@ -33,13 +41,22 @@ def assignment(params, run_command):
         "access_rules": "",
         **_no_longer_wanted(services, before),
     }
-    given = []
+    given, given_to, other = [], {}, []
     to_come = params["target"] is not None
     if services:
-        current = {name: one["uuid"] for name, one in before["services"].items()}
         with Session() as session:
             snapshot = session.read(("profiles", "instances"))
+        _check_told(snapshot)
+        recorded = {name: (one["uuid"], one["kept"]) for name, one in before["services"].items()}
+        current = still_there(devices_of(snapshot.gpus), recorded)
         devices, result["undecided"] = _decide(services, snapshot, params, current)
+        given_to = dict(zip((service["name"] for service in services), devices))
+        # The same UUID, and not the same device: its service was left with what is gone.
+        other = [
+            name
+            for name, device in given_to.items()
+            if name in recorded and name not in current and device.uuid == recorded[name][0]
+        ]
         result["assignments"] = [
             _data(service, device, current, snapshot.cuda_version) for service, device in zip(services, devices)
         ]
@@ -56,19 +73,36 @@ def assignment(params, run_command):
                 dict(access._asdict(), given=is_given(access, result["device_major"])) for access in given
             ]
     if not to_come:
-        _compare(result, before["owed"]["restart"], run_command)
+        _compare(result, before["owed"]["restart"], other, run_command)
     paths = {access.path for access in given}
     revoked = {one["path"]: one for one in before["device_files"] + before["owed"]["revoked"]}
     result["revoked"] = [one for path, one in sorted(revoked.items()) if path not in paths]
     result["revoking_rules"] = rules_revoking(result["revoked"])
-    result["record"] = {
-        "version": 1,
-        "services": {one["service"]: {"uuid": one["uuid"], "mps": one["mps"]} for one in result["assignments"]},
-        "device_files": [{"path": access.path, "capability": access.capability} for access in given],
-    }
     owed = {kind: result[kind] for kind in NOTHING_OWED}
-    result["record_before"] = dict(result["record"], owed=owed) if any(owed.values()) else result["record"]
+    written = None if to_come else before["written"]
+    result["record"] = _record(result["assignments"], {} if to_come else given_to, given, written)
+    # Until its service is restarted, the record has what that was left with.
+    left_with = {name: before["written"]["services"][name] for name in other if name in result["restart"]}
+    first = dict(result["record"], services={**result["record"]["services"], **left_with}, owed=owed)
+    result["record_before"] = first if any(owed.values()) else result["record"]
     return result
+
+
+def _record(assignments, devices, given, before):
+    """What is written down; ``before`` is what is. Where they say the same it stays as it is, in the form of another
+    release or with another driver's names, for an upgrade is no change.
+    """
+    services = {
+        one["service"]: {
+            "uuid": one["uuid"],
+            "mps": one["mps"],
+            **(kept_data(one["profile"], kept(devices[one["service"]])) if devices else {}),
+        }
+        for one in assignments
+    }
+    files = [{"path": access.path, "capability": access.capability} for access in given]
+    record = {"version": VERSION, "written_by": host_files.RELEASE, "services": services, "device_files": files}
+    return without_owed(before) if before and says_the_same(record, before) else record
 
 
 def _no_longer_wanted(services, before):
@@ -82,8 +116,10 @@ def _no_longer_wanted(services, before):
     }
 
 
-def _compare(result, owed, run_command):
-    """Hold what the host has of each service against what it should have; ``owed`` names those to be restarted."""
+def _compare(result, owed, other, run_command):
+    """Hold what the host has of each service against what it should have; ``owed`` names those to be restarted, and
+    ``other`` those whose MIG device is another under the same UUID.
+    """
     assigned = result["assignments"]
     names = [one["service"] for one in assigned]
     asked = names + [state.mps_unit(one["service"]) for one in assigned if one["mps"]]
@@ -116,7 +152,7 @@ def _compare(result, owed, run_command):
             stale=wrong is not None,
         )
         result["reload"] |= state.needs_reload(found, name)
-        if state.needs_restart(found, name, uuid):
+        if state.needs_restart(found, name, uuid) or (name in other and unit.get("ActiveState") in state.RUNNING):
             result["restart"].append(name)
 
 
@@ -153,8 +189,8 @@ def _checked(services):
     return found
 
 
-def _decide(services, snapshot, params, current):
-    """(the MigDevice of each service, None), or ((), why nobody can tell yet)."""
+def _check_told(snapshot):
+    """Raise MigError where the driver has not told where MIG devices are."""
     for gpu in snapshot.gpus:
         instances = gpu.instances or ()
         if gpu.mig_mode and not gpu.problem and gpu.instances is None:
@@ -164,6 +200,10 @@ def _decide(services, snapshot, params, current):
                 f"{gpu.name}: driver {snapshot.driver_version} does not tell the placement of each MIG device, so none"
                 " can be given to a service for good. It takes R460 or later."
             )
+
+
+def _decide(services, snapshot, params, current):
+    """(the MigDevice of each service, None), or ((), why nobody can tell yet)."""
     wishes = []
     for number, service in enumerate(services):
         gpus = None

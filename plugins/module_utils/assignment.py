@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import FrozenSet, NamedTuple, Optional
 
 from .errors import MigError
+from .kept_profiles import attributes_of
 from .matching import match
 from .model import PROFILE_NAME, Gpu
 from .profiles import inner, outer, part
@@ -25,8 +26,9 @@ class AssignmentError(MigError):
 class MigDevice(NamedTuple):
     """A compute instance with what a wish may ask of it.
 
-    ``start`` and ``compute_start`` are where its GPU instance and it itself begin. ``memory_mib`` is the GPU
-    instance's; ``shared`` says that others compute in that, too. ``uuid`` and the ids are None for one still to come.
+    ``start`` and ``compute_start`` are where its GPU instance and it itself begin. ``memory_mib`` and ``profile_id``
+    are the GPU instance's; ``shared`` says that others compute in that, too. ``uuid`` and the ids are None for one
+    still to come.
     """
 
     gpu: Gpu
@@ -38,6 +40,7 @@ class MigDevice(NamedTuple):
     gpu_instance_id: Optional[int] = None
     compute_instance_id: Optional[int] = None
     uuid: Optional[str] = None
+    profile_id: Optional[int] = None
 
 
 class Wish(NamedTuple):
@@ -77,6 +80,56 @@ def _by_id(device):
     return None if identity is None else inner(part(device.profile), str(identity))
 
 
+class Kept(NamedTuple):
+    """What a MIG device is besides its UUID, which another size can have once this one is gone: its GPU's UUID, the id,
+    slices and attributes of its GPU instance's profile, how many compute slices it is (None: all), and its places.
+    """
+
+    gpu: str
+    profile_id: Optional[int]
+    slices: Optional[int]
+    attributes: str
+    compute_slices: Optional[int]
+    placement: int
+    compute_placement: int
+
+    def is_same(self, other):
+        """True where these are one device, whatever their profile is called."""
+        return self._replace(slices=None, attributes="") == other._replace(slices=None, attributes="")
+
+
+def kept(device):
+    """The Kept of a MigDevice."""
+    listed = (one for one in device.gpu.profiles if device.profile_id in (None, one.id))
+    profile = next((one for one in listed if device.profile_id is not None or one.name == outer(device.profile)), None)
+    told = (profile.id, profile.slices, attributes_of(profile)) if profile else (device.profile_id, None, "")
+    return Kept(device.gpu.uuid, *told, part(device.profile), device.start, device.compute_start)
+
+
+def still_there(devices, recorded):
+    """{service: UUID} of those that are still what they were. ``recorded`` is {service: (UUID, Kept)}; without a Kept,
+    as release 0.1.0 wrote it, the UUID alone tells.
+    """
+    there = {device.uuid: kept(device) for device in devices if device.uuid}
+    return {
+        name: uuid
+        for name, (uuid, what) in recorded.items()
+        if uuid in there and (what is None or what.is_same(there[uuid]))
+    }
+
+
+def owners_of(gpus, recorded):
+    """{UUID: service} of the MIG devices that are still what ``recorded`` says, as still_there has it. Where the places
+    on a GPU are not known, the UUID alone tells.
+    """
+    told = [
+        gpu for gpu in gpus if all(device.placement for one in gpu.instances or () for device in one.compute_instances)
+    ]
+    devices = devices_of(told)
+    there, known = still_there(devices, recorded), {device.uuid for device in devices}
+    return {uuid: name for name, (uuid, _what) in recorded.items() if there.get(name) == uuid or uuid not in known}
+
+
 def devices_of(gpus):
     """The MigDevices that are there, by GPU and placement."""
     return _in_order(
@@ -90,6 +143,7 @@ def devices_of(gpus):
             instance.id,
             inside.id,
             inside.uuid,
+            instance.profile_id,
         )
         for gpu in gpus
         for instance in gpu.instances or ()
@@ -119,8 +173,8 @@ def devices_to_come(gpus, target):
                     _memory(by_uuid[uuid], instance["profile"]),
                     len(inside) > 1,
                 )
-                kept = known.get(_place(device), device)
-                devices.append(kept._replace(shared=device.shared))
+                stays = known.get(_place(device), device)
+                devices.append(stays._replace(shared=device.shared))
     return _in_order(devices)
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 
+from .assignment import Kept
 from .errors import MigError
-from .host_files import read_json
+from .host_files import check_version, read_json
 from .selectors import shown
 from .units import unit_name
 
@@ -26,21 +27,30 @@ DEVICE_FILE = re.compile(r"/dev/nvidia-caps/nvidia-cap[0-9]{1,7}")
 CAPABILITY = re.compile(
     r"/proc/driver/nvidia/capabilities/gpu[0-9]{1,5}/mig/gi[0-9]{1,5}/(ci[0-9]{1,5}/)?access"  # capability_proc_file
 )
+GPU_UUID = re.compile(r"GPU-[A-Za-z0-9-]{1,92}")
+ATTRIBUTES = re.compile(r"([+-][a-z]+(\.[a-z]+)*)?")
+MOST_NUMBER = 1 << 32
+VERSION = 2
 SERVICE_LENGTH = 200  # names of units, files and directories are made of it
 NOTHING_OWED = {"restart": [], "removed": [], "mps_removed": [], "revoked": []}
 
 
 def read_record(path):
-    """What was assigned last: {"services": {name: {uuid, mps}}, "device_files": [{path, capability}], "owed": {…}}.
+    """What was assigned last: {"services": {name: {uuid, mps, kept}}, "device_files": [{path, capability}],
+    "owed": {…}, "written": {…}}.
 
+    ``kept`` is what the device is besides its UUID (assignment.Kept), None as release 0.1.0 wrote it; ``written`` is
+    the whole as it stands there, None where nothing does.
     ``owed`` is what a run had to do and is not known to have done, as mig_assignment_info returns it: ``restart``,
     ``removed`` and ``mps_removed``, names of services, and ``revoked``, device files. Raises MigError.
     """
     record = read_json(path, what_to_do=WAY_OUT)
     if record is None:
-        return {"services": {}, "device_files": [], "owed": NOTHING_OWED}
+        return {"services": {}, "device_files": [], "owed": NOTHING_OWED, "written": None}
+    if "version" in record:  # not before there was what is owed
+        check_version(path, record, VERSION, WAY_OUT)
     try:
-        return checked_record(record)
+        return dict(checked_record(record), written=record)
     except ValueError as error:
         raise MigError(f"{path} is damaged: {error}. {WAY_OUT}") from None
 
@@ -55,6 +65,7 @@ def checked_record(data):
             _service("services", name): {
                 "uuid": _text(f"services.{name}.uuid", _dict(name, one).get("uuid"), UUID),
                 "mps": _bool(f"services.{name}.mps", one.get("mps")),
+                "kept": _kept(f"services.{name}", one) if "gpu" in one else None,
             }
             for name, one in services.items()
         },
@@ -69,9 +80,52 @@ def checked_record(data):
     }
 
 
+def without_owed(record):
+    """What is written down, without what is owed."""
+    return {key: value for key, value in record.items() if key != "owed"}
+
+
+def says_the_same(record, written):
+    """Whether a record says what is ``written`` already. Pure."""
+    new, old = checked_record(record), checked_record(written)
+
+    def same(one, other):
+        known = one["kept"] and other["kept"]
+        return (one["uuid"], one["mps"]) == (other["uuid"], other["mps"]) and (
+            not known or other["kept"].is_same(one["kept"])
+        )
+
+    services = new["services"], old["services"]
+    return (
+        new["device_files"] == old["device_files"]
+        and {*services[0]} == {*services[1]}
+        and all(same(one, services[1][name]) for name, one in services[0].items())
+    )
+
+
+def kept_data(profile, what):
+    """What the record says of a MIG device besides its UUID: its ``profile``, a name, and a Kept."""
+    return dict(what._asdict(), profile=profile)
+
+
+def _kept(where, one):
+    def number(key, may_be_none=False):
+        return _number(f"{where}.{key}", one.get(key), may_be_none)
+
+    return Kept(
+        _text(f"{where}.gpu", one["gpu"], GPU_UUID),
+        number("profile_id", True),
+        number("slices", True),
+        _text(f"{where}.attributes", one.get("attributes"), ATTRIBUTES),
+        number("compute_slices", True),
+        number("placement"),
+        number("compute_placement"),
+    )
+
+
 def owners(path=None):
-    """{UUID of a MIG device: the service that has it}. Raises MigError."""
-    return {one["uuid"]: name for name, one in read_record(path or PATH)["services"].items()}
+    """{service: (UUID of its MIG device, Kept or None)}. Raises MigError."""
+    return {name: (one["uuid"], one["kept"]) for name, one in read_record(path or PATH)["services"].items()}
 
 
 def service_name(where, text):
@@ -114,6 +168,14 @@ def _text(where, value, pattern):
 def _bool(where, value):
     if not isinstance(value, bool):
         raise _wrong(where, value, "is neither true nor false")
+    return value
+
+
+def _number(where, value, may_be_none):
+    if value is None and may_be_none:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST_NUMBER:
+        raise _wrong(where, value, "is no such number")
     return value
 
 

@@ -16,11 +16,13 @@ import sys
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from .changing import journal_of
+from .changing import journal_of, remembering
 from .claims import modes_to_leave, note_restored, now, read_claim
 from .errors import DriverMissing, LibraryMissing, MigError
-from .host_planner import decide_instances, decide_modes
+from .host_planner import decide_instances, decide_modes, renamings
 from .host_state import HostState
+from .journal import last_profiles
+from .kept_profiles import merged
 from .model import Gpu, Refusal
 from .nvml import Session
 from .results import failure_message, said_once
@@ -51,7 +53,10 @@ def main(arguments=None):
         host_state, warnings = HostState(options.state_dir), []
         with host_state.lock(LOCK_SECONDS, warnings.append), _driver(options.driver_timeout) as port:
             entries, left_alone = without_modes_of_a_reboot(entries, host_state)
-            restored = restore(port, entries, _Notes(host_state, warnings))
+            memory = merged(
+                {uuid: entry.layout.kept for uuid, entry in entries.items()}, last_profiles(host_state.journal)
+            )
+            restored = restore(port, entries, _Notes(host_state, warnings), memory)
             _note_in_claim(host_state, warnings)
     except MigError as error:
         _say(str(error))
@@ -138,18 +143,19 @@ def _note_in_claim(host_state, warnings):
         warnings.append(str(error))
 
 
-def restore(port, entries, host_state):
+def restore(port, entries, host_state, memory=None):
     """Bring each GPU to its saved layout, the mode first, then the instances.
 
     ``port`` is an open Session, ``entries`` what saved_layout.read returns; the caller holds the lock, and
-    ``host_state`` takes the records. Returns Restored. Raises MigError where nothing can be read at all.
+    ``host_state`` takes the records, with what the host remembers of the names of profiles (``memory``). Returns
+    Restored. Raises MigError where nothing can be read at all.
     """
     problems, warnings, changed = {}, [], set()
     for decide in (decide_modes, decide_instances):
         wanted = {uuid: entry for uuid, entry in entries.items() if uuid not in problems}
-        change = change_under_lock(
-            port, _one_by_one(decide, wanted, problems), host_state, Options(), journal_of({"journal": True}, "boot")
-        )
+        journal = journal_of({"journal": True}, "boot", memory)
+        decide_each = remembering(_one_by_one(decide, wanted, problems), memory or {})
+        change = change_under_lock(port, decide_each, host_state, Options(), journal)
         warnings += change.warnings
         for outcome in change.outcomes:
             gpu = outcome.plan.gpu
@@ -183,7 +189,8 @@ def _one_by_one(decide, entries, problems):
         for decision in decisions:
             if isinstance(decision, Refusal):
                 problems[decision.gpu.uuid.lower()] = decision.gpu, decision.message
-        return [decision for decision in decisions if not isinstance(decision, Refusal)], ()
+        names = renamings(snapshot, present) if decide is decide_instances else ()
+        return [decision for decision in decisions if not isinstance(decision, Refusal)], names
 
     return decide_each
 

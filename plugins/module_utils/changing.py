@@ -12,8 +12,12 @@ import time
 import uuid
 from functools import partial
 
+from . import saved_layout
 from .claims import heeding_claims
+from .errors import MigError
 from .host_state import HostState
+from .journal import last_profiles
+from .kept_profiles import memory_of, merged, to_data
 from .model import CREATE_COMPUTE_INSTANCE, CREATE_GPU_INSTANCE, Refusal
 from .nvml import Session
 from .nvml_read import GATHER
@@ -29,13 +33,30 @@ def run(module, decide, leave_pending=False, gather=GATHER):
     """
     params = module.params
     state = HostState(params["state_dir"], heeding_claims(module))
-    decide = heeding_allocations(decide)
+    memory = remembered(state)
+    decide = heeding_allocations(remembering(decide, memory))
     if module.check_mode or params["rehearse"]:
         return with_names(rehearse(partial(Session, gather=gather), decide), module.run_command)
     options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
     session = partial(Session, module.run_command, gather)
-    done = change(session, decide, state, params["lock_timeout"], options, journal_of(params))
+    done = change(session, decide, state, params["lock_timeout"], options, journal_of(params, memory=memory))
     return with_names(done, module.run_command)
+
+
+def remembered(host_state):
+    """{GPU UUID in lower case: KeptProfiles}: what this host knows of the names of profiles, by its saved layout and
+    its journal. It helps with names that the driver has no more, so what cannot be read is left out.
+    """
+    try:
+        saved = saved_layout.memory(saved_layout.PATH)
+    except MigError:
+        saved = {}
+    return merged(saved, last_profiles(host_state.journal))
+
+
+def remembering(decide, memory):
+    """``decide`` on a host that remembers this of the names of profiles."""
+    return lambda snapshot: decide(snapshot._replace(kept_profiles=memory))
 
 
 def heeding_allocations(decide):
@@ -76,10 +97,11 @@ def with_names(change, run_command):
     return named(change, run_command)
 
 
-def journal_of(params, cause="ansible"):
+def journal_of(params, cause="ansible", memory=None):
     """What makes journal records, or None where none are wanted; the records of one change share an id.
 
-    ``cause`` is ``boot`` where the saved layout comes back: the GPUs were as a boot leaves them, nobody's layout.
+    ``cause`` is ``boot`` where the saved layout comes back: the GPUs were as a boot leaves them, nobody's layout. What
+    the host remembers of the names of profiles goes on into its newest record.
     """
     if not params["journal"]:
         return None
@@ -92,6 +114,8 @@ def journal_of(params, cause="ansible"):
     }
 
     def record(result):
-        return dict(journal_record(result), time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **who)
+        told = {} if result.outcomes else merged(memory or {}, memory_of(plan.gpu for plan in result.plans))
+        known = {"profiles": to_data(told)} if told else {}
+        return dict(journal_record(result), **known, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **who)
 
     return record

@@ -78,6 +78,10 @@ def check(params, run_command, root="/"):
             rehearsed = dict(NOTHING, reached=not any(finding.severity == ERROR for finding in findings))
     else:
         mig_capable = any(gpu.mig_capable or model_of(gpu.pci_device_id) for gpu in snapshot.gpus)
+        if entries is not None:
+            from .changing import remembered
+
+            snapshot = snapshot._replace(kept_profiles=remembered(state))
         findings, rehearsed, warnings = _check_and_rehearse(evidence, snapshot, states, entries, params, run_command)
     interrupted, unknown = state.look_back()
     if interrupted:

@@ -2,7 +2,8 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What is drained on a host: ``drain.json`` in its state directory, {"version": 1, "entries": [{hook, done, change}]}.
+"""What is drained on a host: ``drain.json`` in its state directory, {"version": 1, "written_by": release, "entries":
+[{hook, done, change}]}.
 
 Every change of it is merged on the host, under the host's lock, into what stands there at that moment, so that no run
 writes back what it once read. An entry without ``change`` is nobody's. The file is gone when nothing is drained.
@@ -16,7 +17,7 @@ import os
 import re
 
 from .errors import MigError
-from .host_files import MOST_BYTES, parsed, read_json, remove, write
+from .host_files import MOST_BYTES, RELEASE, check_version, parsed, read_json, remove, write
 from .host_state import HostState
 
 DRAINED = "drain.json"
@@ -31,6 +32,8 @@ WHAT_TO_DO = (
     "It tells what is drained on this host. Correct it; or restore by hand what is drained (stopped units, a cordoned"
     " node, a drained Slurm node), then remove it and run again."
 )
+
+WITH_ANOTHER = f"Restore with the release that wrote it. {WHAT_TO_DO}"
 
 
 def drain_record(params, check_mode, move, heed):
@@ -65,17 +68,10 @@ def read_entries(path):
     record = read_json(path, what_to_do=WHAT_TO_DO)
     if record is None:
         return []
-    version = record.get("version")
-    if isinstance(version, bool) or not isinstance(version, int):
-        version = None
-    if version is not None and version > VERSION:
-        raise MigError(
-            f"{path} is of version {version}; this release of gpufleet.mig knows version {VERSION}. Restore "
-            "with the release that wrote it."
-        )
+    check_version(path, record, VERSION, WITH_ANOTHER)
     entries = record.get("entries")
-    if version != VERSION or not isinstance(entries, list):
-        raise MigError(f"{path} is damaged: It has no version {VERSION} with a list of entries. {WHAT_TO_DO}")
+    if not isinstance(entries, list):
+        raise MigError(f"{path} is damaged: It has no list of entries. {WHAT_TO_DO}")
     for number, entry in enumerate(entries):
         problem = _problem(entry)
         if problem:
@@ -140,7 +136,8 @@ def _replaced(entries, params):
 
 def _content(path, entries):
     """The bytes of the file with these entries. Raises MigError where it could not be read again."""
-    content = (json.dumps({"version": VERSION, "entries": entries}, indent=4, sort_keys=True) + "\n").encode()
+    data = {"version": VERSION, "written_by": RELEASE, "entries": entries}
+    content = (json.dumps(data, indent=4, sort_keys=True) + "\n").encode()
     try:
         if len(content) > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")

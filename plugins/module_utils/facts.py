@@ -95,6 +95,7 @@ def _instance(instance, wants_processes):
     return {
         "id": instance.id,
         "profile": instance.profile,
+        "profile_id": instance.profile_id,
         "placement": placement_data(instance.placement),
         "compute_instances": inside,
         "processes": None if None in lists or not wants_processes else [one for each in lists for one in each],

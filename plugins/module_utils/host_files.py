@@ -14,10 +14,12 @@ import contextlib
 import errno
 import json
 import os
+import re
 import stat
 import tempfile
 
 from .errors import MigError
+from .selectors import shown
 
 MODE = 0o644
 # Far more than any of these files takes, and nothing that a host would feel.
@@ -25,6 +27,9 @@ MOST_BYTES = 8 << 20
 # A layout in a record nests seven deep. Ansible itself cannot pass on what is hundreds deep.
 DEEPEST = 32
 MOST_DIGITS = 20
+# What wrote a file, for those who cannot read it; as in galaxy.yml.
+RELEASE = "0.1.0"
+KNOWN_RELEASE = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 REMOVE = "Look at it, remove it and run again."
 NO_REGULAR_FILE = "It is no regular file"
 
@@ -102,6 +107,20 @@ def read_json(path, most_bytes=MOST_BYTES, what_to_do=REMOVE):
         return parsed(content)
     except ValueError as error:
         raise MigError(f"{path} is damaged: {error}. {what_to_do}") from None
+
+
+def check_version(path, data, newest, what_to_do):
+    """Raise MigError, with what wrote the file, where the ``version`` in its ``data`` is none from 1 to ``newest``."""
+    version = data.get("version")
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= newest:
+        return
+    release = data.get("written_by")
+    known = isinstance(release, str) and KNOWN_RELEASE.fullmatch(release)
+    has = "no version" if version is None else f"the version {shown(version)}"
+    raise MigError(
+        f"{path} has {has} and this program reads version {newest}: "
+        f"{f'release {release}' if known else 'another release'} of gpufleet.mig wrote it. {what_to_do}"
+    )
 
 
 def parsed(content):

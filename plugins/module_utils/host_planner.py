@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from .errors import what_to_do
 from .geometry import allowing, geometry_of
+from .kept_profiles import in_words, of_today
 from .layout import resolve_layout
 from .model import Refusal
 from .planner import plan_instances, plan_mode, plan_unseen
@@ -30,8 +31,17 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     warnings = []
     if off:
         warnings.append(f"{_list(off)}: MIG mode is off; planned as on and empty, as it will be after mig_mode.")
-    warnings += _unplanned(silent) + _limits_broken(decisions)
+    warnings += renamings(snapshot, entries) + _unplanned(silent) + _limits_broken(decisions)
     return decisions, warnings + _not_there(snapshot, keep) + _problems(snapshot, decisions)
+
+
+def renamings(snapshot, entries):
+    """A list with one sentence about profiles that layout ``entries`` call otherwise than this driver; or []."""
+    found = [
+        (gpu, of_today(layout, gpu.profiles, snapshot.kept_profiles.get(gpu.uuid.lower(), ()))[1])
+        for gpu, layout in resolve_layout(entries, snapshot.gpus)
+    ]
+    return list(filter(None, [in_words(found)]))
 
 
 def _instances(snapshot, entries, keep, rehearsing):
@@ -40,7 +50,8 @@ def _instances(snapshot, entries, keep, rehearsing):
     for gpu, layout in resolve_layout(entries, _with_forecasts(snapshot.gpus)):
         if not layout.mig_enabled:
             continue
-        layout = with_names(layout, gpu.profiles)
+        kept = snapshot.kept_profiles.get(gpu.uuid.lower(), ())
+        layout, _names = of_today(with_names(layout, gpu.profiles), gpu.profiles, kept)
         decision = _old_driver(gpu, snapshot) or _unreadable(gpu)
         if not decision and not (gpu.mig_mode and gpu.mig_mode_pending):
             if not rehearsing:
@@ -149,7 +160,8 @@ def decide_layout(snapshot, entries, keep=()):
     instances, _off, silent = _instances(snapshot, entries, keep, rehearsing=True)
     after = {decision.gpu.index: decision for decision in instances}
     decisions = [_joined(mode, after.get(mode.gpu.index)) for mode in modes]
-    return decisions, warnings + _unplanned(silent) + _limits_broken(instances) + _not_there(snapshot, keep)
+    warnings += renamings(snapshot, entries) + _unplanned(silent) + _limits_broken(instances)
+    return decisions, warnings + _not_there(snapshot, keep)
 
 
 def _joined(mode, instances):

@@ -32,6 +32,7 @@ WORDS = ("change", "cause", "user", "sudo_user", "time")
 WHO = ("change", "cause", "user", "sudo_user", "time")
 # As json.dumps writes them. Inside a string quotes have a backslash before them, so nothing else can look like this.
 BEGIN, END, BOOT = b'"event": "begin"', b'"event": "end"', b'"cause": "boot"'
+PROFILES = b'"profiles": '
 CUT = b'{"actions": '
 GPU = re.compile(rb'"(GPU-[^"\\]{1,64})"')
 TOUCHED = re.compile(rb'"touched": \[([^\]]*)\]')
@@ -111,6 +112,21 @@ def last_record(path):
     except OSError as error:
         return None, f"{path} cannot be read: {error.strerror}."
     return None, f"{path} is damaged: there is no record at its end." if found else None
+
+
+def last_profiles(path):
+    """{GPU UUID in lower case: KeptProfiles} of the newest change that wrote them down; {} where none can be read.
+
+    Releases up to 0.1.0 did not.
+    """
+    from .kept_profiles import from_data
+
+    with contextlib.suppress(OSError, ValueError), _opened(path) as descriptor:
+        for line in backwards(descriptor, TAIL_BYTES):
+            record = record_of(line) if line and PROFILES in line else None
+            if record and "profiles" in record:
+                return from_data(record["profiles"])
+    return {}
 
 
 @contextlib.contextmanager

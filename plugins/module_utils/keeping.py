@@ -12,6 +12,7 @@ from . import host_files, persistence, saved_layout
 from .claims import heeding_claims
 from .errors import MigError
 from .host_state import HostState
+from .kept_profiles import kept_of, merged
 from .units import systemctl, units
 
 RUN = ("restart", persistence.UNIT)
@@ -27,7 +28,7 @@ def keep(module, result):
     unit = known[persistence.UNIT]
     result["unit"] = unit.data()
     files = _wanted_files(module, known[persistence.MIG_MANAGER], state_dir)
-    files = [file for file in files if host_files.differs(file.path, file.content)]
+    files = [_as_upgrade(file) for file in files if host_files.differs(file.path, file.content)]
     keeping = module.params["state"] == "present" and module.params["backend"] == "builtin"
     steps = persistence.steps(files, unit, keeping, module.params["start"])
     # The unit takes the lock itself when it runs.
@@ -48,7 +49,7 @@ def _do(module, result, steps):
             result["diff"].append(step.diff(host_files.found(step.path)))
         if not module.check_mode:
             _execute(module, step)
-        result["changed"] = True
+        result["changed"] |= not (isinstance(step, persistence.File) and step.upgrade)
         result["actions"].append(persistence.sentence(step))
 
 
@@ -64,7 +65,8 @@ def _wanted_files(module, mig_manager, state_dir):
                 f"{persistence.MIG_MANAGER} is enabled on this host and would bring another layout at boot. Use the "
                 f"backend nvidia-mig-manager, or disable it: systemctl disable --now {persistence.MIG_MANAGER}"
             )
-        return persistence.builtin_files(entries, sys.executable, state_dir, params["driver_timeout"])
+        text = _layout_text(module, entries, state_dir)
+        return persistence.builtin_files(text, sys.executable, state_dir, params["driver_timeout"])
     if not mig_manager.enabled:
         raise MigError(
             f"{persistence.MIG_MANAGER} is not enabled on this host, so it would bring nothing back at boot. Enable "
@@ -72,13 +74,53 @@ def _wanted_files(module, mig_manager, state_dir):
         )
     module.warn(
         f"{persistence.MIG_MANAGER} keeps how many MIG devices of each profile a GPU has and chooses their placements "
-        "itself, so that they may differ after a reboot. The backend builtin keeps placements."
+        "itself, so that they may differ after a reboot. It knows GPUs by their indexes alone, which a reboot or "
+        "another GPU may change: then a layout comes to another GPU. The backend builtin keeps placements and UUIDs."
     )
     from .nvml import Session  # only for this backend
 
     with Session() as session:
         gpus = session.read(gather=()).gpus
     return persistence.mig_manager_files(entries, gpus)
+
+
+def _layout_text(module, entries, state_dir):
+    """The text of the saved layout: as it is where it says the same, whichever release wrote it. Raises MigError."""
+    path = saved_layout.PATH
+    try:
+        before = saved_layout.read(path)
+    except MigError:
+        before = None
+    if before is not None and saved_layout.same(before, entries, {}):
+        return host_files.read(path).decode()
+    from .changing import remembered  # only for a layout that is new
+
+    profiles, problem = _profiles()
+    if before is not None and saved_layout.same(before, entries, profiles):
+        return host_files.read(path).decode()
+    if problem:
+        module.warn(f"The layout is saved without the ids of its profiles, so it goes by their names alone: {problem}")
+    known = {uuid: kept_of(found) for uuid, found in profiles.items()}
+    return saved_layout.to_text(entries, merged(remembered(HostState(state_dir)), known))
+
+
+def _profiles():
+    """({UUID in lower case: Profiles} of the GPUs, None or why they could not be read)."""
+    from .nvml import Session
+
+    try:
+        with Session() as session:
+            gpus = session.read(gather=("profiles",)).gpus
+    except MigError as error:
+        return {}, str(error)
+    return {gpu.uuid.lower(): gpu.profiles for gpu in gpus if gpu.profiles}, None
+
+
+def _as_upgrade(file):
+    """The File; where it takes the place of another release's restore program, it says so."""
+    content = host_files.found(file.path) if file.path == persistence.PROGRAM_PATH and file.content else None
+    replaces = content is not None and content != file.content and persistence.is_program(content)
+    return file._replace(upgrade=replaces)
 
 
 def _execute(module, step):

@@ -248,7 +248,7 @@ def _parse_compute_instances(items, outer, where):
     for number, item in enumerate(items):
         here = f"{where}[{number}]"
         item = _item(item, ("profile", "placement"), here)
-        profile = _profile_or_id(item.get("profile"), here)
+        profile = _as_inside(_profile_or_id(item.get("profile"), here), outer)
         if profile.gpu_instance != outer.name and outer.slices:
             raise LayoutError(
                 f"{here}: {profile.name} does not belong in a {outer.name}; its names end in {outer.name}"
@@ -261,6 +261,18 @@ def _parse_compute_instances(items, outer, where):
         )
     _check_starts(wanted, where)
     return tuple(wanted)
+
+
+def _as_inside(profile, outer):
+    """The ProfileName of a compute instance in ``outer``, also where it is the driver's own.
+
+    A driver may leave the attributes out: what is in a 1g.10gb+me, it calls a 1g.10gb (seen on H100 and A100). So
+    journals and saved layouts have it that release 0.1.0 wrote.
+    """
+    if profile.gpu_instance == outer.name or profile.gpu_instance != re.sub(r"(?<=gb)[+-].*", "", outer.name):
+        return profile
+    name = outer.name if profile.compute == outer.slices else f"{profile.compute}c.{outer.name}"
+    return profile._replace(name=name, gpu_instance=outer.name)
 
 
 def _item(item, keys, where):

@@ -276,7 +276,8 @@ class Snapshot(NamedTuple):
 
     ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU; ``places_gpu_instances``
     whether the driver creates GPU instances at given placements (R460 and later), ``places_compute_instances`` whether
-    compute instances (R525 and later).
+    compute instances (R525 and later). ``kept_profiles`` is what the host remembers of the names of profiles, {GPU UUID
+    in lower case: KeptProfiles} (kept_profiles.py).
     """
 
     gpus: Tuple[Gpu, ...] = ()
@@ -287,6 +288,7 @@ class Snapshot(NamedTuple):
     reason: Optional[str] = None
     places_gpu_instances: bool = True
     places_compute_instances: bool = True
+    kept_profiles: Dict[str, Tuple] = {}  # noqa: RUF012 - never changed, as all here
 
 
 class WantedComputeInstance(NamedTuple):
@@ -305,11 +307,15 @@ class WantedInstance(NamedTuple):
 
 
 class GpuLayout(NamedTuple):
-    """What one GPU should have: with MIG on either ``counts``, MIG devices by profile name, or ``instances``."""
+    """What one GPU should have: with MIG on either ``counts``, MIG devices by profile name, or ``instances``.
+
+    ``kept`` is what its names meant where it was saved, KeptProfiles (kept_profiles.py).
+    """
 
     mig_enabled: bool = True
     counts: Optional[Tuple[Tuple[str, int], ...]] = None
     instances: Optional[Tuple[WantedInstance, ...]] = None
+    kept: Tuple = ()
 
 
 class PlacedComputeInstance(NamedTuple):

@@ -35,20 +35,24 @@ MIG_MANAGER_LABEL = "gpufleet-mig"
 # The rooms that boot.py needs, all of them with the modules; a test holds this list against their imports.
 _ROOMS = """
 boot by_name cgroups changing claims comparison compensation data device_files driver_releases errors execution
-geometry holders host_evidence host_files host_planner host_state journal kubelet layout model nvml nvml_read nvml_state
-planner pod_resources processes profiles refusals refused_places reset reset_groups reset_peers results saved_layout
-search selectors slurm transaction visible
+geometry holders host_evidence host_files host_planner host_state journal kept_profiles kubelet layout model nvml
+nvml_read nvml_state planner pod_resources processes profiles refusals refused_places reset reset_groups reset_peers
+results saved_layout search selectors slurm transaction visible
 """
 ROOMS = _ROOMS.split()
 MAIN = "import sys\n\nfrom gpufleet_mig.boot import main\n\nsys.exit(main())\n"
 
 
 class File(NamedTuple):
-    """A file of the collection on a host: its path, its bytes (None: it must not be), and a text for a diff."""
+    """A file of the collection on a host: its path, its bytes (None: it must not be), and a text for a diff.
+
+    ``upgrade`` is true where it replaces the same of another release, which is no change of the host.
+    """
 
     path: str
     content: Optional[bytes]
     text: Optional[str] = None
+    upgrade: bool = False
 
     def diff(self, found):
         """Its part of a diff, where ``found`` is what is there now (bytes or None)."""
@@ -74,7 +78,7 @@ def steps(files, unit, keeping, start):
         after.append(("daemon-reload",))
     if keeping and not unit.enabled:
         after.append(("enable", UNIT))
-    if keeping and start and (files or not unit.active):
+    if keeping and start and (any(not file.upgrade for file in files) or not unit.active):
         after.append(("restart", UNIT))
     return [*before, *files, *after]
 
@@ -82,16 +86,17 @@ def steps(files, unit, keeping, start):
 def sentence(step):
     """A step in words."""
     if isinstance(step, File):
+        if step.upgrade:
+            return f"replace {step.path}, which another release wrote"
         return f"{'remove' if step.content is None else 'write'} {step.path}"
     return f"systemctl {' '.join(step)}"
 
 
-def builtin_files(entries, python, state_dir, driver_timeout):
+def builtin_files(layout, python, state_dir, driver_timeout):
     """The files of the backend builtin, in the order in which to write them.
 
-    ``entries`` is what saved_layout.exact_entries returns, ``python`` the interpreter, ``driver_timeout`` in seconds.
+    ``layout`` is the text of the saved layout, ``python`` the interpreter, ``driver_timeout`` in seconds.
     """
-    layout = saved_layout.to_text(entries)
     unit = unit_text(python, state_dir, driver_timeout)
     program = program_bytes()
     return [
@@ -101,6 +106,15 @@ def builtin_files(entries, python, state_dir, driver_timeout):
         File(MIG_MANAGER_DROP_IN, None),
         File(MIG_MANAGER_CONFIG, None),
     ]
+
+
+def is_program(content):
+    """Whether these bytes are a whole restore program, of whatever release."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as program:
+            return {"__main__.py", "gpufleet_mig/boot.py"} <= {*program.namelist()} and program.testzip() is None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError, RuntimeError):
+        return False
 
 
 def mig_manager_files(entries, gpus):

@@ -54,7 +54,11 @@ def distinct(profiles):
 
 def with_names(layout, profiles):
     """The GpuLayout in which profiles that are asked for by id have the names that these Profiles have."""
-    names = {str(profile.id): profile.name for profile in profiles}
+    return renamed(layout, {str(profile.id): profile.name for profile in profiles})
+
+
+def renamed(layout, names):
+    """The GpuLayout in which GPU instance profiles, and the compute instances in them, have other ``names``."""
     if layout.counts is not None:
         counts = {}
         for name, count in layout.counts:

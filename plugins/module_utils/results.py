@@ -16,6 +16,7 @@ from .model import (
     SET_MIG_MODE,
     Process,
 )
+from .profiles import outer
 from .reset_groups import steps_in_order
 
 
@@ -236,6 +237,7 @@ def blocker_data(blocker):
         "gpu": gpu_data(blocker.gpu),
         "uuid": blocker.device and blocker.device.uuid,
         "profile": blocker.profile,
+        "profile_id": next((one.id for one in blocker.gpu.profiles if one.name == outer(blocker.profile or "")), None),
         "placement": placement_data(blocker.placement),
         "because": blocker.because,
         "processes": [process_data(process) for process in blocker.processes],

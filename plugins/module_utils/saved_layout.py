@@ -4,7 +4,9 @@
 
 """The layout that a host comes back with after a boot, as a file: JSON, every GPU by its UUID, every placement said.
 
-``{"version": 1, "layout": [entries]}``; an entry is one of the layout option, as mig_facts returns it.
+``{"version": 2, "written_by": release, "layout": [entries], "profiles": tables}``; an entry is one of the layout
+option, as mig_facts returns it, and the tables say what the names of profiles meant (kept_profiles.py). Version 1 had
+no tables.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from __future__ import annotations
 import json
 
 from .errors import MigError
-from .host_files import read_json
+from .host_files import RELEASE, check_version, read_json
+from .kept_profiles import from_data, merged, of_today, to_data
 from .layout import validate_layout
-from .selectors import LayoutError, shown
+from .selectors import LayoutError
 
 PATH = "/etc/gpufleet-mig/layout.json"
-VERSION = 1
+VERSION = 2
 WRITE_AGAIN = "Nothing was changed. Run the role gpufleet.mig.mig_persistence for this host to write it again."
 
 
@@ -62,10 +65,33 @@ def _check_placements(entry):
         )
 
 
-def to_text(entries):
-    """The file's text for what exact_entries returns: the same for one layout, however it was written."""
+def to_text(entries, memory):
+    """The file's text for what exact_entries returns: the same for one layout, however it was written.
+
+    ``memory`` is what the host knows of the names of profiles, {UUID in lower case: KeptProfiles}.
+    """
     layout = [_entry_data(entries[uuid]) for uuid in sorted(entries)]
-    return json.dumps({"version": VERSION, "layout": layout}, indent=2) + "\n"
+    tables = to_data({uuid: profiles for uuid, profiles in memory.items() if uuid in entries})
+    return (
+        json.dumps({"version": VERSION, "written_by": RELEASE, "layout": layout, "profiles": tables}, indent=2) + "\n"
+    )
+
+
+def same(entries, others, profiles):
+    """Whether two layouts as exact_entries returns them are one, by whatever names; ``profiles`` are {UUID in lower
+    case: Profiles} of today, as far as they are known.
+    """
+
+    def said(layouts):
+        return [
+            _entry_data(entry._replace(layout=of_today(entry.layout, profiles.get(uuid, ()))[0]))
+            for uuid, entry in sorted(layouts.items())
+        ]
+
+    # A UUID may be written in capitals.
+    return sorted(entries) == sorted(others) and [dict(one, gpus=[]) for one in said(entries)] == [
+        dict(one, gpus=[]) for one in said(others)
+    ]
 
 
 def _entry_data(entry):
@@ -87,17 +113,22 @@ def _place(wanted):
 
 
 def read(path):
-    """The {UUID: Entry} of a file. Raises MigError that says what is wrong with it and what to do."""
+    """The {UUID: Entry} of a file, each with what its names meant. Raises MigError that says what is wrong with it and
+    what to do.
+    """
     data = read_json(path, what_to_do=WRITE_AGAIN)
     if data is None:
         raise MigError(f"{path} cannot be read: No such file or directory. {WRITE_AGAIN}")
-    version = data.get("version")
-    if version != VERSION or version is True:
-        raise MigError(
-            f"{path} has {'no version' if version is None else f'the version {shown(version)}'} and this program reads "
-            f"version {VERSION}: another release of gpufleet.mig wrote it. {WRITE_AGAIN}"
-        )
+    check_version(path, data, VERSION, WRITE_AGAIN)
     try:
-        return exact_entries(data.get("layout"))
-    except LayoutError as error:
+        entries, memory = exact_entries(data.get("layout")), from_data(data.get("profiles", []))
+    except (LayoutError, ValueError) as error:
         raise MigError(f"{path} is damaged: {error}. {WRITE_AGAIN}") from None
+    return {
+        uuid: entry._replace(layout=entry.layout._replace(kept=memory.get(uuid, ()))) for uuid, entry in entries.items()
+    }
+
+
+def memory(path):
+    """What the names in a file meant, {UUID in lower case: KeptProfiles}; {} where there is none. Raises MigError."""
+    return merged({uuid: entry.layout.kept for uuid, entry in read(path).items()})

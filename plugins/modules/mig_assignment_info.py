@@ -326,12 +326,15 @@ revoking_rules:
   sample: ""
 record_before:
   description: What O(record) is to hold before any of this is done, with what is owed then, so that another run ends
-    what a killed one began. As RV(record) where nothing is.
+    what a killed one began. A service that is restarted because its UUID is another size's has the earlier one in it.
+    As RV(record) where nothing is owed.
   returned: success
   type: dict
   sample: {}
 record:
-  description: What O(record) is to hold once all this is so.
+  description:
+    - What O(record) is to hold once all this is so. Where it says all that already, what it holds, in the form of the
+      release that wrote it.
   returned: success
   type: dict
   sample: {}

@@ -264,6 +264,11 @@ ansible_facts:
                   returned: always
                   type: str
                   sample: 3g.20gb
+                profile_id:
+                  description: Its id, which stays with the model where a driver gives the profile another name.
+                  returned: always
+                  type: int
+                  sample: 9
                 placement:
                   description: First memory slice and number of memory slices.
                   returned: always
@@ -383,6 +388,7 @@ nvidia_ml_py:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.assignment import owners_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.assignment_record import owners
 from ansible_collections.gpufleet.mig.plugins.module_utils.claims import known_claim
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
@@ -448,7 +454,7 @@ def main():
     except MigError as error:
         module.fail_json(msg=str(error), **error.result)
     try:
-        assigned = owners()
+        assigned = owners_of(snapshot.gpus, owners())
     except MigError as error:
         assigned = {}
         module.warn(f"Which service has which MIG device is not known: {error}")

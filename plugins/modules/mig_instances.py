@@ -192,7 +192,7 @@ must_be_free:
     - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
     - C(because) is one of V(busy), V(unreadable) (a process list that could not be read counts as busy), V(allocated)
       (the kubelet has given it to the pods in C(allocated_to), which run nothing in it yet) and V(kept).
-    - Without a UUID it is the whole GPU that must be free.
+    - Without a UUID it is the whole GPU that must be free. C(profile_id) is that of the GPU instance.
   returned: when the change is refused, and for a rehearsal
   type: list
   elements: dict
@@ -200,6 +200,7 @@ must_be_free:
     - gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
       profile: 1g.5gb
+      profile_id: 19
       placement: {start: 0, size: 1}
       because: busy
       processes:

@@ -22,10 +22,19 @@ options:
     required: true
   devices:
     description:
-      - What slurmd has read, to be written down. Of each device a list of its type, its UUID and its device files.
+      - What slurmd has read, to be written down. Of each device a list of its type, its UUID, its device files and what
+        it is besides these, which another size can have once it is gone. That is a list of its profile's id, its place,
+        its compute slices (V(null) for all of the GPU instance's) and its place in the GPU instance; V(null) for a GPU.
       - Without this option nothing is written.
     type: list
     elements: list
+  there:
+    description:
+      - The devices that are there, as in O(devices). Release 0.1.0 wrote down type, UUID and files alone; what is there
+        with these is returned as it is there.
+    type: list
+    elements: list
+    default: []
 extends_documentation_fragment:
   - gpufleet.mig.linux
 attributes:
@@ -46,7 +55,10 @@ EXAMPLES = r"""
   gpufleet.mig.slurm_device_record:
     state_dir: /var/lib/gpufleet-mig
     devices:
-      - [a100_1g.5gb, MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07, [/dev/nvidia0, /dev/nvidia-caps/nvidia-cap66]]
+      - - a100_1g.5gb
+        - MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
+        - [/dev/nvidia0, /dev/nvidia-caps/nvidia-cap66]
+        - [19, 4, null, 0]
 """
 
 RETURN = r"""
@@ -55,7 +67,11 @@ devices:
   returned: success
   type: list
   elements: list
-  sample: [[a100_1g.5gb, MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07, [/dev/nvidia0, /dev/nvidia-caps/nvidia-cap66]]]
+  sample:
+    - - a100_1g.5gb
+      - MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
+      - [/dev/nvidia0, /dev/nvidia-caps/nvidia-cap66]
+      - [19, 4, null, 0]
 """
 
 import json
@@ -66,28 +82,41 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.mig.plugins.module_utils import host_files
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
+VERSION = 2
 NOT_KNOWN = "So which devices slurmd has read is not known; the role mig_slurm restarts slurmd once to know it."
 
 
-def recorded(path):
-    """The devices that are written down, None where nothing is. Raises MigError."""
+def recorded(path, there=()):
+    """The devices that are written down, None where nothing is; one without its place gets that of the device that is
+    ``there``. Raises MigError.
+    """
     record = host_files.read_json(path, what_to_do=NOT_KNOWN)
     if record is None:
         return None
+    host_files.check_version(path, record, VERSION, NOT_KNOWN)
     devices = record.get("devices")
-    if record.get("version") != 1 or not isinstance(devices, list) or not all(map(_is_device, devices)):
+    if not isinstance(devices, list) or not all(map(_is_device, devices)):
         raise MigError(f"{path} is damaged: it has no devices as this release writes them. {NOT_KNOWN}")
-    return devices
+    return [one if len(one) == 4 else next((new for new in there if new[:3] == one), one) for one in devices]
 
 
 def _is_device(one):
-    """A type, a UUID and device files; a whole GPU is a device, too."""
+    """A type, a UUID, device files and, since release 0.1.0, what it is besides; a whole GPU is a device, too."""
     return (
         isinstance(one, list)
-        and len(one) == 3
+        and len(one) in (3, 4)
         and all(word is None or isinstance(word, str) for word in one[:2])
         and isinstance(one[2], list)
         and all(isinstance(file, str) for file in one[2])
+        and (len(one) == 3 or one[3] is None or _is_place(one[3]))
+    )
+
+
+def _is_place(numbers):
+    return (
+        isinstance(numbers, list)
+        and len(numbers) == 4
+        and all(one is None or (isinstance(one, int) and not isinstance(one, bool)) for one in numbers)
     )
 
 
@@ -96,13 +125,16 @@ def main():
         argument_spec={
             "state_dir": {"type": "path", "required": True},
             "devices": {"type": "list", "elements": "list"},
+            "there": {"type": "list", "elements": "list", "default": []},
         },
         supports_check_mode=True,
     )
     path, devices = os.path.join(module.params["state_dir"], "slurm.json"), module.params["devices"]
     try:
         if devices is not None:
-            content = (json.dumps({"version": 1, "devices": devices}) + "\n").encode()
+            content = (
+                json.dumps({"version": VERSION, "written_by": host_files.RELEASE, "devices": devices}) + "\n"
+            ).encode()
             changed = host_files.differs(path, content)
             if changed and not module.check_mode:
                 host_files.write(path, content, module.atomic_move)
@@ -110,7 +142,7 @@ def main():
     except MigError as error:
         module.fail_json(msg=str(error))
     try:
-        devices = recorded(path)
+        devices = recorded(path, module.params["there"])
     except MigError as error:
         module.warn(str(error))
     module.exit_json(changed=False, devices=devices)

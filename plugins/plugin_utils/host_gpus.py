@@ -107,8 +107,11 @@ def _check_instances(name, instances, ids, needs=()):
         _check_kind(f"{name}, a GPU instance", instance)
         if ids:
             _check_number(name, "the id of a GPU instance", instance.get("id"))
+            _check_placement(name, "a GPU instance", instance)
         if "profile" in instance:
             _check_text(name, "the profile of a GPU instance", instance["profile"], PROFILE)
+        if instance.get("profile_id") is not None:
+            _check_number(name, "the profile id of a GPU instance", instance["profile_id"], most=2**31)
         inside = instance.get("compute_instances")
         _check_count(name, "compute instances", inside, MOST_MIG_DEVICES)
         devices += inside
@@ -120,11 +123,20 @@ def _check_instances(name, instances, ids, needs=()):
             _check_text(name, "the driver's name of a MIG device", device["driver_name"], PROFILE)
         if ids:
             _check_number(name, "the id of a compute instance", device.get("id"))
+            _check_placement(name, "a compute instance", device)
             if device.get("uuid") is not None:
                 _check_text(name, "the UUID of a MIG device", device["uuid"], UUID)
             _check_number(name, "the memory of a MIG device", device.get("memory_mib") or 0, most=2**31)
             if device.get("index") is not None:
                 _check_number(name, "the index of a MIG device", device["index"])
+
+
+def _check_placement(name, what, instance):
+    placement = instance.get("placement")
+    if placement is not None:
+        _check_kind(f"{name}, the placement of {what}", placement)
+        for key in ("start", "size"):
+            _check_number(name, f"the {key} of {what}", placement.get(key))
 
 
 def _check_kind(name, value):

@@ -16,6 +16,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import (
     gpu_file,
     parse_minors,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import part
 from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import TYPE, gpu_counts
 
 from .host_gpus import gpus_refusal
@@ -105,6 +106,7 @@ def _whole(gpu, types, release):
         "detected": detected,
         "uuid": gpu["uuid"],
         "files": [gpu_file(gpu["minor"])],
+        "place": None,
         "capabilities": [],
     }
 
@@ -131,8 +133,15 @@ def _mig_device(gpu, instance, mig, numbers, types, release):
         "uuid": mig.get("uuid"),
         "index": mig.get("index"),
         "files": [gpu_file(gpu["minor"]), *(one["path"] for one in files)],
+        "place": _place(instance, mig),
         "capabilities": files,
     }
+
+
+def _place(instance, mig):
+    """What a MIG device is besides its type, UUID and files, all of which another one can have once it is gone."""
+    starts = [(one.get("placement") or {}).get("start") for one in (instance, mig) if "uuid" in mig]
+    return [instance.get("profile_id"), starts[0], part(mig["profile"]), starts[1]] if starts else None
 
 
 def _memory_mib(gpu, instance, mig):

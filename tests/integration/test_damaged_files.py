@@ -171,9 +171,11 @@ WRONG_DEVICES = [
     {"version": 1, "devices": [["a", "b"]]},
     {"version": 1, "devices": [["a", {}, []]]},
     {"version": 1, "devices": [["a", "b", ["c", 5]]]},
-    {"version": 2, "devices": []},
+    {"version": 2, "devices": [["a", "b", ["c"], 5]]},
+    {"version": 2, "devices": [["a", "b", ["c"], [1, 2, {}, 4]]]},
+    {"version": 3, "devices": []},
 ]
-DEVICES = [["a100_1g.5gb", "MIG-1", ["/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap66"]]]
+DEVICES = [["a100_1g.5gb", "MIG-1", ["/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap66"], [19, 0, None, 0]]]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *range(len(WRONG_DEVICES))])

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from drain_hooks import END_JOBS, FAIL, hook, tasks_file
+from drain_hooks import END_JOBS, FAIL, hook, log, say, tasks_file
 from layouts import profiles
 
 PARTITION = "gpufleet.mig.partition"
@@ -187,6 +189,15 @@ def test_after_going_back_the_picture_shows_what_is_there(run_playbook, simulate
     assert "1g.10gb" not in picture
 
 
+WHAT_A_HOOK_GETS = [
+    say(
+        "@drain {{ [mig_drain_must_be_free, mig_drain_plan, mig_drain_gpus, mig_drain_change_id, mig_drain_deadline]"
+        " | to_json }}"
+    )
+]
+WHAT_EXPOSE_GETS = [say("@expose {{ [mig_partition_target, mig_partition_plan] | to_json }}")]
+
+
 def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp_path):
     host = simulated_host("--mig", MODEL)
     host.run("nvidia-smi", "mig", "-cgi", "3g.40gb,3g.40gb", "-C")
@@ -195,7 +206,8 @@ def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp
     before = host.show()
     variables = {
         "mig_partition_layout": [{"instances": {"1g.10gb": 7}}],
-        "mig_partition_drain": [hook(tmp_path, "jobs", END_JOBS)],
+        "mig_partition_drain": [hook(tmp_path, "jobs", [*END_JOBS, *WHAT_A_HOOK_GETS])],
+        "mig_partition_expose": [tasks_file(tmp_path / "expose.yml", WHAT_EXPOSE_GETS)],
     }
     foretold = run_playbook(PARTITION, [host], check=True, diff=True, extra_vars=variables).ok()
     assert foretold.result(INSTANCES)["changed"]
@@ -204,6 +216,20 @@ def test_check_mode_shows_what_follows_a_drain(run_playbook, simulated_host, tmp
     assert host.show() == before
     done = run_playbook(PARTITION, [host], extra_vars=variables).ok()
     assert done.result(INSTANCES)["diff"] == foretold.result(INSTANCES)["diff"]
+    # A hook that was written for release 0.1.0 finds what it knew.
+    told = dict(line.split(" ", 1) for line in log(host) if line.startswith("@"))
+    (freed,), (step, *_more), gpus, change, deadline = json.loads(told["@drain"])
+    assert {"gpu", "uuid", "profile", "placement", "because", "processes", "allocated_to"} <= {*freed}
+    assert (freed["uuid"], freed["profile"], freed["placement"]) == (device, "3g.40gb", {"start": 0, "size": 4})
+    assert {"index", "uuid", "pci_address"} == {*freed["gpu"]} == {*gpus[0]}
+    assert {"action", "gpu", "profile", "placement"} <= {*step}
+    assert (bool(change), deadline) == (True, 600)
+    (entry,), plan = json.loads(told["@expose"])
+    assert [(one["profile"], one["placement"]) for one in entry["instances"]] == [
+        ("1g.10gb", place) for place in range(7)
+    ]
+    assert {*entry} == {"gpus", "mig_enabled", "instances"}
+    assert plan[0] == step
 
     # Without hooks it is refused, with advice that whoever uses the role can take.
     busy = simulated_host("A100-SXM4-40GB", name="busy")

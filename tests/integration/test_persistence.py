@@ -17,7 +17,9 @@ import pynvml
 import pytest
 from kept_host import MIG_MANAGER, OURS, KeptHost, layout_now
 from other_runs import claim_of_bob, claim_on
+from paths import ROOT
 
+from ansible_collections.gpufleet.mig.plugins.module_utils import persistence
 from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted
 
 A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
@@ -80,7 +82,14 @@ def test_the_layout_is_there_again_after_a_reboot(modules, partitioned, model):
     assert done["unit"] == {"enabled": False, "active": False, "status": None}
     assert host.calls() == ["daemon-reload", f"enable {OURS}", f"restart {OURS}"]
     assert [entry["after_header"] for entry in done["diff"]] == [str(host.program), str(host.layout), str(host.unit)]
-    assert json.loads(host.layout.read_text(encoding="utf-8")) == {"version": 1, "layout": by_uuid(layout)}
+    written = json.loads(host.layout.read_text(encoding="utf-8"))
+    assert (written["version"], written["layout"]) == (2, by_uuid(layout))
+    (table,) = written["profiles"]
+    assert table["gpus"] == [entry["gpus"][0].lower() for entry in by_uuid(layout)]
+    # What the names mean, for a driver with others.
+    assert {"attributes": "", "id": 9, "name": {A100: "3g.20gb", H100: "3g.40gb"}[model], "slices": 3} in table[
+        "profiles"
+    ]
     assert {path.stat().st_mode & 0o777 for path in (host.program, host.layout, host.unit)} == {0o644}
 
     files = host.files()
@@ -307,8 +316,12 @@ def test_a_damaged_layout_is_said_and_nothing_is_touched(kept):
         ("", "is damaged"),
         ('{"version": 1, "layout": [{"gpus"', "is damaged"),
         ("[]", "is damaged: It is no JSON object"),
-        ("{}", "has no version and this program reads version 1"),
-        ('{"version": 2, "layout": []}', "has the version 2 and this program reads version 1"),
+        ("{}", "has no version and this program reads version 2"),
+        (
+            '{"version": 3, "written_by": "9.1.0", "layout": []}',
+            "reads version 2: release 9.1.0 of gpufleet.mig wrote it",
+        ),
+        ('{"version": 2, "layout": [{"gpus": ["GPU-1"], "mig_enabled": false}], "profiles": [5]}', "is damaged"),
         *((json.dumps({"version": 1, "layout": layout}), said) for layout, said in INEXACT),
         (None, "cannot be read: No such file"),
     ]:
@@ -347,6 +360,92 @@ def test_files_that_somebody_changed_are_written_again(kept):
         assert [f"write {path}" for path in ours] == done["actions"][:3]
         assert host.files() == files
         assert {path.stat().st_mode & 0o777 for path in ours} == {0o644}
+
+
+BEFORE = ROOT / "tests" / "state" / "0.1.0"
+
+
+@pytest.fixture
+def of_release_before(modules, simulated_host):
+    """A KeptHost as release 0.1.0 left it, with the layout that it saved."""
+    host = simulated_host("--mig", H100)
+    text = (BEFORE / "layout.json").read_text(encoding="utf-8")
+    text = text.replace(json.loads(text)["layout"][0]["gpus"][0], host.show()["gpus"][0]["uuid"])
+    layout = json.loads(text)["layout"]
+    modules.run(host, "mig_instances", {"layout": layout}).ok()
+    there = KeptHost(host)
+    assert there.run({"layout": layout}).ok()["changed"]
+    there.layout.write_text(text, encoding="utf-8")
+    shutil.copy(BEFORE / "restore.pyz", there.program)
+    there.calls()
+    return there
+
+
+def test_an_upgrade_of_the_collection_changes_no_host(modules, of_release_before):
+    host = of_release_before
+    text, layout = host.layout.read_bytes(), layout_now(host.host, modules)
+    foretold = host.run({"layout": layout}, check=True).ok()
+    assert host.program.read_bytes() == (BEFORE / "restore.pyz").read_bytes()
+    done = host.run({"layout": layout}).ok()
+    assert (done["changed"], done["actions"]) == (False, [f"replace {host.program}, which another release wrote"])
+    assert (foretold["changed"], foretold["actions"]) == (False, done["actions"])
+    assert host.program.read_bytes() == persistence.program_bytes()
+    assert host.run({"layout": layout}).ok()["actions"] == []
+    assert (host.layout.read_bytes(), host.calls()) == (text, [])
+    # The program that was put there takes the layout of the release before, and the next change writes the new form.
+    host.host.simulator("reboot")
+    assert "1 of 1 GPUs have the saved layout (1 brought back" in host.boot().stdout
+    assert layout_now(host.host, modules) == layout
+    modules.run(host.host, "mig_instances", {"instances": {"1g.10gb": 7}}).ok()
+    shutil.copy(BEFORE / "restore.pyz", host.program)
+    done = host.run({"layout": layout_now(host.host, modules)}).ok()
+    assert (done["changed"], done["actions"][1:]) == (True, [f"write {host.layout}", f"systemctl restart {OURS}"])
+    assert json.loads(host.layout.read_text(encoding="utf-8"))["version"] == 2
+
+
+def test_after_a_driver_with_other_names_all_goes_on_by_id(modules, partitioned, monkeypatch):
+    host = partitioned()
+    inventory = {"layout": [{"instances": WISH[H100]}]}
+    for wanted in ({"layout": [{"instances": {"1g.10gb": 4}}]}, inventory):
+        modules.run(host.host, "mig_instances", wanted).ok()
+    layout = layout_now(host.host, modules)
+    host.run({"layout": layout}).ok()
+    text = host.layout.read_bytes()
+    # As on a boot with the new driver: the MIG instances are gone, and profiles have other names.
+    host.host.simulator("init", "--strange", "names=renamed", f"{H100}:2")
+    answer = host.boot()
+    warnings = [line for line in answer.stdout.splitlines() if "other names" in line]
+    assert "2 of 2 GPUs have the saved layout (2 brought back, 0 left as they were)." in answer.stdout
+    (warning,) = warnings
+    assert "on GPU 0, 1 1g.10gb is 1g.9gb now (profile 19), 3g.40gb is 3g.36gb now (profile 9)." in warning
+    now = layout_now(host.host, modules)
+    assert json.dumps(now).replace("1g.9gb", "1g.10gb").replace("3g.36gb", "3g.40gb") == json.dumps(layout)
+
+    def with_one_warning(module, params, **more):
+        found = modules.run(host.host, module, params, **more).ok()
+        (told,) = (one for one in found.get("warnings", []) if "other names" in str(one))
+        assert warning in str(told)
+        return found
+
+    # What verify, partition and rollback do with the names of the inventory and of the journal.
+    assert with_one_warning("mig_check", inventory)["reached"]
+    for check in (True, False):
+        assert not with_one_warning("mig_instances", inventory, check=check)["changed"]
+    assert not host.run({"layout": now}).ok()["changed"]
+    assert host.layout.read_bytes() == text
+    back = modules.run(host.host, "mig_journal_info", {}).ok()["layout"]
+    assert "1g.10gb" in str(back)
+    # Other layouts with the old names, the last one twice: what the host remembers goes on.
+    other = [{"instances": {"1g.10gb": 2, "3g.40gb": 1}}]
+    for wanted, changed in ((back, True), (other, True), (other, False)):
+        found = modules.run(host.host, "mig_instances", {"layout": wanted}).ok()
+        assert found["changed"] is changed
+        assert "1g.10gb is 1g.9gb now (profile 19)" in str(found["warnings"])
+        assert host.run({"layout": layout_now(host.host, modules)}).ok()["changed"] is changed
+    # A host that has never kept anything says what there is.
+    monkeypatch.setattr(host.host, "state_dir", host.host.directory / "another")
+    refused = modules.run(host.host, "mig_instances", inventory).failed()
+    assert "1g.9gb" in refused["msg"]
 
 
 def test_a_run_that_fails_says_which_gpu_and_the_next_run_tries_again(kept):
@@ -404,6 +503,7 @@ def test_nvidia_mig_manager_gets_the_counts(modules, kept):
     done = host.run(options).ok()
     assert (done["actions"], done["diff"]) == (foretold["actions"], foretold["diff"])
     assert "chooses their placements" in str(done["warnings"])
+    assert "knows GPUs by their indexes alone" in str(done["warnings"])
     # The unit of the other backend goes; nvidia-mig-manager.service is not started, its hooks would stop kubelet.
     assert host.calls() == [f"disable --now {OURS}", "daemon-reload"]
     files = host.files()

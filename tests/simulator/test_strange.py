@@ -289,6 +289,16 @@ def test_profiles_without_names(nvml):
     assert n.nvmlGpuInstanceGetComputeInstanceProfileInfo(instance, 0, 0, version=2).name == ""
 
 
+@pytest.mark.parametrize(
+    ("model", "profile", "name"), [(H100, 20, "1g.9gb+me"), (A100, 9, "3g.18gb"), (RTX, 67, "1g.21gb-me")]
+)
+def test_profiles_with_the_names_of_another_driver(nvml, model, profile, name):
+    gpu = strange(nvml, "names=renamed", model)
+    instance, _info, device = spanning(gpu, profile)
+    assert n.nvmlGpuInstanceGetComputeInstanceProfileInfo(instance, 0, 0, version=2).name.endswith(name)
+    assert n.nvmlDeviceGetName(device).endswith(f" MIG {name}")
+
+
 def test_the_largest_profile_tells_fewer_engines_than_there_are(nvml):
     gpu = strange(nvml, "engines", H100)
     assert n.nvmlDeviceGetGpuInstanceProfileInfo(gpu, 4, version=2).decoderCount == 6

@@ -87,7 +87,7 @@ NVML(nvmlGpuInstanceGetComputeInstanceProfileInfoV,
     *info = (nvmlComputeInstanceProfileInfo_v2_t){info->version, c.id, c.slices, c.max, c.multiprocessors,
                                                   p->copy_engines, p->decoders, p->encoders, p->jpeg_engines,
                                                   p->ofa_engines, "MIG "};
-    if (parent.gpu->strange[NAMES])
+    if (parent.gpu->strange[NAMES] == NAMES_ABSENT)
         info->name[0] = 0;
     else
         compute_profile_name(info->name + 4, sizeof info->name - 4, parent.gpu, p, &c);

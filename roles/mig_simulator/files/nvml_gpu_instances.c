@@ -95,7 +95,7 @@ NVML(nvmlDeviceGetGpuInstanceProfileInfoV,
         return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
     nvmlReturn_t answer = ask_by_index(&d, profile, &p);
     if (answer == NVML_SUCCESS)
-        fill_info(p, !d.gpu->strange[NAMES], info);
+        fill_info(p, d.gpu->strange[NAMES] != NAMES_ABSENT, info);
     return answer;
 }
 
@@ -110,7 +110,7 @@ NVML(nvmlDeviceGetGpuInstanceProfileInfoByIdV,
         return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
     nvmlReturn_t answer = ask_by_id(&d, profileId, &p);
     if (answer == NVML_SUCCESS)
-        fill_info(p, !d.gpu->strange[NAMES], info);
+        fill_info(p, d.gpu->strange[NAMES] != NAMES_ABSENT, info);
     return answer;
 }
 

@@ -56,7 +56,8 @@ const struct strange_switch strange_switches[STRANGE_COUNT] = {
     [PLACEMENT_UNIT] = {"placement-unit", {"slices", "halves"}, 0,
               "placements count memory slices, or half slices"},
     [PLACEMENT_ORDER] = {"placement-order", {"ascending", "mixed"}, 0, "the order in which placements are listed"},
-    [NAMES] = {"names", {"given", "absent"}, 0, "whether profiles have names"},
+    [NAMES] = {"names", {"given", "absent", "renamed"}, NAMES_GIVEN,
+              "names of profiles: the model's, none, or those of another driver: 1g.9gb for 1g.10gb, ids as before"},
     [ENGINES] = {"engines", {"all", "one-fewer"}, 0,
               "whether the largest profile tells one decoder fewer than there are"},
 };
@@ -92,7 +93,7 @@ static void set_at_random(uint8_t strange[STRANGE_ROOM], uint64_t seed)
         if (number % 3 == 0)
             strange[i] = (uint8_t)(number / 3 % word_count(i));
     }
-    if (strange[NAMES])
+    if (strange[NAMES] == NAMES_ABSENT)
         strange[PROFILE_INDEXES] = 0;
 }
 
@@ -158,7 +159,7 @@ const char *strange_set(uint8_t strange[STRANGE_ROOM], const char *text)
 
 /* ---- A model as it is told of ------------------------------------------------------------------------------------ */
 
-enum { MOST_MODELS = 64, MOST_PROFILES = 16 };
+enum { MOST_MODELS = 64, MOST_PROFILES = 16, NAME_ROOM = 64 };
 
 static void reverse_ids(struct profile *profiles, unsigned count)
 {
@@ -200,6 +201,17 @@ static struct profile twin(const struct profile *profiles, unsigned count)
     return made;
 }
 
+/* As GB300's 1g.35gb became a 1g.31gb: nine tenths of the size, and what has no size keeps its name. */
+static const char *another_name(const char *name, char *text, size_t length)
+{
+    unsigned slices, gigabytes;
+    int end = 0;
+    if (sscanf(name, "%ug.%ugb%n", &slices, &gigabytes, &end) < 2 || !end || !gigabytes)
+        return name;
+    snprintf(text, length, "%ug.%ugb%s", slices, gigabytes * 9 / 10, name + end);
+    return text;
+}
+
 static void mix_starts(struct profile *profile)
 {
     for (unsigned i = 0; i + 1 < profile->start_count; i += 2) {
@@ -209,7 +221,7 @@ static void mix_starts(struct profile *profile)
     }
 }
 
-static void make_strange(struct model *model, struct profile *profiles, const uint8_t *strange)
+static void make_strange(struct model *model, struct profile *profiles, char names[][NAME_ROOM], const uint8_t *strange)
 {
     unsigned count = model->profile_count;
     memcpy(profiles, model->profiles, count * sizeof *profiles);
@@ -221,6 +233,8 @@ static void make_strange(struct model *model, struct profile *profiles, const ui
         profiles[count] = twin(profiles, count), count++;
     for (unsigned i = 0; i < count; i++) {
         struct profile *profile = &profiles[i];
+        if (strange[NAMES] == NAMES_RENAMED)
+            profile->name = another_name(profile->name, names[i], NAME_ROOM);
         if (strange[ENGINES] && profile->size == model->memory_slices && profile->decoders)
             profile->decoders--;
         for (unsigned s = 0; strange[PLACEMENT_UNIT] && s < profile->start_count; s++)
@@ -241,18 +255,19 @@ const struct model *strange_model(unsigned position, const uint8_t strange[STRAN
         uint8_t strange[STRANGE_ROOM];
         struct model model;
         struct profile profiles[MOST_PROFILES + 1];
+        char names[MOST_PROFILES + 1][NAME_ROOM];
     } told[MOST_MODELS];
     const struct model *plain = &models[position];
     bool differs = false;
     for (unsigned i = PROFILE_IDS; i < STRANGE_COUNT; i++)
-        differs = differs || (strange[i] && i != NAMES);
+        differs = differs || (i == NAMES ? strange[i] == NAMES_RENAMED : strange[i]);
     if (!differs || !plain->profile_count || position >= MOST_MODELS || plain->profile_count > MOST_PROFILES)
         return plain;
     struct told *one = &told[position];
     if (!one->made || memcmp(one->strange, strange, STRANGE_ROOM) != 0) {
         memcpy(one->strange, strange, STRANGE_ROOM);
         one->model = *plain;
-        make_strange(&one->model, one->profiles, strange);
+        make_strange(&one->model, one->profiles, one->names, strange);
         one->made = true;
     }
     return &one->model;

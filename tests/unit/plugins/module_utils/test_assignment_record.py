@@ -15,6 +15,9 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigErro
 
 FILE = {"path": "/dev/nvidia-caps/nvidia-cap3", "capability": "/proc/driver/nvidia/capabilities/gpu0/mig/gi1/access"}
 NOTHING = {"restart": [], "removed": [], "mps_removed": [], "revoked": []}
+WHOLE = {"uuid": "MIG-1", "mps": False, "gpu": "GPU-1", "profile_id": 9, "slices": 3, "attributes": "+me"}
+WHOLE |= {"compute_slices": None, "placement": 4, "compute_placement": 0}
+WRONG = [{"gpu": "0"}, {"profile_id": "9"}, {"slices": -3}, {"attributes": "a\nb"}, {"placement": None}]
 
 
 def record(**changes):
@@ -34,6 +37,7 @@ def record(**changes):
         record(services={"a.service": {"uuid": "MIG-1\nLD_PRELOAD=/tmp/x", "mps": False}}),
         record(services={"a.service": {"uuid": "MIG-1", "mps": "no"}}),
         record(services={"a.service": {"uuid": ["MIG-1"], "mps": False}}),
+        *(record(services={"a.service": {**WHOLE, **one}}) for one in WRONG),
         record(device_files=[{**FILE, "path": "/etc/shadow"}]),
         record(device_files=[{**FILE, "path": "/dev/nvidia-caps/../mem"}]),
         record(device_files=[{**FILE, "path": FILE["path"] + "\nz /etc/shadow 0444"}]),
@@ -62,12 +66,16 @@ def test_a_record_with_what_is_owed_and_one_from_before_that(tmp_path):
     path = tmp_path / "assignments.json"
     path.write_text(record(), encoding="utf-8")
     services = {"a.service": {"uuid": "MIG-1", "mps": False}}
-    assert read_record(str(path)) == {"services": services, "device_files": [FILE], "owed": NOTHING}
+    read = read_record(str(path))
+    assert read.pop("written") == json.loads(record())
+    services["a.service"]["kept"] = None
+    assert read == {"services": services, "device_files": [FILE], "owed": NOTHING}
     owed = {"restart": ["a.service"], "removed": ["b@c.service"], "mps_removed": ["b@c.service"], "revoked": [FILE]}
     path.write_text(record(owed=owed), encoding="utf-8")
     assert read_record(str(path))["owed"] == owed
-    assert owners(str(path)) == {"MIG-1": "a.service"}
-    assert read_record(str(tmp_path / "none")) == {"services": {}, "device_files": [], "owed": NOTHING}
+    assert owners(str(path)) == {"a.service": ("MIG-1", None)}
+    nothing = {"services": {}, "device_files": [], "owed": NOTHING, "written": None}
+    assert read_record(str(tmp_path / "none")) == nothing
 
 
 @pytest.mark.parametrize("name", ["a\\x2db", "a" * 201, "-x", "..", "a/b", "a\nb", "a%i", "worker@", ""])

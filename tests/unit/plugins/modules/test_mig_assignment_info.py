@@ -133,6 +133,59 @@ def test_what_was_assigned_and_is_not_any_more(host):
     assert (found["removed"], found["mps_removed"]) == (["web.service"], ["train.service"])
 
 
+def test_a_record_of_the_release_before_stays_until_something_is_assigned_anew(host):
+    services = [{"name": "train", "profile": "3g.20gb"}, {"name": "web", "profile": "1g.5gb"}]
+    systemctl(host, {})
+    remember(host, ask(host, services).ok())
+    written = json.loads((host.directory / "assignments.json").read_text(encoding="utf-8"))
+    found = ask(host, services).ok()
+    assert [one["kept"] for one in found["assignments"]] == [True, True]
+    assert found["record"] == written
+    more = ask(host, [*services, {"name": "more", "profile": "1g.5gb"}]).ok()["record"]
+    assert (more["version"], {*more["services"]}) == (2, {"train.service", "web.service", "more.service"})
+    (gpu, _other) = host.show()["gpus"]
+    assert more["services"]["train.service"] == {
+        **written["services"]["train.service"],
+        "gpu": gpu["uuid"],
+        "profile": "3g.20gb",
+        "profile_id": 9,
+        "slices": 3,
+        "attributes": "",
+        "compute_slices": None,
+        "placement": 4,
+        "compute_placement": 0,
+    }
+    # What is written so is read again, and stays as well.
+    (host.directory / "assignments.json").write_text(json.dumps(more), encoding="utf-8")
+    assert ask(host, [*services, {"name": "more", "profile": "1g.5gb"}]).ok()["record"] == more
+
+
+def test_another_size_under_the_same_uuid_is_another_device(simulated_host):
+    """As on real cards, where the UUID follows from the GPU, the GPU instance's id and the engine."""
+    host = simulated_host(A100, "--mig", "--strange", "uuids=engine,gi-ids=model")
+    run_module(host, "mig_instances", {"instances": [{"profile": "3g.20gb", "placement": 0}]}).ok()
+    services = [{"name": "train", "placement": 0}]
+    (uuid,) = (one["uuid"] for one in host.show()["gpus"][0]["instances"][0]["compute_instances"])
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={"CUDA_VISIBLE_DEVICES": uuid}) as process:
+        running = {
+            "MainPID": str(process.pid),
+            "DropInPaths": "/etc/systemd/system/train.service.d/50-gpufleet-mig.conf",
+        }
+        systemctl(host, {"train.service": running})
+        record = ask(host, services).ok()["record"]
+        (host.directory / "assignments.json").write_text(json.dumps(record), encoding="utf-8")
+        found = ask(host, services).ok()
+        assert (found["assignments"][0]["kept"], found["restart"], found["record"]) == (True, [], record)
+        run_module(host, "mig_instances", {"instances": [{"profile": "4g.20gb", "placement": 0}]}).ok()
+        other = ask(host, services).ok()
+    assert (other["assignments"][0]["uuid"], other["assignments"][0]["profile"]) == (uuid, "4g.20gb")
+    assert (other["assignments"][0]["kept"], other["restart"]) == (False, ["train.service"])
+    # Until the service is restarted the record has what it was left with: a run that is killed is made again.
+    assert other["record_before"]["services"] == record["services"]
+    assert other["record_before"]["owed"]["restart"] == ["train.service"]
+    assert other["record"]["services"]["train.service"]["profile"] == "4g.20gb"
+
+
 def test_no_services_need_no_driver(simulated_host):
     host = simulated_host().without_driver()
     assert ask(host, []).ok()["assignments"] == []

@@ -18,6 +18,7 @@ from modules import run_module
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import drain_record
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.host_files import RELEASE
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
 
 DEFAULTS = {
@@ -60,7 +61,8 @@ def test_a_drain_from_its_beginning_to_its_end(simulated_host):
     assert not path.parent.exists()
     begun = run(state="begun", hook="systemd", change_id="c-1")
     assert (foretold["changed"], foretold["entries"], foretold["diff"]) == (True, begun["entries"], begun["diff"])
-    assert written(path) == {"version": 1, "entries": [{"hook": "systemd", "done": {}, "change": "c-1"}]}
+    entries = [{"hook": "systemd", "done": {}, "change": "c-1"}]
+    assert written(path) == {"version": 1, "written_by": RELEASE, "entries": entries}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     done = {"units": ["b.socket", "a.service"], "text": "{{ 7 * 7 }}", "n": [1, 2.5, None, True]}
@@ -164,7 +166,7 @@ def test_a_damaged_record_is_one_sentence_and_stays(path, record, kind):
 
 def test_a_newer_record_is_left_to_its_release(path, record):
     put(path, "", b'{"version": 2, "drained": []}')
-    with pytest.raises(MigError, match=r"version 2; this release of gpufleet\.mig knows version 1"):
+    with pytest.raises(MigError, match=r"version 2 and this program reads version 1: another release"):
         record(state="begun", hook="systemd")
     assert written(path) == {"version": 2, "drained": []}
 

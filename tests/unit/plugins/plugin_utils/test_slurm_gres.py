@@ -66,6 +66,29 @@ def test_what_slurm_should_have():
     }
 
 
+def test_another_size_with_the_same_uuid_and_files_is_another_device():
+    """Real cards give both again, and jobs may call both sizes the same."""
+
+    def device(profile, profile_id, inside):
+        one = {"id": 0, "profile": inside, "uuid": "MIG-0", "index": 0, "placement": {"start": 0, "size": 3}}
+        place = {"start": 4, "size": 4}
+        instance = {
+            "id": 1,
+            "profile": profile,
+            "profile_id": profile_id,
+            "placement": place,
+            "compute_instances": [one],
+        }
+        return slurm_gres([{**gpu(0), "instances": [instance]}], "", {"*": {"*": "a100", inside: "slice"}})["devices"][
+            0
+        ]
+
+    places = [device("3g.20gb", 9, "3g.20gb"), device("4g.20gb", 5, "4g.20gb"), device("3g.20gb", 9, "1c.3g.20gb")]
+    assert [one["place"] for one in places] == [[9, 4, None, 0], [5, 4, None, 0], [9, 4, 1, 0]]
+    assert len({(one["type"], one["uuid"], *one["files"]) for one in places}) == 1
+    assert HAS["devices"][2]["place"] is None
+
+
 @pytest.mark.parametrize(
     ("one", "types", "gres"),
     [
