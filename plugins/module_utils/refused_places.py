@@ -14,6 +14,11 @@ from .errors import NvmlError
 from .execution import PLACE_REFUSED
 from .model import CREATE_GPU_INSTANCE, DESTROY_GPU_INSTANCE, RESET_GPU
 
+FOR_CLIENTS = (
+    "The GPU has no GPU instance, so it is not the place that is taken: somebody uses the GPU itself. End that, or "
+    "drain it first, and run again."
+)
+
 
 class RefusedPlaces:
     """What the driver has refused in one run; ``decide(snapshot)`` is the run's, None to plan nothing again."""
@@ -51,8 +56,14 @@ class RefusedPlaces:
         return next((one for one in decisions if one.gpu.uuid == plan.gpu.uuid), None)
 
     def explained(self, port, plan, done, failure):
-        """The Failure that says what this driver does not allow and what it still offers; remembers the combination."""
+        """The Failure that says what this driver does not allow and what it still offers; remembers the combination.
+
+        What keeps an empty GPU from its first GPU instance are its clients.
+        """
         step = failure.step
+        if failure.code == "IN_USE" and not _left(plan.gpu, [one.step for one in done]):
+            # RM: kmigmgrCreateGPUInstanceCheck, seen with Xorg and with a profiler.
+            return failure._replace(message=f"{failure.message} {FOR_CLIENTS}")
         steps = [*(one.step for one in done), step]
         there = list(_combinations(plan.gpu, steps))[-1][1]
         self._refused.append((plan.gpu.product, plan.gpu.pci_device_id, there, plan.gpu.name))

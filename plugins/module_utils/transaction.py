@@ -289,7 +289,7 @@ def _proven(port, outcome, options):
     if not failure:
         return outcome
     if failure.code == "IN_USE" and after and not failure.blockers:
-        blockers = _holders(plan, after) or _held(failure.step, failure.message)
+        blockers = _holders(plan, after) or _held(failure.step, failure.message, after)
         outcome = outcome._replace(failure=failure._replace(blockers=blockers))
     return take_back(port, [outcome])[0]
 
@@ -336,7 +336,7 @@ def _pending_after_failed_reset(step, error, options):
 
 def _holders(plan, after):
     """Who holds what the plan would have destroyed or reset: processes that came between planning and the step."""
-    if not after.mig_mode:
+    if after.processes or not after.mig_mode:
         return (Blocker(after, "busy", processes=after.processes),) if after.processes else ()
     return tuple(
         Blocker(after, "busy", device, device.profile, instance.placement, device.processes or ())
@@ -346,12 +346,17 @@ def _holders(plan, after):
     )
 
 
-def _held(step, message):
-    """What a step did not get because somebody holds it whom NVML does not name; nvidia-smi names GPUs."""
+def _held(step, message, after=None):
+    """What a step did not get because somebody holds it whom NVML does not name; nvidia-smi names GPUs.
+
+    ``after`` is the GPU as it is then: what an empty one refuses its first GPU instance for are clients of the GPU.
+    """
     if step.action in (SET_MIG_MODE, RESET_GPU):
         said = message.rpartition(" failed: ")[2]
         gpus = [gpu for gpu in (step.gpu, *step.peers) if gpu.pci_address in said]
         return tuple(Blocker(gpu, "in_use") for gpu in gpus or [step.gpu])
+    if step.action == CREATE_GPU_INSTANCE and after and not after.instances:
+        return (Blocker(after, "in_use"),)
     for instance in step.gpu.instances or ():
         for device in instance.compute_instances:
             if (instance.id, device.id) == (step.gpu_instance_id, step.compute_instance_id):

@@ -325,6 +325,33 @@ def test_without_a_reset_an_idle_gpu_may_get_its_mode_all_the_same(modules, simu
     assert gpus(host) == [(True, True, {})]
 
 
+@pytest.mark.parametrize("kind", ["compute", "graphics", "mps"])
+def test_a_process_on_an_empty_gpu_is_in_the_way_of_its_first_instance(modules, simulated_host, kind):
+    host = simulated_host("--mig", "--strange", "first-instance", H100)
+    process = host.job(0, kind=kind)
+    before = host.show()
+    assert [one["pid"] for one in facts(modules, host)["gpus"][0]["processes"]] == [process.pid]
+    wish = {"instances": {"3g.40gb": 2}}
+    for check in (True, False):
+        refused = modules.run(host, "mig_instances", wish, check=check).failed()
+        (free,) = refused["must_be_free"]
+        assert (free["uuid"], free["because"]) == (None, "busy")
+        assert [one["pid"] for one in refused["blockers"]] == [process.pid]
+        assert "the whole GPU must be free" in refused["msg"]
+        assert refused["nearest"] == {}
+    rehearsal = modules.run(host, "mig_instances", {**wish, "rehearse": True}).ok()
+    assert rehearsal["must_be_free"] == refused["must_be_free"]
+    assert len(rehearsal["plan"]) == 4
+    assert modules.run(host, "mig_check", {"layout": [wish]}).ok()["must_be_free"] == refused["must_be_free"]
+    off = modules.run(host, "mig_mode", {"state": "disabled"}).failed()
+    assert off["must_be_free"] == refused["must_be_free"]
+    assert modules.run(host, "mig_instances", {"instances": {}}).ok()["plan"] == []
+    assert host.show() == before
+    host.close()
+    modules.run(host, "mig_instances", wish).ok()
+    assert facts(modules, host)["gpus"][0]["processes"] is None
+
+
 def test_one_gpu_fails_and_the_others_do_not_unless_atomic(modules, simulated_host):
     for atomic in (False, True):
         host = simulated_host("--mig", f"{A100}:3", name=f"atomic-{atomic}")
