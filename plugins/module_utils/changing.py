@@ -37,7 +37,7 @@ def run(module, decide, leave_pending=False, gather=GATHER):
     decide = heeding_allocations(remembering(decide, memory))
     if module.check_mode or params["rehearse"]:
         return with_names(rehearse(partial(Session, gather=gather), decide), module.run_command)
-    options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0))
+    options = Options(params["atomic"], leave_pending, params.get("busy_timeout", 0), params.get("reset", True))
     session = partial(Session, module.run_command, gather)
     done = change(session, decide, state, params["lock_timeout"], options, journal_of(params, memory=memory))
     return with_names(done, module.run_command)

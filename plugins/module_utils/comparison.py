@@ -15,12 +15,11 @@ LIED = "The driver did not do what it said, or something else changed the GPU: l
 
 def difference(plan, after, needs):
     """What is not as the plan leaves it, as a sentence, or None."""
-    mode = after.mig_mode_pending if needs else after.mig_mode
-    wanted = (
-        next((step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), plan.mig_mode)
-        if needs
-        else plan.mig_mode
-    )
+    wanted = mode_set(plan)
+    if wanted is None:
+        wanted = plan.mig_mode
+    # A mode that may stay pending may just as well be active.
+    mode = after.mig_mode_pending if needs or plan.mig_mode != wanted else after.mig_mode
     if mode != wanted:
         return f"{after.name} reported success, but MIG mode is {_on_off(mode)} instead of {_on_off(wanted)}. {LIED}"
     if needs or not after.mig_mode or plan.wanted is None:
@@ -31,6 +30,11 @@ def difference(plan, after, needs):
     if differ:
         return f"{after.name} reported success, but its instances differ: {differ}. {LIED}"
     return None
+
+
+def mode_set(plan):
+    """The MIG mode that a Plan sets, None where it sets none."""
+    return next((step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), None)
 
 
 def _unlike(before, wanted, after):

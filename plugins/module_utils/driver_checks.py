@@ -283,8 +283,8 @@ def _state(gpu, state, layout):
         findings.append(Finding("vgpu", WARNING, gpu, found, needed, "Shut those machines down before a change."))
     changes_mode = layout and gpu.mig_capable and gpu.mig_mode != layout.mig_enabled
     if state.virtualization == "pass-through" and gpu.mode_needs_reset and changes_mode:
-        found = "It is passed through to this virtual machine, from inside of which a GPU cannot be reset."
-        needed = "Its MIG mode changes when the machine reboots."
+        found = "It is passed through to this virtual machine, from inside of which most GPUs cannot be reset."
+        needed = "Its MIG mode then changes when the machine reboots."
         remedy = "Let the role reboot it (mig_partition_reboot: true), or reboot it yourself."
         findings.append(Finding("pass-through", WARNING, gpu, found, needed, remedy))
     if state.ecc != state.ecc_pending:

@@ -10,13 +10,22 @@ import time
 from typing import NamedTuple
 
 from .errors import NvmlError
-from .model import CREATE_COMPUTE_INSTANCE, DESTROY_COMPUTE_INSTANCE, DESTROY_GPU_INSTANCE, RESET_GPU, Step
+from .model import (
+    CREATE_COMPUTE_INSTANCE,
+    DESTROY_COMPUTE_INSTANCE,
+    DESTROY_GPU_INSTANCE,
+    RESET_GPU,
+    SET_MIG_MODE,
+    Step,
+)
 from .planner import plan_inside
 
-# A GPU instance may still be IN_USE for a moment after its compute instance went (seen on hardware); nothing else
-# is retried.
+# A GPU instance may still be IN_USE for a moment after its compute instance went, and a MIG mode is not activated while
+# Fabric Manager starts (both seen on hardware); nothing else is retried.
 BUSY_AFTER_DESTROY_SECONDS = 15
 POLL_SECONDS = 0.2
+ACTIVATION_SECONDS = 120
+ACTIVATION_POLL_SECONDS = 2
 # By these a driver says of a place that it is not to be had (kernel_mig_manager.c of NVIDIA's open kernel modules).
 PLACE_REFUSED = ("IN_USE", "INVALID_ARGUMENT", "INSUFFICIENT_RESOURCES")
 
@@ -131,6 +140,8 @@ def execute(port, step, done):
     for one in done:
         if step.peers and one.step.action == RESET_GPU:
             return one.created
+    if step.action == SET_MIG_MODE:
+        return _set_mig_mode(port, step)
     emptied = any(
         one.step.action == DESTROY_COMPUTE_INSTANCE and one.step.gpu_instance_id == step.gpu_instance_id for one in done
     )
@@ -143,6 +154,25 @@ def execute(port, step, done):
             if not retry or time.monotonic() >= deadline:
                 raise
         time.sleep(POLL_SECONDS)
+
+
+def _set_mig_mode(port, step):
+    """Execute a set_mig_mode step; while the activation times out, again up to a deadline.
+
+    Some drivers answer NOT_SUPPORTED, as the call's own return code too, where the mode is set and they cannot activate
+    it (an A100 in pass-through). What the mode reads then decides.
+    """
+    deadline = time.monotonic() + ACTIVATION_SECONDS
+    while True:
+        try:
+            created = port.execute(step)
+        except NvmlError as error:
+            if error.code != "NOT_SUPPORTED" or port.read_gpu(step.gpu).mig_mode_pending != step.mig_enabled:
+                raise
+            return {"activation": error.code}
+        if created.get("activation") != "TIMEOUT" or time.monotonic() >= deadline:
+            return created
+        time.sleep(ACTIVATION_POLL_SECONDS)
 
 
 def reread(port, gpu):

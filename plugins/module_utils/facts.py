@@ -49,7 +49,7 @@ def _gpu(gpu, gather):
     if "profiles" in gather:
         data["profiles"] = [_profile(profile) for profile in gpu.profiles]
     wants_processes = "processes" in gather
-    if wants_processes and not gpu.mig_mode:
+    if wants_processes and (not gpu.mig_mode or gpu.instances == ()):
         data["processes"] = _processes(gpu.processes)
     if wants_processes:
         data["allocated_to"] = pods_data(gpu.allocated_to)

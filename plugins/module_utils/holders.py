@@ -68,13 +68,13 @@ def named(change, run_command):
     ]
     if not blockers:
         return change
-    found, unseen = openers({path for blocker in blockers for path in _files(blocker)})
+    found, unseen = openers({path for blocker in blockers for files in _files(blocker) for path in files})
     told = Told()
 
     def with_processes(blocker):
         files = _files(blocker)
-        pids = sorted({pid for path in files for pid in found[path]})
-        processes = blocker.processes or tuple(describe(pid) for pid in pids)
+        pids = next(filter(None, ({pid for path in paths for pid in found[path]} for paths in files)), ())
+        processes = blocker.processes or tuple(map(describe, sorted(pids)))
         return blocker._replace(processes=tuple(map(told, processes)), unseen=unseen if files else 0)
 
     known = iter(with_slurm([with_processes(blocker) for blocker in blockers], run_command))
@@ -97,15 +97,23 @@ def named(change, run_command):
 
 
 def _files(blocker):
-    """The device files to look at for a blocker of whom NVML names nobody."""
+    """The device files to look at for a blocker of whom NVML names nobody: sets of paths, the likeliest first.
+
+    Who subscribes to a GPU instance has its capability open. Where nobody has, and the driver says all the same that it
+    is in use, it may be any client of the GPU.
+    """
     gpu = blocker.gpu
     if blocker.processes or blocker.because not in ("in_use", "unreadable") or gpu.minor is None:
-        return set()
+        return []
+    whole = {gpu_file(gpu.minor)}
     if blocker.placement is None:
-        return {gpu_file(gpu.minor)}
+        return [whole]
     ids = [instance.id for instance in gpu.instances or () if instance.placement == blocker.placement]
+    if not ids:
+        return []
     device = blocker.device and blocker.device.id
-    return {path for identity in ids for path in capability_files(gpu.minor, identity, device)}
+    inside = {path for identity in ids for path in capability_files(gpu.minor, identity, device)}
+    return [inside, whole] if blocker.because == "in_use" else [inside]
 
 
 class Told:

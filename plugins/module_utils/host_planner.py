@@ -15,7 +15,7 @@ from .errors import what_to_do
 from .geometry import allowing, geometry_of
 from .kept_profiles import in_words, of_today
 from .layout import resolve_layout
-from .model import Refusal
+from .model import CREATE_GPU_INSTANCE, Blocker, Refusal
 from .planner import plan_instances, plan_mode, plan_unseen
 from .profiles import named, with_names
 from .reset_groups import reset_together
@@ -57,7 +57,8 @@ def _instances(snapshot, entries, keep, rehearsing):
             if not rehearsing:
                 decision = _mode_is_off(gpu)
             elif not gpu.mig_mode:
-                gpu = gpu._replace(mig_mode=True, mig_mode_pending=True, instances=())
+                # Who uses it now is in the way of the mode.
+                gpu = gpu._replace(mig_mode=True, mig_mode_pending=True, instances=(), processes=())
                 knows_profiles = any(profile.placements for profile in gpu.profiles)
                 decision = None if knows_profiles else plan_unseen(gpu, layout)
                 if knows_profiles:
@@ -90,13 +91,29 @@ def _told_of(gpu, told):
 def _planned(gpu, layout, keep):
     """Plan one GPU's instances; where somebody is in the way, also say which layout would fit beside them."""
     decision = plan_instances(gpu, layout, keep)
-    if not isinstance(decision, Refusal) or decision.kind != "busy":
+    if not isinstance(decision, Refusal):
+        return _unless_in_use(gpu, decision)
+    if decision.kind != "busy":
         return decision
     from .refusals import with_nearest  # only where there is a refusal
 
     devices = [device for instance in gpu.instances for device in instance.compute_instances]
     held = [device.profile for device in devices if device.busy or device.uuid in keep]
     return with_nearest(decision, layout, held, lambda other: plan_instances(gpu, other, keep))
+
+
+def _unless_in_use(gpu, plan):
+    """The Plan, or a Refusal where processes on an empty GPU are in the way of its first GPU instance.
+
+    Only those that NVML lists count. Who merely has a device file open (nvidia-persistenced and DCGM always have), and
+    who cannot be read, is left to the driver: nothing is lost by asking it.
+    """
+    creates = any(step.action == CREATE_GPU_INSTANCE for step in plan.steps)
+    if gpu.instances or not gpu.processes or not creates:
+        return plan
+    from .refusals import busy  # as above
+
+    return busy(gpu, plan, (Blocker(gpu, "busy", processes=gpu.processes),))
 
 
 def _unplanned(gpus):

@@ -168,13 +168,13 @@ class Gpu(NamedTuple):
     ``mig_mode`` and ``mig_mode_pending`` are None on a GPU without MIG. ``instances`` is None where the caller may
     not list GPU instances; only then ``visible_instances`` has those that hold MIG devices, without placements.
     ``compute_profiles`` maps a GPU instance profile name to what the device offers inside it, known only for profiles
-    of which an instance exists. ``processes`` are those of the whole GPU while MIG is off, None where they could not
-    be read; ``allocated_to`` are the pods that have the whole GPU, ``handles`` those processes that have its device
-    file open and are in no process list, None where that was not asked for. ``reset_peers`` are the UUIDs of the other
-    GPUs that a reset of this one takes along; () where it resets alone, and where that was not asked. ``remaining`` is
-    {profile name: how many more the driver has room for}, None where it does not tell or was not asked. ``problem``
-    says in a sentence why the rest could not be read (the GPU is lost, say) and ``problem_code`` is NVML's return code
-    for it; then everything that NVML had not told by then has its default.
+    of which an instance exists. ``processes`` are those of the whole GPU while MIG is off or no GPU instance is there,
+    None where they could not be read; ``allocated_to`` are the pods that have the whole GPU, ``handles`` those
+    processes that have its device file open and are in no process list, None where that was not asked for.
+    ``reset_peers`` are the UUIDs of the other GPUs that a reset of this one takes along; () where it resets alone, and
+    where that was not asked. ``remaining`` is {profile name: how many more the driver has room for}, None where it does
+    not tell or was not asked. ``problem`` says in a sentence why the rest could not be read (the GPU is lost, say) and
+    ``problem_code`` is NVML's return code for it; then everything that NVML had not told by then has its default.
     """
 
     index: int

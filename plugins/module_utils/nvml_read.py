@@ -201,7 +201,9 @@ class Reader:
                 self._withheld.update(("placements", "orphans", "free"))
                 facts["instances"] = None
                 facts["visible_instances"] = self._visible_instances(gpu, devices, wants_processes)
-        elif not gpu.mig_mode and wants_processes:
+        if wants_processes and (not gpu.mig_mode or facts["instances"] == ()):
+            # With MIG on nobody computes on the GPU itself, and whoever does all the same (an X server, a profiler)
+            # keeps it from its first GPU instance.
             facts["processes"] = self._processes(handle)
         if gpu.mig_capable and gather:
             profiles = self._table(gpu, gpu.mig_mode)

@@ -83,7 +83,7 @@ def busy(gpu, plan, blockers, nearest=None):
     """
     made = [step for step in plan.steps if step.action == CREATE_GPU_INSTANCE]
     held = "; ".join(_in_the_way(blocker, made) for blocker in blockers)
-    message = f"{gpu.name} is in use: {held}. Nothing was changed. {_advice(plan)}"
+    message = f"{gpu.name} is in use: {held}. Nothing was changed. {_advice(plan, blockers)}"
     if nearest is not None:
         message += f" Beside it, the nearest that fits is {_counts_in_words(nearest)}."
     return Refusal(gpu, "busy", message, blockers, plan, nearest)
@@ -122,15 +122,15 @@ def limits_broken(gpu):
     )
 
 
-def _advice(plan):
+def _advice(plan, blockers):
     reset = next((step for step in plan.steps if step.action == RESET_GPU), None)
     if reset and reset.peers and plan.mig_mode == plan.gpu.mig_mode:
         return (
             f"It would be reset together with {_indexes(reset.peers)}, since a MIG mode changes there: they share "
             f"NVSwitches, and Fabric Manager is not running. End or move what uses it, or {START_FABRIC_MANAGER}."
         )
-    changes_mode = reset or any(step.action == SET_MIG_MODE for step in plan.steps)
-    return LET_GO_OF_GPU if changes_mode else LET_GO
+    whole_gpu = reset or any(step.action == SET_MIG_MODE for step in plan.steps)
+    return LET_GO_OF_GPU if whole_gpu or any(blocker.device is None for blocker in blockers) else LET_GO
 
 
 def with_nearest(refusal, layout, held, plan):

@@ -22,10 +22,10 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Optional, Tuple
 
-from .comparison import difference
+from .comparison import difference, mode_set
 from .compensation import take_back
 from .errors import MigError, NvmlError
-from .execution import PLACE_REFUSED, POLL_SECONDS, Done, Execution, done_on, reread
+from .execution import PLACE_REFUSED, POLL_SECONDS, Done, Execution, done_on, execute, reread
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -54,8 +54,9 @@ class Failure(NamedTuple):
 class GpuOutcome(NamedTuple):
     """What became of one GPU's plan.
 
-    ``plan`` is what was carried out: after something else had changed the GPU another than the decision, and
-    ``replanned`` is the step that was refused then. ``after`` is None where the GPU could not be read any more.
+    ``plan`` is what was carried out: after something else had changed the GPU, or where a mode needed a reset that was
+    not expected, another than the decision; ``replanned`` is the step that did not do. ``after`` is None where the GPU
+    could not be read any more.
     ``undone`` are the steps that went back after a failure, ``left`` names in words what could not be brought back.
     ``needs`` is ``reset`` or ``reboot`` where the mode stays pending.
     """
@@ -72,11 +73,14 @@ class GpuOutcome(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How to apply: ``atomic`` undoes all GPUs when one fails, ``leave_pending`` lets a busy GPU's mode wait."""
+    """How to apply: ``atomic`` undoes all GPUs when one fails, ``leave_pending`` lets a busy GPU's mode wait, ``reset``
+    allows to reset a GPU whose driver leaves the mode pending.
+    """
 
     atomic: bool = False
     leave_pending: bool = False
     busy_timeout: float = 0
+    reset: bool = True
 
 
 class Change(NamedTuple):
@@ -211,7 +215,7 @@ def _apply_together(port, plans, options, refused):
         elif plan.mig_mode == plan.gpu.mig_mode:
             back.append(outcome)
         else:
-            pending.append(_proven(port, outcome._replace(needs=needs)))
+            pending.append(_proven(port, outcome._replace(needs=needs), options))
     return pending + take_back(port, back)
 
 
@@ -226,7 +230,7 @@ def _apply_to_gpu(port, plan, options, refused, done=()):
         if refused.concerns(failure):
             plan, done, needs, failure, again = _after_refusal(port, plan, options, refused, done, failure)
     outcome = GpuOutcome(plan, None, done, not_done=plan.steps[len(done) :], failure=failure, needs=needs)
-    return _proven(port, outcome._replace(replanned=again))
+    return _proven(port, outcome._replace(replanned=again), options)
 
 
 def _known(refused, plan):
@@ -271,10 +275,43 @@ def _refused_again(port, gpu, refused, done, failure):
     return failure._replace(message=f"{failure.message} It was planned again once, and then: {differs} Run again.")
 
 
-def _proven(port, outcome):
+def _reset_where_pending(port, outcome, after, options):
+    """Reset a GPU whose driver has left pending a mode that was to be active: (the outcome, the Gpu now, NvmlError).
+
+    Which architectures take a reset for that is a forecast, and so is whether there is a way to reset: nobody is in the
+    way that the change of mode has not named already. Where a reset is refused, or not allowed, the mode stays pending.
+    """
+    wanted = mode_set(outcome.plan)
+    if outcome.needs or wanted is None or (after.mig_mode, after.mig_mode_pending) != (not wanted, wanted):
+        return outcome, after, None
+    activations = [one.created.get("activation") for one in outcome.done if one.step.action == SET_MIG_MODE]
+    gpu = outcome.plan.gpu
+    if outcome.plan.mig_mode != wanted or not options.reset or not gpu.pci_address:
+        passed_through = "RESET_REQUIRED" in activations and not gpu.reset_peers
+        return outcome._replace(needs="reboot" if passed_through else "reset"), after, None
+    if any(one.step.action == RESET_GPU for one in outcome.done):
+        return outcome, after, None
+    step = Step(RESET_GPU, after, mig_enabled=wanted)
+    last = next(one.step for one in reversed(outcome.done) if one.step.action == SET_MIG_MODE)
+    plan = outcome.plan._replace(steps=(*outcome.plan.steps, step))
+    try:
+        done = (*outcome.done, Done(step, execute(port, step, ())))
+        outcome = outcome._replace(plan=plan, done=done, replanned=last)
+    except NvmlError as error:
+        needs = _pending_after_failed_reset(step, error, options)
+        if needs:
+            return outcome._replace(needs=needs), after, None
+        failure = Failure(gpu, str(error), step, error.code)
+        outcome = outcome._replace(plan=plan, not_done=(step,), failure=failure, replanned=last)
+    return (outcome, *reread(port, gpu))
+
+
+def _proven(port, outcome, options):
     """The outcome with what is there now. Where a step failed, or the plan leaves something else, the GPU goes back."""
+    after, error = reread(port, outcome.plan.gpu)
+    if after and not outcome.failure:
+        outcome, after, error = _reset_where_pending(port, outcome, after, options)
     plan, failure = outcome.plan, outcome.failure
-    after, error = reread(port, plan.gpu)
     if error and not failure:
         failure = Failure(plan.gpu, f"{plan.gpu.name} could not be read again: {error}", code=error.code)
     elif not failure:
@@ -284,7 +321,7 @@ def _proven(port, outcome):
     if not failure:
         return outcome
     if failure.code == "IN_USE" and after and not failure.blockers:
-        blockers = _holders(plan, after) or _held(failure.step, failure.message)
+        blockers = _holders(plan, after) or _held(failure.step, failure.message, after)
         outcome = outcome._replace(failure=failure._replace(blockers=blockers))
     return take_back(port, [outcome])[0]
 
@@ -307,9 +344,8 @@ def _execute_all(port, steps, options):
             created = (CREATE_GPU_INSTANCE, CREATE_COMPUTE_INSTANCE)
             words = error.text if step.action in created and error.code in PLACE_REFUSED else str(error)
             return done, needs, None if needs else Failure(step.gpu, words, step, error.code)
-        activation = None if len(resets) > 1 else created.get("activation")  # only their reset tells of several GPUs
-        if activation == "RESET_REQUIRED":
-            return done, "reset" if step.gpu.reset_peers else "reboot", None
+        # Of several GPUs only their reset tells; what else is said of an activation, the mode tells as it then reads.
+        activation = None if len(resets) > 1 else created.get("activation")
         if activation == "IN_USE" and options.leave_pending:
             return done, "reset", None
         if activation == "IN_USE":
@@ -333,7 +369,7 @@ def _pending_after_failed_reset(step, error, options):
 
 def _holders(plan, after):
     """Who holds what the plan would have destroyed or reset: processes that came between planning and the step."""
-    if not after.mig_mode:
+    if after.processes or not after.mig_mode:
         return (Blocker(after, "busy", processes=after.processes),) if after.processes else ()
     return tuple(
         Blocker(after, "busy", device, device.profile, instance.placement, device.processes or ())
@@ -343,12 +379,17 @@ def _holders(plan, after):
     )
 
 
-def _held(step, message):
-    """What a step did not get because somebody holds it whom NVML does not name; nvidia-smi names GPUs."""
+def _held(step, message, after=None):
+    """What a step did not get because somebody holds it whom NVML does not name; nvidia-smi names GPUs.
+
+    ``after`` is the GPU as it is then: what an empty one refuses its first GPU instance for are clients of the GPU.
+    """
     if step.action in (SET_MIG_MODE, RESET_GPU):
         said = message.rpartition(" failed: ")[2]
         gpus = [gpu for gpu in (step.gpu, *step.peers) if gpu.pci_address and gpu.pci_address in said]
         return tuple(Blocker(gpu, "in_use") for gpu in gpus or [step.gpu])
+    if step.action == CREATE_GPU_INSTANCE and after and not after.instances:
+        return (Blocker(after, "in_use"),)
     for instance in step.gpu.instances or ():
         for device in instance.compute_instances:
             if (instance.id, device.id) == (step.gpu_instance_id, step.compute_instance_id):

@@ -393,7 +393,9 @@ reset_required:
   type: bool
   sample: true
 reboot_required:
-  description: Whether a mode change takes a reboot, because the GPU is passed through to this virtual machine.
+  description:
+    - Whether a mode change will presumably take a reboot, because the GPU is passed through to this virtual machine. A
+      run tries to reset it first.
   returned: with O(layout)
   type: bool
   sample: false

@@ -353,8 +353,8 @@ ansible_facts:
               type: dict
               sample: {1g.5gb: 4, 1g.5gb+me: 1, 1g.10gb: 2, 2g.10gb: 2, 3g.20gb: 1, 4g.20gb: 1, 7g.40gb: 0}
             processes:
-              description: While MIG is off, the processes of the whole GPU, V(null) otherwise and where they could
-                not be read.
+              description: While MIG is off or no GPU instance is there, the processes of the whole GPU, V(null)
+                otherwise and where they could not be read.
               returned: always
               type: list
               elements: dict

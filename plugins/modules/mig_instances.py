@@ -192,7 +192,8 @@ must_be_free:
     - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
     - C(because) is one of V(busy), V(unreadable) (a process list that could not be read counts as busy), V(allocated)
       (the kubelet has given it to the pods in C(allocated_to), which run nothing in it yet) and V(kept).
-    - Without a UUID it is the whole GPU that must be free. C(profile_id) is that of the GPU instance.
+    - Without a UUID it is the whole GPU that must be free. While it has no GPU instance, processes on it keep it from
+      its first one. C(profile_id) is that of the GPU instance.
   returned: when the change is refused, and for a rehearsal
   type: list
   elements: dict

@@ -14,15 +14,16 @@ author:
 description:
   - Sets the MIG mode of GPUs and sees to it that the mode is active, not only pending.
   - On Ampere a change needs a reset of the GPU. The module resets exactly that GPU, with C(nvidia-smi --gpu-reset -i),
-    and only when nobody uses it. From Hopper on the mode changes without a reset, and is lost on reboot.
+    and only when nobody uses it. From Hopper on the mode changes without a reset, and is lost on reboot; where the
+    driver leaves it pending all the same, the GPU is reset, too, and RV(replanned) is true.
   - GPUs of Ampere on NVSwitches (HGX A100) are only reset all together while Fabric Manager is not running. Then the
     change is refused unless every one of them is named. Those whose mode stays must be free too, and get the instances
     back that they had.
   - A change of the mode takes the GPU's instances with it. Idle ones are destroyed as part of the plan; one that is in
     use is never destroyed, and then nothing is changed and the message names it and its processes.
 notes:
-  - On a GPU that is passed through to a virtual machine the mode stays pending until the virtual machine reboots; the
-    task succeeds and RV(reboot_required) is true.
+  - Where the driver does not reset a GPU, as most that are passed through to a virtual machine, the mode stays pending
+    until the (virtual) machine reboots; the task succeeds and RV(reboot_required) is true.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
   - gpufleet.mig.linux
@@ -207,7 +208,7 @@ replanned:
     - Whether a part of RV(plan) had to be planned again on the way. A compute instance came to be under another profile
       id or at another place than was planned; those steps of RV(done) say C(replanned) and where it is. Or the driver
       refused a place because something else had changed the GPU, or because a new GPU instance offers other than was
-      forecast.
+      forecast. Or it left a mode pending that was to be active at once, and the GPU was reset.
     - The layout is reached all the same, unless the run failed.
   returned: unless the change is refused, and not in check mode
   type: bool

@@ -49,7 +49,8 @@ def kills_and_lies(delay_ms=20):
 class Scenario(NamedTuple):
     """A change: on ``init`` (arguments of mig-simulator init) first ``before``, then, with a job, ``wish``.
 
-    ``before`` is an ``instances`` option or None, ``busy`` the profile of the MIG device that a job uses or None.
+    ``before`` is an ``instances`` option or None, ``busy`` the profile of the MIG device that a job uses or None,
+    ``passed_through`` whether the GPU then is.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Scenario(NamedTuple):
     busy: object
     module: str
     wish: dict
+    passed_through: bool = False
 
 
 SCENARIOS = {
@@ -71,6 +73,14 @@ SCENARIOS = {
             "3g.40gb",
             "mig_instances",
             {"gpus": [0], "instances": {"3g.40gb": 1, "1g.20gb": 1, "1c.2g.20gb": 1}},
+        ),
+        Scenario(
+            "instances on an empty GPU",
+            ("--mig", "H100-SXM5-80GB"),
+            None,
+            None,
+            "mig_instances",
+            {"gpus": [0], "instances": {"3g.40gb": 1, "1c.2g.20gb": 1}},
         ),
         Scenario("mode on, A100", ("A100-SXM4-40GB",), None, None, "mig_mode", {"gpus": [0], "state": "enabled"}),
         Scenario("mode on, H100", ("H100-SXM5-80GB",), None, None, "mig_mode", {"gpus": [0], "state": "enabled"}),
@@ -89,6 +99,25 @@ SCENARIOS = {
             None,
             "mig_mode",
             {"gpus": [0], "state": "disabled"},
+        ),
+        # The driver leaves the mode pending: it says SUCCESS, and the GPU must be reset after all; or NOT_SUPPORTED,
+        # and only a reboot helps.
+        Scenario(
+            "mode off, H100 that stays on",
+            ("--mig", "--strange", "mode-off", "H100-SXM5-80GB"),
+            ["3g.40gb"],
+            None,
+            "mig_mode",
+            {"gpus": [0], "state": "disabled"},
+        ),
+        Scenario(
+            "mode on, A100 passed through",
+            ("--strange", "activation=refused", "A100-SXM4-40GB"),
+            None,
+            None,
+            "mig_mode",
+            {"gpus": [0], "state": "enabled"},
+            passed_through=True,
         ),
     )
 }
@@ -126,6 +155,8 @@ class Stage:
                 if device["profile"] == scenario.busy
             )
             self.job = self.host.job(self.busy)
+        if scenario.passed_through:
+            self.host.simulator("passthrough", "on")
         self.host.simulator("calls", "--reset")
         self._start = self.host.state.read_bytes()
         self.before = self.look()

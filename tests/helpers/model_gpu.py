@@ -99,6 +99,8 @@ class ModelPort:
     that are forecast; their names are the driver's. ``refused_inside`` are compute instance Placements that the driver
     tells and does not allow. ``forbids(gpu, profile, placement)`` is the code with which the driver refuses a GPU
     instance that would fit by all that it tells, or None; ``tells_remaining`` is false where it has no such call.
+    ``activation`` is what it says of a mode, or a list of what it says in turn; REFUSED is NOT_SUPPORTED as the return
+    code.
     """
 
     def __init__(self, *gpus, same_again=False, tells_inside=None, refused_inside=(), forbids=None):
@@ -196,11 +198,15 @@ class ModelPort:
 
     def _set_mig_mode(self, now, step):
         after = now._replace(mig_mode_pending=step.mig_enabled)
-        if not now.mode_needs_reset and self.activation == "SUCCESS":
+        activation = self.activation if isinstance(self.activation, str) else self.activation.pop(0)
+        if not now.mode_needs_reset and activation == "SUCCESS":
             if now.instances and not step.mig_enabled:
                 raise NvmlError("nvmlDeviceSetMigMode", "IN_USE")
             after = after._replace(mig_mode=step.mig_enabled)
-        return {"activation": self.activation}, after
+        if activation == "REFUSED":
+            self.gpus[now.uuid] = after
+            raise NvmlError("nvmlDeviceSetMigMode", "NOT_SUPPORTED")
+        return {"activation": activation}, after
 
     def _reset_gpu(self, now, step):
         if self._busy(now):

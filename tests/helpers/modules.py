@@ -96,6 +96,7 @@ import gc, importlib, json, os, sys
 import pynvml
 from ansible_collections.gpufleet.mig.plugins.module_utils import execution
 execution.BUSY_AFTER_DESTROY_SECONDS = 1
+execution.ACTIVATION_SECONDS, execution.ACTIVATION_POLL_SECONDS = 1, 0.01
 prefix, *names = sys.argv.pop().split()
 modules = {name: importlib.import_module(prefix + name) for name in names}
 directory = sys.argv.pop()

@@ -91,19 +91,20 @@ class SimulatedHost:
         """What `mig-simulator show --json` says, as data."""
         return json.loads(self.simulator("show", "--json").stdout)
 
-    def job(self, device, files=()):
+    def job(self, device, files=(), kind="compute"):
         """Start a process that uses a GPU or MIG device, and wait until it does: the Popen. close() ends it.
 
-        It also has these files open.
+        It also has these files open. ``kind`` is the list that it is on: compute, graphics or mps.
         """
-        return self._start("run", "--device", str(device), files=files)
+        return self._start("run", "--device", str(device), "--type", kind, files=files)
 
-    def hold(self, gpu, files=()):
+    def hold(self, gpu, files=(), gpu_instance=None):
         """Start a process that holds a GPU without being listed, and wait until it does: the Popen. close() ends it.
 
-        It also has these files open.
+        It also has these files open. With the id of a GPU instance it subscribes to that, as a monitor does.
         """
-        return self._start("hold", "--gpu", str(gpu), files=files)
+        subscribes = () if gpu_instance is None else ("--gpu-instance", str(gpu_instance))
+        return self._start("hold", "--gpu", str(gpu), *subscribes, files=files)
 
     def _start(self, *verb, files=()):
         # What cat echoes it has read: by then it runs under its own name. It ends with the test that holds its input.

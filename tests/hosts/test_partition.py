@@ -43,6 +43,23 @@ printf '%s\\n' '[Service]' ExecStart=/bin/false > nvsm.service
 systemctl daemon-reload
 systemctl start nvidia-persistenced.service
 """
+# Two that have the GPU open and compute nothing, on a GPU that refuses its first GPU instance for any client. One of
+# them watches a GPU instance where it is told to and where that is there.
+MONITORS = """
+mig-simulator init --strange first-instance=holders H100-SXM5-80GB
+systemctl restart mig-simulator.service
+cd /etc/systemd/system
+hold='mig-simulator hold --gpu 0'
+printf '%s\\n' '[Service]' "ExecStart=/bin/sh -c 'exec $hold -- sleep infinity'" > nvidia-persistenced.service
+printf '%s\\n' '[Service]' EnvironmentFile=-/run/watched \\
+    "ExecStart=/bin/sh -c '$hold \\$WATCHED -- sleep infinity || exec $hold -- sleep infinity'" > nvidia-dcgm.service
+systemctl daemon-reload
+"""
+NAMES = ["nvidia-dcgm.service", "nvidia-persistenced.service"]
+HELD = """
+systemctl restart nvidia-persistenced.service nvidia-dcgm.service
+until [ "$(mig-simulator show | grep -o '(holder)' | wc -l)" = 2 ]; do sleep 0.1; done
+"""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +116,7 @@ def test_three_hosts_in_one_play(few, run_playbook, tmp_path):
     few["resets"].run(CLIENTS)
     few["reboots"].simulator("passthrough on")
     boot = few["reboots"].boot_id()
+    few["away"].run(MONITORS + HELD)
     few["away"].unplug()
     report = tmp_path / "report.json"
     variables = {"mig_partition_layout": LAYOUT, "mig_partition_reboot": True, "mig_partition_report": str(report)}
@@ -122,6 +140,34 @@ def test_three_hosts_in_one_play(few, run_playbook, tmp_path):
     assert states(again, few) == {"resets": "unchanged", "reboots": "unchanged", "away": "changed"}, again.output
     assert {one["host"] for one in again.results() if one["result"].get("changed")} == {"away"}, again.output
     assert counts(few["away"]) == [3]
+    # It needs no reset, and its monitors would have kept it from its mode.
+    assert again.outcome(few["away"])["hooks"] == NAMES
+    assert few["away"].run(f"systemctl is-active {' '.join(NAMES)}").stdout.split() == ["active", "active"]
+
+
+def test_monitors_that_the_driver_refuses_a_change_for_are_stopped_and_it_is_made_once_more(few, run_playbook):
+    host = few["away"]
+    # Nobody computes, and what runs has the GPU open: an empty one refuses its first GPU instance.
+    host.run(f"nvidia-smi mig -dci && nvidia-smi mig -dgi {HELD}")
+    first = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": LAYOUT}).ok()
+    assert (first.outcome(host)["state"], first.outcome(host)["hooks"]) == ("changed", NAMES)
+    # An instance that one of them watches cannot be destroyed. What may stay stays all the same.
+    instances = host.show()["gpus"][0]["instances"]
+    kept, gone = [], []
+    for instance in instances:
+        (kept if instance["profile"] == "1g.10gb" else gone).append(instance["compute_instances"][0]["uuid"])
+    watched = next(one["id"] for one in instances if one["profile"] == "3g.40gb")
+    host.run(f"echo 'WATCHED=--gpu-instance {watched}' > /run/watched {HELD}")
+    second = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": OTHER}).ok()
+    outcome = second.outcome(host)
+    assert (outcome["state"], outcome["hooks"]) == ("changed", NAMES)
+    assert (sorted(outcome["kept"]), outcome["disrupted"]) == (sorted(kept), gone)
+    assert counts(host) == [7]
+    assert host.run(f"systemctl is-active {' '.join(NAMES)}").stdout.split() == ["active", "active"]
+    last = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": OTHER}).ok()
+    assert last.outcome(host)["state"] == "unchanged"
+    host.run(f"systemctl stop {' '.join(NAMES)}; rm /run/watched /etc/systemd/system/nvidia-*.service")
+    host.run("systemctl daemon-reload")
 
 
 @pytest.mark.prove

@@ -105,7 +105,7 @@ def test_one_call_goes_wrong(stage_of, name, part, record_property):
     outcomes, problems = judge_all(stage, list(cases_of_each_phase(stage))[part::PARTS])
     record_property("faults", words(outcomes))
     assert not problems, report(problems)
-    assert {"reached", "killed"} <= set(outcomes)
+    assert {"pending" if stage.scenario.passed_through else "reached", "killed"} <= set(outcomes)
     assert set(outcomes) <= set(IN_ORDER)
 
 

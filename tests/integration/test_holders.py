@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+from faults import layout_of
 from modules import run_module
 from own_files import OwnFiles, may_mount
 
@@ -178,6 +179,53 @@ def test_who_holds_a_mig_device_that_nvml_lists_nobody_in(simulated_host, own_fi
     assert [(blocker["pid"], blocker["uuid"]) for blocker in refused["blockers"]] == [(holder.pid, device["uuid"])]
     assert f"It is held by process {holder.pid} (cat of root" in refused["msg"]
     assert [len(gpu["instances"]) for gpu in facts(host)["gpus"]] == [0, 1]
+
+
+def test_who_keeps_a_gpu_from_its_first_instance_is_named_once_the_driver_has_refused(simulated_host, own_files):
+    host = simulated_host("--mig", "--strange", "first-instance=holders", f"{H100}:2")
+    holder = host.hold(0, files=[own_files.device("nvidia0")])
+    before = host.show()
+    wanted = {"gpus": [0], "instances": {"3g.40gb": 1}}
+    # An open device file refuses nothing beforehand.
+    foretold = run_module(host, "mig_instances", wanted, check=True, through=own_files.through).ok()
+    assert len(foretold["plan"]) == 2
+    refused = run_module(host, "mig_instances", wanted, through=own_files.through).failed()
+    assert host.show() == before
+    assert (refused["nvml_code"], refused["changed"], refused["left"]) == ("IN_USE", False, [])
+    assert [(blocker["pid"], blocker["uuid"]) for blocker in refused["blockers"]] == [(holder.pid, None)]
+    assert "so it is not the place that is taken: somebody uses the GPU itself" in refused["msg"]
+    assert f"It is held by process {holder.pid} (cat of root" in refused["msg"]
+    # The other GPU is nobody's.
+    run_module(host, "mig_instances", {**wanted, "gpus": [1]}, through=own_files.through).ok()
+    host.close()
+    run_module(host, "mig_instances", wanted, through=own_files.through).ok()
+
+
+def test_a_monitor_of_a_gpu_instance_is_named_and_what_it_watches_comes_back(simulated_host, own_files):
+    host = simulated_host("--mig", "--strange", "gi-ids=model", H100)
+    run_module(host, "mig_instances", {"instances": {"3g.40gb": 1}}).ok()
+    (instance,) = facts(host)["gpus"][0]["instances"]
+    own_files.driver(host)
+    table = Path(f"{host.state}.proc/driver/nvidia-caps/mig-minors").read_text(encoding="utf-8")
+    minor = dict(line.split() for line in table.splitlines())[f"gpu0/gi{instance['id']}/access"]
+    gpu, capability = own_files.device("nvidia0"), own_files.device(f"nvidia-caps/nvidia-cap{minor}")
+    # Of two that watch one has the capability open, and is named; with the GPU's file alone it is all that have that.
+    monitor = host.hold(0, files=[capability, gpu], gpu_instance=instance["id"])
+    other = host.hold(0, files=[gpu])
+    before = host.show()
+    wanted = {"instances": {"1g.10gb": 7}}
+    refused = run_module(host, "mig_instances", wanted, through=own_files.through).failed()
+    assert (refused["nvml_code"], refused["failed_step"]["action"]) == ("IN_USE", "destroy_gpu_instance")
+    assert [one["pid"] for one in refused["blockers"]] == [monitor.pid]
+    assert refused["left"] == []
+    assert layout_of(host.show()["gpus"][0]) == layout_of(before["gpus"][0])
+    monitor.kill()
+    monitor.wait()
+    monitor = host.hold(0, files=[gpu], gpu_instance=instance["id"])
+    refused = run_module(host, "mig_instances", wanted, through=own_files.through).failed()
+    assert sorted(one["pid"] for one in refused["blockers"]) == sorted([monitor.pid, other.pid])
+    host.close()
+    run_module(host, "mig_instances", wanted, through=own_files.through).ok()
 
 
 def test_a_process_list_that_cannot_be_read_names_who_has_the_device_file_open(simulated_host, own_files):

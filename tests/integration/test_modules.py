@@ -272,6 +272,86 @@ def test_pass_through_needs_a_reboot(modules, simulated_host):
     assert gpus(host)[0][0] is True or after["reboot_required"]
 
 
+@pytest.mark.parametrize("activation", ["not-supported", "refused"])
+def test_pass_through_may_say_not_supported(modules, simulated_host, activation):
+    host = simulated_host("--strange", f"activation={activation}", A100)
+    host.simulator("passthrough", "on")
+    result = modules.run(host, "mig_mode", {"state": "enabled"}).ok()
+    assert (result["changed"], result["reboot_required"]) == (True, True)
+    assert gpus(host) == [(False, True, {})]
+    assert not modules.run(host, "mig_mode", {"state": "enabled"}).ok()["changed"]
+    # Away from there the reset that is planned does it, whatever was said before.
+    host.simulator("passthrough", "off")
+    result = modules.run(host, "mig_mode", {"state": "enabled"}).ok()
+    assert [one["action"] for one in result["done"]] == ["reset_gpu"]
+    assert gpus(host) == [(True, True, {})]
+
+
+@pytest.mark.parametrize("model", [A100, H100])
+@pytest.mark.parametrize(
+    ("activation", "done"),
+    [("timeout", ["set_mig_mode"]), ("timeout-always", ["set_mig_mode", "reset_gpu"])],
+)
+def test_a_mode_whose_activation_times_out(modules, simulated_host, model, activation, done):
+    host = simulated_host("--strange", f"activation={activation}", model)
+    foretold = modules.run(host, "mig_mode", {"state": "enabled"}, check=True).ok()
+    result = modules.run(host, "mig_mode", {"state": "enabled"}).ok()
+    assert result["plan"] == foretold["plan"]
+    assert [one["action"] for one in result["done"] if one.get("needed", True)] == done
+    assert (result["reset_required"], result["reboot_required"]) == (False, False)
+    assert result["replanned"] is (model == H100 and "reset_gpu" in done)
+    assert gpus(host) == [(True, True, {})]
+    assert not modules.run(host, "mig_mode", {"state": "enabled"}).ok()["changed"]
+
+
+def test_a_mode_that_is_turned_off_and_stays_on_is_reset(modules, simulated_host):
+    host = simulated_host("--mig", "--strange", "mode-off", H100)
+    modules.run(host, "mig_instances", {"instances": {"3g.40gb": 1}}).ok()
+    result = modules.run(host, "mig_mode", {"state": "disabled"}).ok()
+    assert [one["action"] for one in result["done"]][-2:] == ["set_mig_mode", "reset_gpu"]
+    assert gpus(host) == [(False, False, {})]
+    # Without a reset it stays as it then reads, and that is said.
+    host = simulated_host("--mig", "--strange", "mode-off", H100, name="without")
+    left = modules.run(host, "mig_mode", {"state": "disabled", "reset": False}).ok()
+    assert (left["reset_required"], left["reboot_required"]) == (True, False)
+    assert gpus(host) == [(True, False, {})]
+
+
+def test_without_a_reset_an_idle_gpu_may_get_its_mode_all_the_same(modules, simulated_host):
+    host = simulated_host(A100)
+    result = modules.run(host, "mig_mode", {"state": "enabled", "reset": False}).ok()
+    assert not result["reset_required"]
+    assert [(gpu["after"], gpu["pending"]) for gpu in result["gpus"]] == [("enabled", "enabled")]
+    assert gpus(host) == [(True, True, {})]
+
+
+@pytest.mark.parametrize("kind", ["compute", "graphics", "mps"])
+def test_a_process_on_an_empty_gpu_is_in_the_way_of_its_first_instance(modules, simulated_host, kind):
+    host = simulated_host("--mig", "--strange", "first-instance", H100)
+    process = host.job(0, kind=kind)
+    before = host.show()
+    assert [one["pid"] for one in facts(modules, host)["gpus"][0]["processes"]] == [process.pid]
+    wish = {"instances": {"3g.40gb": 2}}
+    for check in (True, False):
+        refused = modules.run(host, "mig_instances", wish, check=check).failed()
+        (free,) = refused["must_be_free"]
+        assert (free["uuid"], free["because"]) == (None, "busy")
+        assert [one["pid"] for one in refused["blockers"]] == [process.pid]
+        assert "the whole GPU must be free" in refused["msg"]
+        assert refused["nearest"] == {}
+    rehearsal = modules.run(host, "mig_instances", {**wish, "rehearse": True}).ok()
+    assert rehearsal["must_be_free"] == refused["must_be_free"]
+    assert len(rehearsal["plan"]) == 4
+    assert modules.run(host, "mig_check", {"layout": [wish]}).ok()["must_be_free"] == refused["must_be_free"]
+    off = modules.run(host, "mig_mode", {"state": "disabled"}).failed()
+    assert off["must_be_free"] == refused["must_be_free"]
+    assert modules.run(host, "mig_instances", {"instances": {}}).ok()["plan"] == []
+    assert host.show() == before
+    host.close()
+    modules.run(host, "mig_instances", wish).ok()
+    assert facts(modules, host)["gpus"][0]["processes"] is None
+
+
 def test_one_gpu_fails_and_the_others_do_not_unless_atomic(modules, simulated_host):
     for atomic in (False, True):
         host = simulated_host("--mig", f"{A100}:3", name=f"atomic-{atomic}")

@@ -273,8 +273,9 @@ def test_a_mode_that_is_pending_in_a_virtual_machine_needs_a_reboot(run_playbook
     before = host.show()
     run = run_playbook(PARTITION, [host], extra_vars={"mig_partition_layout": [{"instances": {"1g.5gb": 7}}]}).failed()
     outcome = run.outcome(host)
-    assert "Set mig_partition_reboot: true to let this role reboot it. Nothing was changed." in outcome["message"]
-    assert outcome["stage"] == "check"
+    # That it needs a reboot was foretold; that its reset is refused was tried.
+    assert "its driver does not reset the GPU. Set mig_partition_reboot: true" in outcome["message"]
+    assert (outcome["stage"], outcome["changed"], outcome["brought_back"]) == ("mode", False, True)
     assert host.show() == before
 
 

@@ -141,6 +141,21 @@ def test_processes_of_a_gpu_with_mig_off(simulated_host):
     assert [process.pid for process in used.processes] == [job.pid]
 
 
+def test_processes_of_a_gpu_in_mig_mode_that_has_no_gpu_instance(simulated_host):
+    host = simulated_host("--mig", "--strange", "first-instance", f"{H100}:2")
+    job = host.job(1)
+    idle, used = in_session(host, "result = session.read()").gpus
+    assert idle.processes == ()
+    assert [process.pid for process in used.processes] == [job.pid]
+    again = in_session(host, "result = session.read_gpu(session.read().gpus[1])")
+    assert again.processes == used.processes
+    # Nothing of the GPU itself is asked where instances are.
+    in_session(host, "create(session, session.read().gpus[0], '1g.10gb', 0)")
+    host.simulator("calls", "--reset")
+    assert in_session(host, "result = session.read(only=lambda gpus: gpus[:1])").gpus[0].processes == ()
+    assert "RunningProcesses" not in host.simulator("calls").stdout
+
+
 @pytest.mark.parametrize(
     ("gather", "has"),
     [

@@ -227,3 +227,63 @@ def test_a_layout_that_a_new_gpu_instance_turns_out_not_to_hold_is_refused_by_it
     assert "Something else" not in message
     assert port.gpus["GPU-0"].instances == ()
     assert result["left"] == []
+
+
+def in_use_while_empty(now, _profile, _placement):
+    """As drivers whose GPU has clients (RM: kmigmgrCreateGPUInstanceCheck)."""
+    return None if now.instances else "IN_USE"
+
+
+def test_the_first_gpu_instance_is_refused_for_clients_of_the_gpu(tmp_path):
+    port = ModelPort(gpu(A100), gpu(A100, index=1), forbids=in_use_while_empty)
+    result, message = run(port, tmp_path, {"3g.20gb": 2})
+    assert result["nvml_code"] == "IN_USE"
+    assert "does not allow" not in message
+    assert "so it is not the place that is taken: somebody uses the GPU itself." in message
+    assert "It is held by an unknown process." in message
+    # Nothing is known of places by that, so the other GPU was asked, too.
+    assert port.calls == 2
+    assert not result["changed"]
+    assert result["left"] == []
+    # Once there is one nobody is asked any more.
+    port.forbids = None
+    result, message = run(port, tmp_path, {"3g.20gb": 2})
+    assert message is None
+    port.forbids = in_use_while_empty
+    assert run(port, tmp_path, {"3g.20gb": 1, "2g.10gb": 1})[1] is None
+
+
+def test_so_is_one_of_a_gpu_that_this_run_has_emptied_and_it_goes_back_where_it_can(tmp_path):
+    port = ModelPort(gpu(A100, [gpu_instance(9, "1g.5gb", 6, 1)]), forbids=in_use_while_empty)
+    result, message = run(port, tmp_path, {"7g.40gb": 1})
+    assert "somebody uses the GPU itself" in message
+    assert result["left"]
+    assert result["changed"]
+    port.forbids = None
+    assert run(port, tmp_path, {"7g.40gb": 1})[1] is None
+
+
+def test_a_process_that_came_to_an_empty_gpu_is_named(tmp_path):
+    def comes(now, _profile, _placement):
+        port.gpus[now.uuid] = now._replace(processes=job(4711))
+        return "IN_USE"
+
+    port = ModelPort(gpu(A100), forbids=comes)
+    result, message = run(port, tmp_path, {"3g.20gb": 1})
+    assert "It is held by process 4711 (python of alice)." in message
+    assert [one["pid"] for one in result["blockers"]] == [4711]
+    assert not result["changed"]
+
+
+def test_a_process_on_an_empty_gpu_refuses_its_first_instance_beforehand(tmp_path):
+    port = ModelPort(gpu(A100, processes=job(4711)))
+    result, message = run(port, tmp_path, {"3g.20gb": 1})
+    assert "is in use: the whole GPU must be free, but is held by process 4711 (python of alice)." in message
+    assert message.endswith("Nothing was changed. End or move what uses it.")
+    ((free,), (blocker,)) = result["must_be_free"], result["blockers"]
+    assert (free["uuid"], free["because"], blocker["pid"]) == (None, "busy", 4711)
+    assert port.calls == 0
+    # It is in the way of nothing else: of no instance, nor of one whose processes cannot be read.
+    assert run(port, tmp_path, {})[1] is None
+    port.gpus["GPU-0"] = port.gpus["GPU-0"]._replace(processes=None)
+    assert run(port, tmp_path, {"3g.20gb": 1})[1] is None

@@ -46,8 +46,13 @@ def test_exactly_one_gpu_is_named(nvidia_smi):
         ("1 device is currently being used by one or more other processes\n", 255, "IN_USE", "busy"),
         (f"Resetting GPU {ADDRESS} is not supported.\n", 3, "NOT_SUPPORTED", "unsupported"),
         ("Insufficient Permissions\n", 4, "NO_PERMISSION", "permission"),
-        ("Unable to determine the device handle\n", 15, "GPU_IS_LOST", "lost"),
-        ("Something else\n", 255, "UNKNOWN", "failed"),
+        ("Unable to determine the device handle for GPU0000:07:00.0: Unknown Error\n", 15, "GPU_IS_LOST", "lost"),
+        (f"GPU Reset couldn't run because GPU {ADDRESS} is the primary GPU.\n", 3, "NOT_SUPPORTED", "unsupported"),
+        ("Failed to initialize NVML: Driver/library version mismatch\n", 255, "LIB_RM_VERSION_MISMATCH", "driver"),
+        # An exit status is no return code of NVML.
+        *(("Something else\n", status, "UNKNOWN", "failed") for status in (2, 3, 4, 10, 15, 19, 255)),
+        # Nor does 0 mean that a GPU was reset.
+        (f"The following GPUs could not be reset:\n  GPU {ADDRESS}: In use by another client\n", 0, "IN_USE", "busy"),
     ],
 )
 def test_failures_are_classified_and_quoted(nvidia_smi, says, status, code, kind):
@@ -55,7 +60,28 @@ def test_failures_are_classified_and_quoted(nvidia_smi, says, status, code, kind
     with pytest.raises(NvmlError) as raised:
         reset_gpus([ADDRESS], run_command)
     assert (raised.value.code, raised.value.kind) == (code, kind)
-    assert str(raised.value).startswith(f"nvidia-smi --gpu-reset -i {ADDRESS} failed: {says.strip()}")
+    assert str(raised.value).startswith(f"nvidia-smi --gpu-reset -i {ADDRESS} failed: {' '.join(says.split())}")
+
+
+@pytest.mark.parametrize(
+    ("says", "status"),
+    [
+        # Of a GPU whose infoROM is corrupted nvidia-smi says so each time, by its exit status, too.
+        (f"GPU {ADDRESS} was successfully reset.\nWARNING: infoROM is corrupted at gpu {ADDRESS}\n", 14),
+        ("GPU was reset.\nAll done.\n", 0),
+    ],
+)
+def test_what_was_reset_is_told_by_words(nvidia_smi, says, status):
+    nvidia_smi(says, status)
+    reset_gpus([ADDRESS], run_command)
+
+
+def test_one_of_two_gpus_was_not_reset(nvidia_smi):
+    other = "00000000:0F:00.0"
+    nvidia_smi(f"GPU {ADDRESS} was successfully reset.\nGPU {other} is currently in use by another process.\n", 0)
+    with pytest.raises(NvmlError) as raised:
+        reset_gpus([ADDRESS, other], run_command)
+    assert raised.value.code == "IN_USE"
 
 
 def test_a_host_without_nvidia_smi(tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     WantedComputeInstance,
     WantedInstance,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.results import result_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.results import mode_data, result_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
 
 CODES = (
@@ -49,6 +49,8 @@ def state(tmp_path):
 def patience(monkeypatch):
     """The deadline for a GPU instance that is busy after its compute instance went is not waited out."""
     monkeypatch.setattr(execution, "BUSY_AFTER_DESTROY_SECONDS", 0.3)
+    monkeypatch.setattr(execution, "ACTIVATION_SECONDS", 0.1)
+    monkeypatch.setattr(execution, "ACTIVATION_POLL_SECONDS", 0.01)
     for room in (execution, transaction):
         monkeypatch.setattr(room, "POLL_SECONDS", 0.01)
 
@@ -373,7 +375,7 @@ def modes(port, state, enabled, pending=False, reset=True):
         lambda snapshot: decide_modes(snapshot, entries, reset, pending),
         state,
         5,
-        Options(leave_pending=pending),
+        Options(leave_pending=pending, reset=reset),
     )
     return (change, *result_of(change))
 
@@ -396,12 +398,105 @@ def test_mode_may_stay_pending_on_a_busy_gpu(state):
     assert not modes(port, state, True, pending=True)[1]["changed"]
 
 
-def test_pass_through_needs_a_reboot(state):
-    port = ModelPort(gpu(H100, mig=False))
-    port.activation = "RESET_REQUIRED"
-    change, _result, message = modes(port, state, True)
+PENDING = ("RESET_REQUIRED", "NOT_SUPPORTED", "REFUSED", "TIMEOUT", "UNKNOWN_77")
+
+
+@pytest.mark.parametrize("model", [A100, H100])
+@pytest.mark.parametrize("activation", PENDING)
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_mode_that_the_driver_leaves_pending_is_reset(state, model, activation, enabled):
+    port = ModelPort(gpu(model, mig=not enabled))
+    port.activation = activation
+    _change, result, message = modes(port, state, enabled)
+    assert message is None
+    assert (port.gpus["GPU-0"].mig_mode, port.gpus["GPU-0"].mig_mode_pending) == (enabled, enabled)
+    assert [one["action"] for one in result["done"]] == ["set_mig_mode", "reset_gpu"]
+    # Of the one architecture it was planned, of the other it was not.
+    assert [one["action"] for one in result["plan"]] == ["set_mig_mode", "reset_gpu"][: 1 + (model == A100)]
+    assert result["replanned"] is (model == H100)
+    assert result["replanned_steps"] == result["actions"][: model == H100]
+    assert not modes(port, state, enabled)[1]["changed"]
+
+
+@pytest.mark.parametrize("model", [A100, H100])
+@pytest.mark.parametrize("activation", PENDING)
+def test_a_reset_that_is_not_supported_means_a_reboot_and_is_no_failure(state, model, activation):
+    port = ModelPort(gpu(model, mig=False))
+    port.activation = activation
+    port._reset_gpu = lambda now, step: fail("NOT_SUPPORTED", "nvidia-smi --gpu-reset")(port)
+    change, result, message = modes(port, state, True)
     assert message is None
     assert change.outcomes[0].needs == "reboot"
+    assert mode_data(change)["reboot_required"]
+    assert (port.gpus["GPU-0"].mig_mode, port.gpus["GPU-0"].mig_mode_pending) == (False, True)
+    assert result["changed"]
+    assert not result["replanned"]
+
+
+@pytest.mark.parametrize("leave_pending", [False, True])
+def test_a_reset_that_was_not_planned_and_that_somebody_is_in_the_way_of(state, leave_pending):
+    port = ModelPort(gpu(H100, mig=False))
+    port.activation = "NOT_SUPPORTED"
+    port._reset_gpu = lambda now, step: fail("IN_USE", "nvidia-smi --gpu-reset")(port)
+    change, result, message = modes(port, state, True, pending=leave_pending)
+    if leave_pending:
+        assert message is None
+        assert change.outcomes[0].needs == "reset"
+        assert port.gpus["GPU-0"].mig_mode_pending
+    else:
+        assert result["failed_step"]["action"] == "reset_gpu"
+        assert [one.because for one in change.outcomes[0].failure.blockers] == ["in_use"]
+        assert not port.gpus["GPU-0"].mig_mode_pending
+        assert not result["changed"]
+
+
+def test_a_timeout_is_asked_again_up_to_a_deadline(state, monkeypatch):
+    port = ModelPort(gpu(H100, mig=False))
+    port.activation = ["TIMEOUT", "TIMEOUT", "SUCCESS"]
+    _change, result, message = modes(port, state, True)
+    assert message is None
+    assert [one["activation"] for one in result["done"]] == ["SUCCESS"]
+    assert port.calls == 3
+    # What comes of it after the deadline is as of any other answer.
+    monkeypatch.setattr(execution, "ACTIVATION_SECONDS", 0)
+    port = ModelPort(gpu(H100, mig=False))
+    port.activation = ["TIMEOUT"]
+    _change, result, message = modes(port, state, True)
+    assert message is None
+    assert [one["action"] for one in result["done"]] == ["set_mig_mode", "reset_gpu"]
+
+
+@pytest.mark.parametrize("model", [A100, H100])
+def test_not_supported_without_even_a_pending_mode_is_a_failure(state, model):
+    port = ModelPort(gpu(model, mig=False))
+    port.hooks[1] = fail("NOT_SUPPORTED", "nvmlDeviceSetMigMode")
+    _change, result, message = modes(port, state, True)
+    assert result["nvml_code"] == "NOT_SUPPORTED"
+    assert "could not enable MIG mode" in message
+    assert not result["changed"]
+    assert not port.gpus["GPU-0"].mig_mode_pending
+
+
+@pytest.mark.parametrize(("activation", "reboot"), [("RESET_REQUIRED", True), ("NOT_SUPPORTED", False)])
+@pytest.mark.parametrize("model", [A100, H100])
+def test_without_a_reset_a_mode_stays_as_the_driver_leaves_it(state, model, activation, reboot):
+    port = ModelPort(gpu(model, mig=False))
+    port.activation = activation
+    change, _result, message = modes(port, state, True, reset=False)
+    assert message is None
+    assert change.outcomes[0].needs == ("reboot" if reboot else "reset")
+    assert [step.action for step in port.executed] == ["set_mig_mode"]
+
+
+def test_without_a_reset_a_mode_may_be_active_all_the_same(state):
+    port = ModelPort(gpu(A100, mig=False))
+    port.hooks[1] = lambda port: (
+        port.gpus.update({"GPU-0": port.gpus["GPU-0"]._replace(mig_mode=True, mig_mode_pending=True)}) or True
+    )  # as an idle GPU, which the driver resets by itself
+    change, result, message = modes(port, state, True, reset=False)
+    assert message is None
+    assert result["changed"]
+    assert mode_data(change)["reset_required"] is False
 
 
 def test_disabling_brings_instances_back_when_the_reset_fails(state):
