@@ -50,6 +50,7 @@ class Scenario(NamedTuple):
     """A change: on ``init`` (arguments of mig-simulator init) first ``before``, then, with a job, ``wish``.
 
     ``before`` is an ``instances`` option or None, ``busy`` the profile of the MIG device that a job uses or None.
+    ``made`` is what nvidia-smi mig takes that first makes something which no layout may ask for.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Scenario(NamedTuple):
     busy: object
     module: str
     wish: dict
+    made: tuple = ()
 
 
 SCENARIOS = {
@@ -92,6 +94,23 @@ SCENARIOS = {
     )
 }
 
+# What was there cannot be planned any more: by what the GPU tells of its engines seven of these do not fit.
+GIVEN_UP = Scenario(
+    "instances: what was there breaks a rule",
+    ("--mig", "--strange", "engines=one-fewer", "H100-SXM5-80GB"),
+    None,
+    None,
+    "mig_instances",
+    {
+        "gpus": [0],
+        "instances": [
+            *({"profile": "1g.10gb", "placement": start} for start in range(3)),
+            {"profile": "3g.40gb", "placement": 4},
+        ],
+    },
+    ("-cgi", ",".join(["19"] * 7), "-C"),
+)
+
 
 class Case(NamedTuple):
     """What happens to the ``nth`` call of ``function`` (or ``any``) and to ``times`` in a row (0: all that follow)."""
@@ -113,6 +132,8 @@ class Stage:
         self.modules = modules
         self.host = SimulatedHost("faults", directory)
         self.host.simulator("init", *scenario.init)
+        if scenario.made:
+            self.host.run("nvidia-smi", "mig", *scenario.made)
         if scenario.before is not None:
             modules.run(self.host, "mig_instances", {"instances": scenario.before}).ok()
         self.busy = self.job = None
