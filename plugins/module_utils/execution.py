@@ -33,8 +33,8 @@ PLACE_REFUSED = ("IN_USE", "INVALID_ARGUMENT", "INSUFFICIENT_RESOURCES")
 class Done(NamedTuple):
     """A step that was executed, with the ids and UUIDs of what it created.
 
-    ``placement`` is where a compute instance came to be, where the plan did not say it or it is another; ``replanned``
-    whether its profile id or place is another than planned.
+    ``placement`` is where a compute instance came to be, where the plan did not say it, it is another, or the driver
+    chose it; ``replanned`` whether its profile id or place is another than planned.
     """
 
     step: Step
@@ -64,9 +64,18 @@ class Execution:
         if step.action == CREATE_COMPUTE_INSTANCE:
             done = self._execute_inside(step)
         else:
-            done = Done(step, execute(self._port, step, self.done))
+            done = self._execute(step, step)
         self.done.append(done)
         return done
+
+    def _execute(self, step, planned):
+        """Execute a step as it was ``planned`` in the end: its Done."""
+        created = execute(self._port, planned, self.done)
+        place = created.get("placement", planned.placement)  # the driver's own choice, where it takes none
+        created = {key: value for key, value in created.items() if key != "placement"}
+        same = (planned.profile_id, place) == (step.profile_id, step.placement)
+        # Where it was not forecast and is where it was planned, the step says it all.
+        return Done(step, created, place if step.forecast or not same else None, not same)
 
     def _execute_inside(self, step):
         """Create a compute instance. A place that the driver refuses is left out and the rest planned again.
@@ -81,7 +90,7 @@ class Execution:
         while True:
             planned = self._planned.get(id(step), step)
             try:
-                created = execute(self._port, planned, self.done)
+                return self._execute(step, planned)
             except NvmlError as error:
                 where = (planned.profile_id, planned.placement)
                 if error.code not in PLACE_REFUSED or where in refused:
@@ -89,9 +98,6 @@ class Execution:
                 refused.add(where)
                 if self._plan(step, refused):
                     raise
-                continue
-            same = (planned.profile_id, planned.placement) == (step.profile_id, step.placement)
-            return Done(step, created, planned.placement if step.forecast or not same else None, not same)
 
     def _plan(self, step, refused):
         """Plan what is still to be made in the GPU instance of a step; returns an NvmlError where it cannot be."""

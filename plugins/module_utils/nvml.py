@@ -24,7 +24,7 @@ from .model import (
     RESET_GPU,
     SET_MIG_MODE,
 )
-from .nvml_read import GATHER, Reader
+from .nvml_read import GATHER, Reader, as_placement
 
 LIBRARY = "libnvidia-ml.so.1"
 # 12.550.52 is the first release that has all of: versioned profile info, compute instance placements, and process lists
@@ -143,7 +143,8 @@ class Session:
 
         ``{"activation": "SUCCESS" | "IN_USE" | "RESET_REQUIRED" | ...}`` for set_mig_mode,
         ``{"gpu_instance_id": int}`` for create_gpu_instance,
-        ``{"gpu_instance_id": int, "compute_instance_id": int, "uuid": str or None}`` for create_compute_instance,
+        ``{"gpu_instance_id": int, "compute_instance_id": int, "uuid": str or None, "placement": Placement}`` for
+        create_compute_instance: before R525 it is the driver that chooses the place,
         and {} for the others. An id or UUID that NVML does not tell is left out.
         """
         return ACTIONS[step.action](self, step)
@@ -204,8 +205,11 @@ class Session:
         created = {}
         with suppress(NvmlError):  # as above
             created["gpu_instance_id"] = self.call("nvmlGpuInstanceGetInfo", gpu_instance).id
-            created["compute_instance_id"] = self._reader.compute_instance_info(instance).id
+            info = self._reader.compute_instance_info(instance)
+            created["compute_instance_id"] = info.id
             created["uuid"] = self._reader.uuid_of(self._handle(step), *created.values())
+            if info.placement.size:
+                created["placement"] = as_placement(info.placement)
         return created
 
     def _handle(self, step):

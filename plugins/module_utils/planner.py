@@ -275,7 +275,8 @@ def _plan_of(gpu, geometry, solution):
             steps.append(Step(CREATE_GPU_INSTANCE, gpu, profile.name, profile.id, placement))
         inside = compute_profiles_of(gpu, profile)
         asked = {(device.profile, device.start) for device in want.compute_instances}
-        for device in instance.compute_instances:
+        # The largest first: before R525 the driver places them, and a small one may take the only place of a large one.
+        for device in sorted(instance.compute_instances, key=lambda device: (-device.size, device.start)):
             if (device.start, device.size) not in stays:
                 steps.append(
                     Step(

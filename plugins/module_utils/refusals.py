@@ -57,14 +57,18 @@ def no_such_profile(gpu, geometry, wanted, inner):
 
 def impossible(gpu, geometry, layout):
     """Refuse a layout that does not fit even on an empty GPU; ``nearest`` is the nearest {profile: count} that does."""
-    ways = spreads(gpu, geometry, layout)
-    wanted = ways[0] if ways else ()
+    # Of all ways to spread compute instances over GPU instances the one that takes least: its reason holds for all.
+    wanted = min(spreads(gpu, geometry, layout), key=lambda way: _memory_slices(geometry, way), default=())
     reason = _compute_instances_reason(gpu, geometry, layout) or _gpu_instances_reason(gpu, geometry, wanted)
     nearest = _nearest(geometry, wanted or _within_limits(gpu, geometry, layout))
     message = f"{gpu.name} cannot have {_layout_in_words(layout)}: {reason}."
     if nearest is not None:
         message += f" The nearest that fits is {_counts_in_words(nearest)}."
     return Refusal(gpu, "impossible", message, nearest=nearest)
+
+
+def _memory_slices(geometry, wanted):
+    return sum(geometry.sizes[geometry.position[want.profile]] for want in wanted)
 
 
 def impossible_by_name(gpu, layout, kind, needed, there):

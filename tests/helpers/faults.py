@@ -50,7 +50,8 @@ class Scenario(NamedTuple):
     """A change: on ``init`` (arguments of mig-simulator init) first ``before``, then, with a job, ``wish``.
 
     ``before`` is an ``instances`` option or None, ``busy`` the profile of the MIG device that a job uses or None,
-    ``passed_through`` whether the GPU then is.
+    ``passed_through`` whether the GPU then is. ``made`` is what nvidia-smi mig takes that first makes something which
+    no layout may ask for.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Scenario(NamedTuple):
     module: str
     wish: dict
     passed_through: bool = False
+    made: tuple = ()
 
 
 SCENARIOS = {
@@ -122,6 +124,23 @@ SCENARIOS = {
     )
 }
 
+# What was there cannot be planned any more: by what the GPU tells of its engines seven of these do not fit.
+GIVEN_UP = Scenario(
+    "instances: what was there breaks a rule",
+    ("--mig", "--strange", "engines=one-fewer", "H100-SXM5-80GB"),
+    None,
+    None,
+    "mig_instances",
+    {
+        "gpus": [0],
+        "instances": [
+            *({"profile": "1g.10gb", "placement": start} for start in range(3)),
+            {"profile": "3g.40gb", "placement": 4},
+        ],
+    },
+    ("-cgi", ",".join(["19"] * 7), "-C"),
+)
+
 
 class Case(NamedTuple):
     """What happens to the ``nth`` call of ``function`` (or ``any``) and to ``times`` in a row (0: all that follow)."""
@@ -143,6 +162,8 @@ class Stage:
         self.modules = modules
         self.host = SimulatedHost("faults", directory)
         self.host.simulator("init", *scenario.init)
+        if scenario.made:
+            self.host.run("nvidia-smi", "mig", *scenario.made)
         if scenario.before is not None:
             modules.run(self.host, "mig_instances", {"instances": scenario.before}).ok()
         self.busy = self.job = None

@@ -140,7 +140,8 @@ class SimulatedHost:
 
     def close(self):
         """End the jobs that this object has started."""
-        for job in self._jobs:
+        while self._jobs:
+            job = self._jobs.pop()
             job.kill()
             job.wait()
             job.stdin.close()

@@ -13,7 +13,7 @@ from itertools import count
 
 import pytest
 from evidence import table, write_evidence
-from faults import ALL_CODES, CLASSES, SCENARIOS, STEPS, Case, Stage, kills_and_lies
+from faults import ALL_CODES, CLASSES, GIVEN_UP, SCENARIOS, STEPS, Case, Stage, kills_and_lies
 from modules import ModuleServer
 
 PARTS = 4
@@ -116,6 +116,18 @@ def test_a_step_goes_on_failing(stage_of, name, record_property):
     record_property("faults", words(outcomes))
     assert not problems, report(problems)
     assert set(outcomes) <= set(IN_ORDER)
+
+
+def test_what_cannot_come_back_is_named_and_the_rest_comes_back(modules, tmp_path, record_property):
+    stage = Stage(GIVEN_UP, modules, tmp_path / "host")
+    try:
+        cases = [Case(function, 1, ("--return", code)) for function in STEPS[-2:] for code in CLASSES]
+        outcomes, problems = judge_all(stage, cases)
+    finally:
+        stage.close()
+    record_property("faults", words(outcomes))
+    assert not problems, report(problems)
+    assert set(outcomes) <= {"left", "restored", "lost"}
 
 
 def kind_of(case):

@@ -282,6 +282,13 @@ def test_placements_may_count_half_slices_in_any_order(nvml):
     assert n.nvmlDeviceGetGpuInstanceRemainingCapacity(gpu, 19) == 0
 
 
+def test_compute_placements_are_listed_in_any_order(nvml):
+    gpu = strange(nvml, "placement-order,compute-places=model", A100)
+    instance, _unused = create(gpu, 5)
+    assert compute_profiles(instance)[1][2] == [1, 0, 2]
+    assert compute_profiles(instance)[0][2] == [1, 0, 3, 2]
+
+
 def test_profiles_without_names(nvml):
     gpu = strange(nvml, "names", H100)
     assert n.nvmlDeviceGetGpuInstanceProfileInfo(gpu, 7, version=2).name == ""

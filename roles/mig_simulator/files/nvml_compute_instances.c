@@ -122,8 +122,10 @@ NVML(nvmlGpuInstanceGetComputeInstancePossiblePlacements,
         return answer;
     if (placements && *count < compute.start_count)
         answer = NVML_ERROR_INSUFFICIENT_SIZE;
-    for (unsigned i = 0; placements && answer == NVML_SUCCESS && i < compute.start_count; i++)
-        placements[i] = (nvmlComputeInstancePlacement_t){compute.starts[i], compute.size};
+    for (unsigned i = 0; placements && answer == NVML_SUCCESS && i < compute.start_count; i++) {
+        bool mixed = parent.gpu->strange[PLACEMENT_ORDER] && (i ^ 1) < compute.start_count;
+        placements[i] = (nvmlComputeInstancePlacement_t){compute.starts[mixed ? i ^ 1 : i], compute.size};
+    }
     *count = compute.start_count;
     return answer;
 }
