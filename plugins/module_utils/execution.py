@@ -61,10 +61,7 @@ class Execution:
 
     def execute(self, step):
         """Execute the next step; returns its Done. Raises NvmlError."""
-        if step.action == CREATE_COMPUTE_INSTANCE:
-            done = self._execute_inside(step)
-        else:
-            done = self._execute(step, step)
+        done = self._execute_inside(step) if step.action == CREATE_COMPUTE_INSTANCE else self._execute(step, step)
         self.done.append(done)
         return done
 
