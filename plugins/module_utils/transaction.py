@@ -278,15 +278,16 @@ def _refused_again(port, gpu, refused, done, failure):
 def _reset_where_pending(port, outcome, after, options):
     """Reset a GPU whose driver has left pending a mode that was to be active: (the outcome, the Gpu now, NvmlError).
 
-    Which architectures take a reset for that is a forecast, and so is whether there is a way to reset: nobody is in the
-    way that the change of mode has not named already. Where a reset is refused, or not allowed, the mode stays pending.
+    Which architectures take a reset for that is a forecast, and so is whether there is a way to reset. Nothing is lost
+    by it: the change has emptied the GPU, and whoever uses it keeps it from being reset. Where a reset is refused, or
+    not allowed, the mode stays pending.
     """
     wanted = mode_set(outcome.plan)
     if outcome.needs or wanted is None or (after.mig_mode, after.mig_mode_pending) != (not wanted, wanted):
         return outcome, after, None
     activations = [one.created.get("activation") for one in outcome.done if one.step.action == SET_MIG_MODE]
     gpu = outcome.plan.gpu
-    if outcome.plan.mig_mode != wanted or not options.reset or not gpu.pci_address:
+    if outcome.plan.mig_mode != wanted or not options.reset or not gpu.pci_address or after.instances:
         passed_through = "RESET_REQUIRED" in activations and not gpu.reset_peers
         return outcome._replace(needs="reboot" if passed_through else "reset"), after, None
     if any(one.step.action == RESET_GPU for one in outcome.done):

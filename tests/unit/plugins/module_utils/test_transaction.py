@@ -450,6 +450,21 @@ def test_a_reset_that_was_not_planned_and_that_somebody_is_in_the_way_of(state, 
         assert not result["changed"]
 
 
+def test_a_gpu_on_which_something_else_made_instances_is_not_reset_unasked(state):
+    def stays_on(port):
+        made = (gpu_instance(9, "1g.10gb", 0, 1),)
+        port.gpus["GPU-0"] = port.gpus["GPU-0"]._replace(mig_mode_pending=False, instances=made)
+        return True
+
+    port = ModelPort(gpu(H100))
+    port.hooks[1] = stays_on
+    change, _result, message = modes(port, state, False)
+    assert message is None
+    assert change.outcomes[0].needs == "reset"
+    assert [one.profile for one in port.gpus["GPU-0"].instances] == ["1g.10gb"]
+    assert not port.executed
+
+
 def test_a_timeout_is_asked_again_up_to_a_deadline(state, monkeypatch):
     port = ModelPort(gpu(H100, mig=False))
     port.activation = ["TIMEOUT", "TIMEOUT", "SUCCESS"]
