@@ -222,7 +222,7 @@ class Card:
 
     def _by_id(self, layout, chance):
         """Whether profiles must be written by their ids, or are by chance."""
-        return self.strange["names"] == "absent" or any(map(self._shared, layout)) or chance.random() < 0.1
+        return self.strange["names"] != "given" or any(map(self._shared, layout)) or chance.random() < 0.1
 
     def _shared(self, identity):
         names = [profile.name for profile in self.profiles.values()]
@@ -267,7 +267,7 @@ class Card:
         found = []
         for one in gpu["instances"]:
             profile = self.profiles[one["profile_id"]]
-            assert one["profile"] == profile.name, (one, profile)
+            assert one["profile"] == profile.name or self.strange["names"] == "renamed", (one, profile)
             devices = []
             for device in one["compute_instances"]:
                 slices = COMPUTE_SLICES[device["profile_id"]]
