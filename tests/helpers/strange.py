@@ -222,7 +222,7 @@ class Card:
 
     def _by_id(self, layout, chance):
         """Whether profiles must be written by their ids, or are by chance."""
-        return self.strange["names"] == "absent" or any(map(self._shared, layout)) or chance.random() < 0.1
+        return self.strange["names"] != "given" or any(map(self._shared, layout)) or chance.random() < 0.1
 
     def _shared(self, identity):
         names = [profile.name for profile in self.profiles.values()]
@@ -267,7 +267,7 @@ class Card:
         found = []
         for one in gpu["instances"]:
             profile = self.profiles[one["profile_id"]]
-            assert one["profile"] == profile.name, (one, profile)
+            assert one["profile"] == profile.name or self.strange["names"] == "renamed", (one, profile)
             devices = []
             for device in one["compute_instances"]:
                 slices = COMPUTE_SLICES[device["profile_id"]]
@@ -347,8 +347,6 @@ class Walk:
         shown = self.host.show()
         self.card = Card(model, {**usual(), **shown["strange"]}, driver)
         (self.gpu,) = shown["gpus"]
-        mine = [row for (switch, value), row in rows().items() if self.card.strange[switch] == value]
-        self.faults = [row["today"] for row in mine if "today" in row]
 
     def __enter__(self):
         return self
@@ -371,8 +369,6 @@ class Walk:
             run = self.modules.run(self.host, "mig_mode", {"state": state})
             gpu = self.look()
             pending = gpu["mig_mode"] != gpu["mig_mode_pending"]
-            if self._fails_today(run):
-                continue
             result = run.ok()
             assert (result["reset_required"] or result["reboot_required"]) == pending, (result, gpu)
             if not pending:
@@ -386,11 +382,9 @@ class Walk:
         self.look()
 
     def live(self, wish):
-        """From mode off to a layout, over a reboot, and to mode off again: reached, or not yet."""
+        """From mode off to a layout, over a reboot, and to mode off again."""
         assert self.run(wish, rehearse=True).ok()["changed"] is False
-        if not self.turn("enabled"):
-            assert self.faults
-            return "not yet"
+        assert self.turn("enabled")
         assert self.reach(wish) == "reached"
         self.reboot()
         assert self.turn("enabled")
@@ -400,11 +394,8 @@ class Walk:
         actions = Counter(step["action"] for step in result["plan"])
         assert actions["create_gpu_instance"] == len(wish.wanted) - stayed, result["plan"]
         assert set(actions) <= {"create_gpu_instance", "create_compute_instance"}, result["plan"]
-        if not self.turn("disabled"):
-            assert self.faults
-            return "not yet"
+        assert self.turn("disabled")
         assert not self.gpu["instances"]
-        return "reached"
 
     def look(self):
         """Read the GPU as it is now."""
@@ -417,16 +408,11 @@ class Walk:
 
     def reach(self, wish):
         """Ask for a Wish and hold what comes of it against what must hold: reached, or the switch of the refusal."""
-        if self.faults and self._fails_today(self.run(wish, rehearse=True)):
-            return "not yet"
         try:
             return self._reach(wish)
         except AssertionError as error:
             gpu = self.gpu["instances"]
             raise AssertionError(f"{self.name}: {self.card.written(wish)} from {gpu}: {error}") from error
-
-    def _fails_today(self, run):
-        return run.status and any(sentence in run.failed()["msg"] for sentence in self.faults)
 
     def _reach(self, wish):
         if self.chance.random() < STUMBLES and not self.card.refused(wish):
