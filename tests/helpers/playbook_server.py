@@ -22,6 +22,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -39,14 +40,11 @@ OF_A_RUN = (
     "PYTEST_CURRENT_TEST",
     "RESULTS_FILE",
 )
-# What a play imports beside ansible.cli.playbook, under the names that the plugin loader would give it.
-PLUGINS = (
-    "ansible.executor.module_common",
-    "ansible.plugins.callback.default",
-    "ansible.plugins.connection.local",
-    "ansible.plugins.shell.sh",
-    "ansible.plugins.strategy.linear",
-)
+READY = b"ready"
+# What a play imports beside ansible.cli.playbook: of these kinds of plugins Ansible imports all that it has. It does so
+# of the inventory's, too, but those of ansible-core 2.17 look for plugins in ANSIBLE_HOME when they are imported.
+MODULES = ("ansible.executor.module_common", "ansible.plugins.action.normal", "ansible.plugins.strategy.linear")
+PLUGINS = ("become", "callback", "connection", "doc_fragments", "shell", "vars")
 
 
 class PlaybookServer:
@@ -56,27 +54,28 @@ class PlaybookServer:
         """``variables`` is the environment of the first run."""
         self._variables = lasting(variables)
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._said = tempfile.TemporaryFile("w+", encoding="utf-8")
-        with theirs:
+        with theirs, tempfile.TemporaryFile() as said:
             self._process = subprocess.Popen(
                 [str(program.parent / "python"), __file__, str(theirs.fileno()), str(program)],
                 cwd="/",
                 env=variables,
                 stdin=subprocess.DEVNULL,
-                stdout=self._said,
+                stdout=said,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
             )
+            theirs.close()
+            # What an import says, each run would have to say.
+            self._ready = self._channel.recv(len(READY)) == READY and not os.fstat(said.fileno()).st_size
         atexit.register(self._end)
 
     def _end(self):
         self._channel.close()
         self._process.wait()
-        self._said.close()
 
     def serves(self, variables):
         """Whether a run with this environment may be forked from this server."""
-        return lasting(variables) == self._variables
+        return self._ready and lasting(variables) == self._variables
 
     def start(self, arguments, directory, variables):
         """Start ansible-playbook with these arguments: a ServedProcess."""
@@ -88,11 +87,7 @@ class PlaybookServer:
         finally:
             os.close(its_output)
             os.close(its_report)
-        process = ServedProcess(open(output, encoding="utf-8"), open(report, encoding="utf-8"))
-        if process.pid is None:
-            self._said.seek(0)
-            raise RuntimeError(f"the server of ansible-playbook has ended: {self._said.read()}")
-        return process
+        return ServedProcess(os.fdopen(output, encoding="utf-8"), os.fdopen(report, encoding="utf-8"))
 
 
 class ServedProcess:
@@ -103,8 +98,13 @@ class ServedProcess:
         self.stdout = stdout
         self.returncode = None
         self._report = report
-        line = report.readline()
-        self.pid = int(line) if line else None
+        self.pid = self._told()
+
+    def _told(self):
+        line = self._report.readline()
+        if not line:
+            raise RuntimeError("the server that has forked this run of ansible-playbook has ended")
+        return int(line)
 
     def poll(self):
         """The exit status, or None while the run lasts."""
@@ -118,7 +118,7 @@ class ServedProcess:
             if not select.select([self._report], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired("ansible-playbook", timeout)
             with self._report:
-                self.returncode = int(self._report.readline())
+                self.returncode = self._told()
         return self.returncode
 
     def communicate(self):
@@ -140,17 +140,35 @@ def main():
     sys.path[0] = os.path.dirname(program)
     with tempfile.TemporaryDirectory(prefix="ansible-home-") as home:
         os.environ["ANSIBLE_HOME"] = home
-        importlib.import_module("ansible.cli.playbook")
-        for name in PLUGINS:
-            importlib.import_module(name)
-        from ansible.config import manager
-
-        atexit.unregister(manager.cleanup_tmp_file)
+        import_ansible()
+    channel.send(READY)
     arguments = serve(channel)
     if arguments is not None:
         configure(home)
         sys.argv = [program, *arguments]
         runpy.run_path(program, run_name="__main__")
+
+
+def import_ansible():
+    """Import what a play needs and parse what it parses at any rate."""
+    for name in ("ansible.cli.playbook", *MODULES):
+        importlib.import_module(name)
+    for kind in PLUGINS:
+        package = importlib.import_module(f"ansible.plugins.{kind}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    from ansible.config import manager
+    from ansible.utils.collection_loader import _collection_finder as finder
+
+    # This would be the directory for temporary files of all runs, see configure().
+    atexit.unregister(manager.cleanup_tmp_file)
+    # Where the plugins of ansible.builtin are: the largest file that Ansible parses. This is how it lets others do so.
+    parse = finder._meta_yml_to_dict
+    builtin = ("ansible.builtin", "runtime.yml")
+    routing = os.path.join(os.path.dirname(manager.__file__), "ansible_builtin_runtime.yml")
+    with open(routing, "rb") as file:
+        parsed = parse(file.read(), builtin)
+    finder._meta_yml_to_dict = lambda text, identity: parsed if identity == builtin else parse(text, identity)
 
 
 def serve(channel):
@@ -218,12 +236,15 @@ def configure(home):
     from ansible import constants
     from ansible.plugins import loader
 
+    loaders = [one for one in vars(loader).values() if isinstance(one, loader.PluginLoader)]
     for name in constants.config.get_configuration_definitions():
-        if name == "CALLBACKS_ENABLED" or home in str(getattr(constants, name)):
-            constants.set_constant(name, constants.config.get_config_value(name, variables=vars(constants)))
-    for one in vars(loader).values():
-        if isinstance(one, loader.PluginLoader):
-            one.config = [path.replace(home, constants.ANSIBLE_HOME) for path in one.config]
+        before = getattr(constants, name)
+        if name == "CALLBACKS_ENABLED" or home in str(before):
+            now = constants.config.get_config_value(name, variables=vars(constants))
+            constants.set_constant(name, now)
+            for one in loaders:
+                if one.config is before:
+                    one.config = now
     # These locks would be those of all runs, and one that is killed may hold them.
     locks = sys.modules.get("ansible.executor.action_write_locks")
     if locks:  # until ansible-core 2.18
