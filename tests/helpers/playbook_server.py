@@ -53,10 +53,12 @@ class PlaybookServer:
     def __init__(self, program, variables):
         """``variables`` is the environment of the first run."""
         self._variables = lasting(variables)
+        # What the program itself names as its interpreter, which plays see in ansible_playbook_python.
+        python = program.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#!")
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, tempfile.TemporaryFile() as said:
             self._process = subprocess.Popen(
-                [str(program.parent / "python"), __file__, str(theirs.fileno()), str(program)],
+                [python, __file__, str(theirs.fileno()), str(program)],
                 cwd="/",
                 env=variables,
                 stdin=subprocess.DEVNULL,
