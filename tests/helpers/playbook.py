@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from paths import COLLECTIONS
-from playbook_server import PlaybookServer
+from playbook_server import lasting, server_of
 from process_tree import kill_tree
 from simulated_host import compiled_once
 
@@ -22,12 +22,11 @@ from simulated_host import compiled_once
 def start(program, arguments, directory, variables):
     """Start this ansible-playbook in ``directory`` with that environment: its process, output and errors in one pipe.
 
-    Tests fork it from a server; a run that the server would not start as it should be is executed as any program,
-    and so are all runs of benchmarks, which measure what users see.
+    Tests fork it from a server. Benchmarks, which measure what users see, execute it.
     """
     if "MADE_ONCE" in os.environ:
-        server = _servers.get(program) or _servers.setdefault(program, PlaybookServer(program, variables))
-        if server.serves(variables):
+        server = server_of(program, frozenset(lasting(variables).items()))
+        if server.ready:
             return server.start(arguments, directory, variables)
     return subprocess.Popen(
         [str(program), *arguments],
@@ -38,9 +37,6 @@ def start(program, arguments, directory, variables):
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-_servers = {}  # of this process, by program
 
 
 class Run:

@@ -8,8 +8,8 @@ Half of what a short play costs is the import of Ansible, and the tests start hu
 and forks for each run; the run then executes the program ansible-playbook itself, in its own directory and environment.
 
 Ansible reads its configuration when it is imported. Of the variables that differ from run to run two are of that kind,
-ANSIBLE_HOME and ANSIBLE_CALLBACKS_ENABLED: what was made of them is made anew after the fork. All other variables must
-be those that the server was started with, see PlaybookServer.serves().
+ANSIBLE_HOME and ANSIBLE_CALLBACKS_ENABLED: what was made of them is made anew after the fork. All other variables are
+those that the server was started with; a run with others has another server.
 
 This file is both sides: what the tests use, and the program that an environment's Python runs.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -48,16 +49,18 @@ PLUGINS = ("become", "callback", "connection", "doc_fragments", "shell", "vars")
 
 
 class PlaybookServer:
-    """A process that has imported the Ansible of ``program``, an ansible-playbook; it ends with the caller."""
+    """A process that has imported the Ansible of ``program``, an ansible-playbook; it ends with the caller.
+
+    Where it is not ``ready`` a run is to be executed: it cannot import Ansible, or not without a word.
+    """
 
     def __init__(self, program, variables):
-        """``variables`` is the environment of the first run."""
-        self._variables = lasting(variables)
+        """``variables`` is the environment that its runs have in common, see lasting()."""
         # What the program itself names as its interpreter, which plays see in ansible_playbook_python.
         python = program.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#!")
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, tempfile.TemporaryFile() as said:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [python, __file__, str(theirs.fileno()), str(program)],
                 cwd="/",
                 env=variables,
@@ -68,16 +71,12 @@ class PlaybookServer:
             )
             theirs.close()
             # What an import says, each run would have to say.
-            self._ready = self._channel.recv(len(READY)) == READY and not os.fstat(said.fileno()).st_size
+            self.ready = self._channel.recv(len(READY)) == READY and not os.fstat(said.fileno()).st_size
         atexit.register(self._end)
 
     def _end(self):
         self._channel.close()
-        self._process.wait()
-
-    def serves(self, variables):
-        """Whether a run with this environment may be forked from this server."""
-        return self._ready and lasting(variables) == self._variables
+        self.process.wait()
 
     def start(self, arguments, directory, variables):
         """Start ansible-playbook with these arguments: a ServedProcess."""
@@ -132,8 +131,14 @@ class ServedProcess:
 
 
 def lasting(variables):
-    """Those environment variables that all runs of a server have in common."""
+    """Those of a run's environment variables that all runs of its server have in common."""
     return {name: value for name, value in variables.items() if name not in OF_A_RUN}
+
+
+@functools.cache
+def server_of(program, variables):
+    """The server of the runs with this program that have these pairs of a lasting environment in common."""
+    return PlaybookServer(program, dict(variables))
 
 
 def main():
