@@ -130,7 +130,8 @@ class Run:
 
     def kill(self):
         """End the run with SIGKILL, and with it all its workers and the modules that they run, as a power cut would."""
-        kill_tree(self.process.pid)
+        if self.process.poll() is None:
+            kill_tree(self.process.pid)
         self.finish()
 
     def killed(self):
