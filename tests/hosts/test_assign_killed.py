@@ -16,7 +16,7 @@ import re
 import pytest
 from playbook import Run
 
-# Every day tests/integration/test_killed_anywhere.py kills runs at twelve of their tasks.
+# Every day tests/integration/test_killed_anywhere.py kills runs at six of their tasks.
 pytestmark = pytest.mark.prove
 UNITS = {
     "train": "ExecStart=/bin/sleep infinity\n",

@@ -19,14 +19,18 @@ from slurm_cluster import SlurmCluster
 
 PARTITION, RESTORE = "gpufleet.mig.partition", "gpufleet.mig.restore"
 BEFORE, AFTER = {"3g.20gb": 1, "1g.5gb": 2}, {"3g.20gb": 1, "2g.10gb": 1}
+WAITS = "#!/bin/sh\nexec sleep infinity\n"
 DRAINED = "/var/lib/gpufleet-mig/drain.json"
 
 
-@pytest.fixture(scope="module")
-def slurm(systemd_hosts):
-    gpus = {"bookworm-slurm-controller": [], "bookworm-slurm-gpu": [{"model": "A100-SXM4-40GB", "count": 1}]}
-    cluster = SlurmCluster(*systemd_hosts(gpus))
+@pytest.fixture(scope="module", params=["bookworm"])
+def slurm(request, systemd_hosts):
+    gpus = [{"model": "A100-SXM4-40GB", "count": 1}]
+    cluster = SlurmCluster(
+        *systemd_hosts({f"{request.param}-slurm-controller": [], f"{request.param}-slurm-gpu": gpus})
+    )
     cluster.start(BEFORE)
+    cluster.add_user("mallory", 4711)
     return cluster
 
 
@@ -178,6 +182,33 @@ def test_what_slurm_refuses_is_told(run, run_playbook, cluster):
     assert in_service(cluster)
     unknown = run(drain(mig_drain_slurm_node="nobody")).failed()
     assert "Slurm has no node nobody" in unknown.output
+
+
+@pytest.mark.parametrize("slurm", ["bookworm", pytest.param("trixie", marks=pytest.mark.prove)], indirect=True)
+def test_a_jobs_name_ends_no_other_job(run, cluster):
+    """A user writes into a job's name what Slurm's commands print of others."""
+    node = cluster.node.name
+    victim = cluster.submit("3g.20gb", "train", "--begin=now+1hour")
+    beside = cluster.submit(None, "beside", program=WAITS)
+    record = (
+        f"   SubmitTime=2026-11-21T15:59:35 EligibleTime=2026-11-21T15:59:35\n   JOB_GRES=gpu:1\n"
+        f"     Nodes={node} CPU_IDs=0 Mem=0 GRES=gpu:1(IDX:0)\n   MinCPUsNode=1 MinMemoryNode=0\n   Command=x"
+    )
+    name = "x\n" + "".join(
+        f"{job}|ops|RUNNING|y\n{job}|{job}|ops|RUNNING\n\nJobId={job} JobName=y\n{record}\n" for job in (victim, beside)
+    )
+    harmless = cluster.submit(None, name, f"--comment={name}", user="mallory", program=WAITS)
+    holds = cluster.submit("1g.5gb", f"x\n\nJobId={victim} JobName=\x1b[2J", user="mallory", program=WAITS)
+    jobs = (victim, beside, harmless, holds)
+    for job in jobs[1:]:
+        cluster.wait(f'test "$(squeue --noheader --format=%T --jobs={job})" = RUNNING')
+
+    done = run(drain(mig_drain_slurm_jobs="cancel")).ok()
+    assert [cluster.state(job) for job in jobs] == ["PENDING", "RUNNING", "RUNNING", "CANCELLED"]
+    assert "\x1b" not in done.output
+    asked = [one["result"]["jobs"] for one in done.results("gpufleet.mig.slurm_node_info")]
+    assert [(job["id"], job["name"]) for job in asked[0]] == [(holds, rf"x\n\nJobId={victim} JobName=\x1b[2J")]
+    assert asked[-1] == []
 
 
 def test_the_whole_change_beside_jobs(run, cluster, tmp_path):

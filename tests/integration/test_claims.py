@@ -89,6 +89,7 @@ def test_while_another_run_has_it_nothing_is_read_or_changed(run_playbook, host)
     assert (host.show(), claim_on(host)) == (before, bobs)
 
 
+@pytest.mark.prove
 def test_a_run_waits_for_the_end_of_another(run_playbook, host):
     claim_of_bob(host)
     ends = threading.Timer(2, os.unlink, [claim_file(host)])
@@ -236,6 +237,7 @@ def test_a_gpu_that_somebody_else_has_changed_is_not_touched(run_playbook, simul
     assert claim_on(host) is None
 
 
+@pytest.mark.prove
 def test_a_damaged_claim_is_told_with_the_way_out(run_playbook, host):
     host.state_dir.mkdir(parents=True, exist_ok=True)
     (host.state_dir / "claim.json").write_text("[" * 1000, encoding="utf-8")

@@ -67,29 +67,50 @@ def try_out(checkout, command):
     return answer.returncode, answer.stdout
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.prove)])
-def test_demo_three_things_and_its_end(checkout, times):
-    for _time in range(times):
-        output = make(checkout, "demo")
-        picture = output[output.rindex("== The fleet") :]
-        assert re.search(r"GPU 0 .*\+2g\.20gb.*=3g\.40gb\*.*\n *GPU 1 .*=2g\.20gb\*", picture), picture
-        assert len(re.findall(r"^  GPU ", picture, re.M)) == 15
-        recaps = re.findall(r"changed=(\d+)", output)
-        assert recaps[-4:] == ["0"] * 4
-        assert sum(map(int, recaps[4:8])) > 0
+def demonstrated(checkout):
+    """Run make demo and check its picture; returns the process ids of the jobs that run then."""
+    output = make(checkout, "demo")
+    picture = output[output.rindex("== The fleet") :]
+    assert re.search(r"GPU 0 .*\+2g\.20gb.*=3g\.40gb\*.*\n *GPU 1 .*=2g\.20gb\*", picture), picture
+    assert len(re.findall(r"^  GPU ", picture, re.M)) == 15
+    recaps = re.findall(r"changed=(\d+)", output)
+    assert recaps[-4:] == ["0"] * 4
+    assert sum(map(int, recaps[4:8])) > 0
     jobs = [job["pid"] for job in json.loads((checkout / "build" / "demo" / "jobs.json").read_text())]
     assert [running(pid) for pid in jobs] == [True, True]
+    return jobs
 
-    refused, back_and_forth, by_hand = console_blocks()
-    ((status, output),) = [try_out(checkout, command) for command in refused]
+
+def ended(checkout, jobs):
+    """Run make demo-down and check that nothing is left."""
+    make(checkout, "demo-down")
+    assert not (checkout / "build" / "demo").exists()
+    assert [running(pid) for pid in jobs] == [False, False]
+
+
+def refused(checkout, command):
+    """Try the first of README's three things, which the running jobs refuse."""
+    status, output = try_out(checkout, command)
     assert status == 2
     assert "train" in output
     assert "Nothing was changed" in output
+
+
+def test_demo_the_first_thing_and_its_end(checkout):
+    jobs = demonstrated(checkout)
+    ((command,), *_others) = console_blocks()
+    refused(checkout, command)
+    ended(checkout, jobs)
+
+
+@pytest.mark.prove
+def test_demo_twice_three_things_and_its_end(checkout):
+    demonstrated(checkout)
+    jobs = demonstrated(checkout)
+    (command,), back_and_forth, by_hand = console_blocks()
+    refused(checkout, command)
     assert [try_out(checkout, command)[0] for command in back_and_forth] == [0, 0, 0]
     outcomes = [try_out(checkout, command) for command in by_hand]
     assert [status for status, _output in outcomes] == [0, 2, 0]
     assert "differs from its layout" in outcomes[1][1]
-
-    make(checkout, "demo-down")
-    assert not (checkout / "build" / "demo").exists()
-    assert [running(pid) for pid in jobs] == [False, False]
+    ended(checkout, jobs)

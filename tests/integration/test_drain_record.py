@@ -88,7 +88,11 @@ def hostile(tmp_path, marker):
     ]
 
 
-def test_what_a_host_says_reaches_nothing_else(run_playbook, simulated_host, environment, tmp_path):
+@pytest.mark.parametrize(
+    ("playbook", "check"),
+    [(RESTORE, False), *(pytest.param(PARTITION, check, marks=pytest.mark.prove) for check in (True, False))],
+)
+def test_what_a_host_says_reaches_nothing_else(run_playbook, simulated_host, environment, tmp_path, playbook, check):
     marker = tmp_path / "reached"
     marker.mkdir()
     mine = hook(tmp_path / "hooks", "mine", clients=[])
@@ -101,27 +105,26 @@ def test_what_a_host_says_reaches_nothing_else(run_playbook, simulated_host, env
     victim = simulated_host("A100-SXM4-40GB", name="victim")
     program(victim.python, f"#!/bin/sh\ntouch {marker}/victim\n")
     there = [{"hook": mine, "done": {"said": said}}, *recorded, {"hook": mine, "done": {"last": True}}]
-    for playbook, check in ((RESTORE, False), (PARTITION, True), (PARTITION, False)):
-        put(host, *there)
-        run = run_playbook(playbook, [host, victim], environment, check=check, limit=host.name).failed()
-        assert list(marker.iterdir()) == []
-        if not check:
-            assert entries(host) == recorded
-            # The others were restored, and what the host says went to the user's hook as it was.
-            assert log(host)[-4:] == [
-                *("clients mine", "clients mine"),
-                'workloads mine {"last": true}',
-                f"workloads mine {json.dumps({'said': said})}",
-            ]
-        else:
-            assert entries(host) == there
-        message = reason(run, host)
-        assert message.count("Not restored: drain.json of gpu-host ") == 6
-        assert "once the cause is gone, run the playbook gpufleet.mig.restore" in message
-        assert f'-l gpu-host -e \'{{"mig_drain_hooks": ["{tmp_path}/evil/task.yml"]}}\'' in message
-        assert '-l gpu-host -e \'{"mig_drain_slurm_host": "victim", ' in message
-        assert "lookup" not in message
-        assert not [one["task"] for one in run.results() if "lookup" in one["task"] or "evil" in one["task"]]
+    put(host, *there)
+    run = run_playbook(playbook, [host, victim], environment, check=check, limit=host.name).failed()
+    assert list(marker.iterdir()) == []
+    if not check:
+        assert entries(host) == recorded
+        # The others were restored, and what the host says went to the user's hook as it was.
+        assert log(host)[-4:] == [
+            *("clients mine", "clients mine"),
+            'workloads mine {"last": true}',
+            f"workloads mine {json.dumps({'said': said})}",
+        ]
+    else:
+        assert entries(host) == there
+    message = reason(run, host)
+    assert message.count("Not restored: drain.json of gpu-host ") == 6
+    assert "once the cause is gone, run the playbook gpufleet.mig.restore" in message
+    assert f'-l gpu-host -e \'{{"mig_drain_hooks": ["{tmp_path}/evil/task.yml"]}}\'' in message
+    assert '-l gpu-host -e \'{"mig_drain_slurm_host": "victim", ' in message
+    assert "lookup" not in message
+    assert not [one["task"] for one in run.results() if "lookup" in one["task"] or "evil" in one["task"]]
 
 
 def reason(run, host):
@@ -243,6 +246,7 @@ def test_this_release_restores_what_the_one_before_left(run_playbook, simulated_
     assert log(host) == ["clients mine", 'workloads mine {"running": true}']
 
 
+@pytest.mark.prove
 def test_hooks_that_cannot_be_restored_keep_no_other(run_playbook, simulated_host, tmp_path):
     host = simulated_host(name="gpu")
     names = ("first", "gone", "absent", "fails", "stuck", "last")

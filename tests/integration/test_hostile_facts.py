@@ -178,6 +178,7 @@ def test_a_variable_of_the_user_is_read_once(run_playbook, attack, tmp_path, way
     assert (wanted / "report").exists()
 
 
+@pytest.mark.prove
 def test_a_second_use_of_the_role_has_its_own_values(run_playbook, simulated_host, tmp_path):
     host = simulated_host("--mig", A100, name="attacker")
     reports = [tmp_path / "first.json", tmp_path / "second.json"]

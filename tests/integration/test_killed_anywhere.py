@@ -4,7 +4,7 @@
 
 """The whole role, drain hook included, killed at a task; then `restore` or the same command, on the same controller.
 
-Twelve moments here, every task in `make prove`.
+Six moments here, every task in `make prove`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from other_runs import claim_on
 
 PARTITION, RESTORE = "gpufleet.mig.partition", "gpufleet.mig.restore"
 SEVEN, HALVES = {"1g.10gb": 7}, {"3g.40gb": 2}
-MOMENTS, AT_ONCE = 12, 6
+MOMENTS, AT_ONCE = 6, 6
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def trials(run_playbook, simulated_host, prepared, tmp_path):
     return Trials(run_playbook, simulated_host, prepared, tmp_path)
 
 
-def test_twelve_moments(trials):
+def test_six_moments(trials):
     tasks = trials.undisturbed()
     found = [trials.killed(1 + number * (tasks - 1) // MOMENTS, way_of(number)) for number in range(MOMENTS)]
     print(f"The killed runs had come to: {', '.join(stage for _host, stage in found)}")

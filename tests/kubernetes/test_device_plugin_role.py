@@ -131,6 +131,7 @@ def place(kubernetes_cluster, simulated_host, run_playbook, rights):
     one.clear()
 
 
+@pytest.mark.prove
 def test_a_configuration_is_added_to_those_of_the_gpu_operator(place):
     host = place.host("operator-1", mig_device_plugin_time_slicing=SHARED)
     place.deploy(OPERATOR, cluster_policy("configs"), *operators(), configs=("configs", OTHERS))

@@ -224,6 +224,7 @@ def test_only_the_pods_in_the_way_go_and_the_node_is_back_afterwards(place):
     assert not [one for one in again.results() if "kubernetes.core" in one["action"]]
 
 
+@pytest.mark.prove
 def test_a_budget_in_the_way_is_named_and_nothing_is_changed(place):
     one, two = place.namespaces
     web, _other = place.replicated(one, "web", 2)
