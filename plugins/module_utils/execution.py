@@ -170,7 +170,11 @@ def _set_mig_mode(port, step):
         try:
             created = port.execute(step)
         except NvmlError as error:
-            if error.code != "NOT_SUPPORTED" or port.read_gpu(step.gpu).mig_mode_pending != step.mig_enabled:
+            if error.code != "NOT_SUPPORTED":
+                raise
+            now, _why = reread(port, step.gpu)
+            # A GPU that cannot be read any more may have it: this counts as done, and what follows fails and says why.
+            if now and now.mig_mode_pending != step.mig_enabled:
                 raise
             return {"activation": error.code}
         if created.get("activation") != "TIMEOUT" or time.monotonic() >= deadline:
