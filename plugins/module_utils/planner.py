@@ -230,6 +230,11 @@ def _blocker(gpu, instance, device):
     return Blocker(gpu, because, *known)
 
 
+def _largest_first(device):
+    """What orders PlacedComputeInstances; of one that was there already the driver may not tell where it is."""
+    return -(device.size or 0), -1 if device.start is None else device.start
+
+
 def _plan_of(gpu, geometry, solution):
     """Turn a Solution into steps: all destruction, by placement, then each GPU instance with its compute instances.
 
@@ -276,7 +281,7 @@ def _plan_of(gpu, geometry, solution):
         inside = compute_profiles_of(gpu, profile)
         asked = {(device.profile, device.start) for device in want.compute_instances}
         # The largest first: before R525 the driver places them, and a small one may take the only place of a large one.
-        for device in sorted(instance.compute_instances, key=lambda device: (-device.size, device.start)):
+        for device in sorted(instance.compute_instances, key=_largest_first):
             if (device.start, device.size) not in stays:
                 steps.append(
                     Step(

@@ -57,9 +57,12 @@ def check_apply_check_apply(modules, host, module, options):
         assert done[key] == foretold[key] == rehearsal[key]
     assert done["plan"]
     assert len(done["actions"]) == len(done["plan"])
-    assert [
-        {key: step[key] for key in planned} for step, planned in zip(done["done"], done["plan"], strict=True)
-    ] == done["plan"]
+    for step, planned in zip(done["done"], done["plan"], strict=True):
+        # A driver before R525 chooses the places of compute instances itself.
+        own = ("placement",) if step.get("replanned") else ()
+        assert {key: step[key] for key in planned if key not in own} == {
+            key: planned[key] for key in planned if key not in own
+        }
     assert done["diff"]["before"] != done["diff"]["after"]
     reached = host.show()
     for check in (True, False):
@@ -327,7 +330,7 @@ def test_without_a_reset_an_idle_gpu_may_get_its_mode_all_the_same(modules, simu
 
 @pytest.mark.parametrize("kind", ["compute", "graphics", "mps"])
 def test_a_process_on_an_empty_gpu_is_in_the_way_of_its_first_instance(modules, simulated_host, kind):
-    host = simulated_host("--mig", "--strange", "first-instance", H100)
+    host = simulated_host("--mig", "--strange", "first-instance=processes", H100)
     process = host.job(0, kind=kind)
     before = host.show()
     assert [one["pid"] for one in facts(modules, host)["gpus"][0]["processes"]] == [process.pid]

@@ -297,7 +297,7 @@ def test_profiles_without_names(nvml):
 
 
 @pytest.mark.parametrize(
-    ("model", "profile", "name"), [(H100, 20, "1g.9gb+me"), (A100, 9, "3g.18gb"), (RTX, 67, "1g.21gb-me")]
+    ("model", "profile", "name"), [(H100, 20, "1g.9gb"), (A100, 9, "3g.18gb"), (RTX, 67, "1g.21gb-me")]
 )
 def test_profiles_with_the_names_of_another_driver(nvml, model, profile, name):
     gpu = strange(nvml, "names=renamed", model)

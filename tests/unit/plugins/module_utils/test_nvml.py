@@ -142,7 +142,7 @@ def test_processes_of_a_gpu_with_mig_off(simulated_host):
 
 
 def test_processes_of_a_gpu_in_mig_mode_that_has_no_gpu_instance(simulated_host):
-    host = simulated_host("--mig", "--strange", "first-instance", f"{H100}:2")
+    host = simulated_host("--mig", "--strange", "first-instance=processes", f"{H100}:2")
     job = host.job(1)
     idle, used = in_session(host, "result = session.read()").gpus
     assert idle.processes == ()

@@ -107,7 +107,7 @@ def test_names_are_shown_as_told_and_can_be_asked_for(odd):
     assert run("mig_instances", layout=[gpus[0]["layout"]]).ok()["changed"] is False
     for told in through_filters(gpus):
         assert "Traceback" not in told
-    assert "gpu:nvidia_a100_1g.0gb+xyz:1" in slurm_gres(gpus)["gres"]
+    assert "gpu:nvidia_a100_1g.0gb+a1.b2:1" in slurm_gres(gpus)["gres"]
     drawn = paint(draw("host", {"gpus": gpus, "reason": None, "driver_version": "1"}), False)
     assert "1g.0gb+xyz" in drawn
     refused = run("mig_instances", layout=[{"instances": {"1g.0gb+xyz": 2}}]).failed()["msg"]
