@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from model_gpu import A100, H100, ModelPort, gpu, gpu_instance, job
 
@@ -27,7 +29,7 @@ BOTH = {"4g.20gb": 1, "3g.20gb": 1}
 def run(port, tmp_path, instances, **options):
     entries = validate_layout([{"instances": instances}])
     state = HostState(str(tmp_path / "state"))
-    decide = lambda snapshot: decide_instances(snapshot, entries)  # noqa: E731
+    decide = partial(decide_instances, entries=entries)
     return result_of(transaction.change(lambda: port, decide, state, 5, Options(**options)))
 
 
