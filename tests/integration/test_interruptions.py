@@ -63,7 +63,7 @@ FAULTS = {
     "destroying-fails": ("nvmlComputeInstanceDestroy", "--nth", "2", "--return", "IN_USE"),
     "creating-fails": ("nvmlDeviceCreateGpuInstanceWithPlacement", "--nth", "3", "--return", "INSUFFICIENT_RESOURCES"),
     "goes-on-failing": ("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "--times", "0", "--return", "UNKNOWN"),
-    "lies": ("nvmlGpuInstanceDestroy", "--lie"),
+    "lies": ("nvmlGpuInstanceDestroy", "--times", "0", "--lie"),
     "is-lost": ("any", "--nth", "150", "--times", "0", "--return", "GPU_IS_LOST"),
     "killed-before": ("nvmlGpuInstanceDestroy", "--nth", "2", "--kill", "before"),
     "killed-after": ("nvmlDeviceCreateGpuInstanceWithPlacement", "--nth", "2", "--kill", "after"),
