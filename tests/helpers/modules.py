@@ -23,7 +23,7 @@ from typing import NamedTuple
 from unittest import mock
 
 import pynvml
-from ansible.module_utils import basic
+from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
 from paths import COLLECTIONS, SIMULATOR
 
@@ -185,7 +185,9 @@ class ModulesHere:
         self._forget_functions()
         stdout, stderr, status = io.StringIO(), io.StringIO(), 99
         here = mock.patch.dict(os.environ, host.environment)
-        with here, contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        # Where another test has loaded Ansible's controller, warnings of modules would be printed.
+        module = mock.patch.object(_internal, "is_controller", False)
+        with here, module, contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
             try:
                 self._modules[name].main()
             except SystemExit as end:

@@ -47,7 +47,7 @@ def test_instances_have_files_while_they_are_there(nvml, host):
     create(gpu, 19, 6, 1)
     assert shown() == ["gpu0/mig/gi13/access", "gpu1/mig/gi1/access", "gpu1/mig/gi1/ci0/access"]
     file = capabilities / "gpu1/mig/gi1/ci0/access"
-    assert file.read_text() == "DeviceFileMinor: 148\nDeviceFileMode: 292\nDeviceFileModify: 1\n"
+    assert file.read_text() == "DeviceFileModify: 1\nDeviceFileMinor: 148\nDeviceFileMode: 292\n"
     assert file.stat().st_mode & 0o777 == 0o444
     n.nvmlComputeInstanceDestroy(compute)
     assert shown() == ["gpu0/mig/gi13/access", "gpu1/mig/gi1/access"]

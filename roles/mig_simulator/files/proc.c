@@ -104,9 +104,10 @@ static void write_system_minors(FILE *file, const void *what)
     fprintf(file, "fabric-imex-mgmt %u\n", host_capability_minor(NUMBERED_GPUS, 0));
 }
 
+/* Whoever writes "DeviceFileModify: 0" to the driver's file changes that line. In a plain file that is the first. */
 static void write_instance(FILE *file, const void *minor)
 {
-    fprintf(file, "DeviceFileMinor: %u\nDeviceFileMode: 292\nDeviceFileModify: 1\n", *(const unsigned *)minor);
+    fprintf(file, "DeviceFileModify: 1\nDeviceFileMinor: %u\nDeviceFileMode: 292\n", *(const unsigned *)minor);
 }
 
 /* The instances of a GPU by id: bit 0 for the GPU instance, the next ones for its compute instances. */
