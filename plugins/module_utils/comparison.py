@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .data import contents_in_words
+from .data import contents_in_words, place_in_words
 from .model import SET_MIG_MODE
 from .profiles import part
 
@@ -74,12 +74,7 @@ def _on_off(mode):
 def _in_words(instances):
     return ", ".join(
         f"{one.profile} at slice {one.start} "
-        + contents_in_words(
-            [
-                device.profile + ("" if device.start is None else f" at {device.start}")
-                for device in one.compute_instances
-            ]
-        )
+        + contents_in_words([place_in_words(device) for device in one.compute_instances])
         for one in instances
     )
 

@@ -74,6 +74,11 @@ def layout_of(gpu):
     return layout_entry(gpu, gpu.placed)
 
 
+def place_in_words(one):
+    """The profile of an instance, wanted or placed, and its start where that is told: ``1c.3g.20gb at 2``."""
+    return one.profile if one.start is None else f"{one.profile} at {one.start}"
+
+
 def contents_in_words(inside):
     """What a GPU instance holds; ``inside`` names its compute instances."""
     return f"holding {' + '.join(inside)}" if inside else "without compute instances"

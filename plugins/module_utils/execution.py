@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from .data import place_in_words
 from .errors import NvmlError
 from .model import (
     CREATE_COMPUTE_INSTANCE,
@@ -115,9 +116,7 @@ class Execution:
 
 
 def _not_offered(steps, offered):
-    wanted = " + ".join(
-        step.profile + ("" if step.start is None else f" at {step.start}") for step in sorted(steps, key=_by_profile)
-    )
+    wanted = " + ".join(place_in_words(step) for step in sorted(steps, key=_by_profile))
     text = f"The GPU instance has no place for {wanted}; it offers {offers(offered)}."
     return NvmlError("nvmlGpuInstanceGetComputeInstancePossiblePlacements", "NOT_SUPPORTED", text)
 

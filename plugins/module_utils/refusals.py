@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations, product
 
-from .data import contents_in_words
+from .data import contents_in_words, place_in_words
 from .geometry import ENGINES, OVERLAP, compute_profiles_of, geometry_of
 from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
 from .profiles import how_many, outer
@@ -68,7 +68,7 @@ def impossible(gpu, geometry, layout):
 
 
 def _memory_slices(geometry, wanted):
-    return sum(geometry.sizes[geometry.position[want.profile]] for want in wanted)
+    return sum(_least(geometry, want) for want in wanted)
 
 
 def impossible_by_name(gpu, layout, kind, needed, there):
@@ -172,13 +172,7 @@ def _layout_in_words(layout):
     """A GpuLayout in words, such as 2 × 3g.20gb + 1g.5gb at 6."""
     if layout.counts is not None:
         return _counts_in_words(dict(layout.counts))
-    return (
-        " + ".join(
-            want.profile + ("" if want.start is None else f" at {want.start}") + _contents_in_words(want)
-            for want in layout.instances
-        )
-        or "no instances"
-    )
+    return " + ".join(place_in_words(want) + _contents_in_words(want) for want in layout.instances) or "no instances"
 
 
 def _contents_in_words(want):
@@ -198,10 +192,7 @@ def _compute_instances_reason(gpu, geometry, layout):
     if layout.instances is not None:
         for want in layout.instances:
             if not contents_fit(gpu, geometry, want):
-                names = " + ".join(
-                    device.profile + ("" if device.start is None else f" at {device.start}")
-                    for device in want.compute_instances
-                )
+                names = " + ".join(place_in_words(device) for device in want.compute_instances)
                 return f"{names} do not fit together into one {want.profile}"
         return None
     for name, count in layout.counts:
@@ -228,7 +219,7 @@ def _gpu_instances_reason(gpu, geometry, wanted):
     for profile, most, position in zip(geometry.profiles, geometry.most, range(len(geometry.profiles))):
         if positions.count(position) > most:
             return f"{positions.count(position)} × {profile.name} are wanted, at most {most} fit on one GPU"
-    needed = sum(_least(geometry, want) for want in wanted)
+    needed = _memory_slices(geometry, wanted)
     if needed > gpu.memory_slices:
         return f"together they need {needed} memory slices and the GPU has {gpu.memory_slices}"
     for kind, (name, most) in enumerate(zip(ENGINES, geometry.engines)):
@@ -246,7 +237,7 @@ def _least(geometry, want):
     """How many memory slices a WantedInstance takes at the least: placements of one profile may differ in size."""
     position = geometry.position[want.profile]
     starts = [start for start, _other in geometry.placements[position] if want.start in (None, start)]
-    return min(geometry.size_at(position, start) for start in starts)
+    return min((geometry.size_at(position, start) for start in starts), default=0)
 
 
 def _sizes_and_starts(geometry, position):
