@@ -25,6 +25,7 @@ from .layout import (
     parse_whole_number,
     validate_layout,
 )
+from .model import PROFILE_NAME
 from .selectors import LayoutError, as_list, as_text, shown
 
 VERSION = "v1"
@@ -205,13 +206,20 @@ def _spec(entry):
     for selector in entry.gpus or ():
         if not isinstance(selector.key, int):
             raise LayoutError(f"{selector.where}: nvidia-mig-parted knows GPUs by index only, not as {selector.text}")
-    layout = entry.layout
+    layout, where = entry.layout, entry.prefix + "instances"
+    for name, _count in layout.counts or ():
+        _check_named(name, where)
     return Spec(
         entry.prefix.rstrip("."),
         None if entry.gpus is None else frozenset(selector.key for selector in entry.gpus),
         None if entry.pci_device_ids is None else frozenset(entry.pci_device_ids),
-        layout.counts if layout.instances is None else _counts(layout.instances, entry.prefix + "instances"),
+        layout.counts if layout.instances is None else _counts(layout.instances, where),
     )
+
+
+def _check_named(profile, where):
+    if not PROFILE_NAME.fullmatch(profile):
+        raise LayoutError(f"{where}: nvidia-mig-parted knows profiles by name only, not as {profile}")
 
 
 def _counts(instances, where):
@@ -228,6 +236,7 @@ def _counts(instances, where):
             raise LayoutError(f"{here}: nvidia-mig-parted has no GPU instances without compute instances; remove it")
         names = [compute.profile for compute in instance.compute_instances]
         for name in names:
+            _check_named(name, here)
             counts[name] = counts.get(name, 0) + 1
         if names != [instance.profile]:
             divided.setdefault(instance.profile, []).append(names)

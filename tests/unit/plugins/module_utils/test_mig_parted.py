@@ -336,6 +336,9 @@ def test_a_list_of_instances_that_counts_can_say(instances, counts):
             "layout[0].gpus: nvidia-mig-parted knows GPUs by index only, not as 07:00.0",
         ),
         ({"instances": {"1g": 1}}, "layout[0].instances: expected a profile name"),
+        ({"instances": {"19": 7}}, "layout[0].instances: nvidia-mig-parted knows profiles by name only, not as 19"),
+        ({"instances": {"1c.9": 3}}, "layout[0].instances: nvidia-mig-parted knows profiles by name only, not as 1c.9"),
+        ({"instances": [THREE, 19]}, "layout[0].instances[1]: nvidia-mig-parted knows profiles by name only, not as 19"),
     ],
 )
 def test_what_a_file_cannot_say(entry, message):
