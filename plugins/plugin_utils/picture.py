@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.driver_releases import model_of, vbios_of_compute_mode
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import part
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
 
 KEPT, NEW, PLAIN, BUSY, FREE, TEXT = "kept", "new", "plain", "busy", "free", "text"
@@ -109,12 +110,12 @@ def _boxes(gpu, before, disrupted):
     """
     if gpu["instances"] is None or not all(instance["placement"] for instance in gpu["instances"]):
         return []
-    known = None if before is None else _identities(before) - disrupted
+    known = None if before is None else _identities(before, disrupted)
     boxes = []
     for instance in sorted(gpu["instances"], key=lambda instance: instance["placement"]["start"]):
         compute_instances = instance["compute_instances"]
         processes = instance["processes"]
-        style = PLAIN if known is None else KEPT if _identity(gpu, instance) & known else NEW
+        style = PLAIN if known is None else KEPT if _is_among(known, _identity(gpu, instance)) else NEW
         if len(compute_instances) == 1 and compute_instances[0]["profile"] == instance["profile"]:
             name = instance["profile"]
         else:
@@ -134,13 +135,36 @@ def _boxes(gpu, before, disrupted):
 
 
 def _identity(gpu, instance):
-    """What makes a GPU instance the same one: its MIG devices' UUIDs, or its id and place where it has none."""
-    devices = {one["uuid"] for one in instance["compute_instances"] if one.get("uuid")}
-    return devices or {(gpu["uuid"], instance["id"], instance["profile"], instance["placement"]["start"])}
+    """What makes a GPU instance the same one: {UUID: profile and places} of its MIG devices, because a driver may give
+    the UUID of one to another; or its id and place where it has none. What is not told is None.
+    """
+    start = _start(instance)
+    devices = {
+        one["uuid"]: (instance.get("profile_id"), start, part(one["profile"]) or 0, _start(one))
+        for one in instance["compute_instances"]
+        if one.get("uuid")
+    }
+    return devices or {(gpu["uuid"], instance["id"], instance["profile"], start): ()}
 
 
-def _identities(facts):
-    return {one for gpu in facts["gpus"] for instance in gpu["instances"] or () for one in _identity(gpu, instance)}
+def _start(instance):
+    return (instance.get("placement") or {}).get("start")
+
+
+def _identities(facts, disrupted):
+    """What was there and is not among these UUIDs."""
+    found = {}
+    for gpu in facts["gpus"]:
+        for instance in gpu["instances"] or ():
+            found.update(_identity(gpu, instance))
+    return {one: what for one, what in found.items() if one not in disrupted}
+
+
+def _is_among(known, identity):
+    return any(
+        one in known and all(None in pair or pair[0] == pair[1] for pair in zip(what, known[one]))
+        for one, what in identity.items()
+    )
 
 
 def _row(gpu, boxes, width):
@@ -173,6 +197,8 @@ def _why_not(gpu):
         return "MIG on"
     if not all(instance["placement"] for instance in gpu["instances"]):
         return "MIG on, placements not shown to this user: " + ", ".join(one["profile"] for one in gpu["instances"])
+    if not gpu["slices"]["memory"]:
+        return "MIG on, slices not told: " + (", ".join(one["profile"] for one in gpu["instances"]) or "no instances")
     return None
 
 

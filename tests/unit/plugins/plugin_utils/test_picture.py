@@ -62,6 +62,21 @@ def test_an_instance_that_came_back_with_its_old_uuid_is_new():
     assert "+2g.10gb" in row
 
 
+def test_another_size_under_an_old_uuid_is_new():
+    """A driver makes UUIDs of the instance's id alone, and somebody else may have changed it between two readings."""
+
+    def one(profile_id, inside="1g.10gb", **more):
+        found = {**instance("1g.10gb", 4, 1, "MIG-1", id=11), "profile_id": profile_id, **more}
+        found["compute_instances"][0].update(profile=inside, placement={"start": 0, "size": 1})
+        return facts(found)
+
+    assert "=1g.10gb" in picture(one(19), one(19))[0]
+    for other in (one(20), one(19, "1c.1g.10gb"), one(19, placement={"start": 2, "size": 1})):
+        assert "+1g.10gb" in picture(one(19), other)[0]
+    # Who may not see placements has not seen another one.
+    assert "=1g.10gb" in picture(one(19), one(None, placement=None))[0]
+
+
 def test_an_unreadable_process_list_has_its_own_mark():
     unreadable = {**instance("7g.40gb", 0, 8, "MIG-1"), "processes": None}
     assert "|7g.40gb? " in picture(facts(unreadable))[0]
@@ -92,6 +107,9 @@ def test_gpus_without_instances_to_show():
     assert picture(facts(mig_mode="disabled"))[0].endswith("MIG off")
     assert picture(facts(problem="GPU is lost", mig_capable=None))[0].endswith("GPU is lost")
     assert picture(facts(hidden, hidden))[0].endswith("not shown to this user: 1g.5gb, 1g.5gb")
+    untold = {"slices": {"memory": None, "compute": 7}}
+    assert picture(facts(**untold))[0].endswith("MIG on, slices not told: no instances")
+    assert picture(facts(instance("1g.5gb", 0, 1, "MIG-1"), **untold))[0].endswith("MIG on, slices not told: 1g.5gb")
 
 
 def test_a_host_without_gpus_says_why():
