@@ -11,7 +11,7 @@ from typing import FrozenSet, NamedTuple, Optional
 from .errors import MigError
 from .kept_profiles import attributes_of
 from .matching import match
-from .model import PROFILE_NAME, Gpu
+from .model import Gpu
 from .profiles import inner, outer, part
 
 # "The maximum number of clients (48) is lowered proportionally to the Compute Instance size" (MIG User Guide,
@@ -26,9 +26,9 @@ class AssignmentError(MigError):
 class MigDevice(NamedTuple):
     """A compute instance with what a wish may ask of it.
 
-    ``start`` and ``compute_start`` are where its GPU instance and it itself begin. ``memory_mib`` and ``profile_id``
-    are the GPU instance's; ``shared`` says that others compute in that, too. ``uuid`` and the ids are None for one
-    still to come.
+    ``start`` and ``compute_start`` are where its GPU instance and it itself begin. ``memory_mib`` is what the driver
+    tells of it, of one still to come that of its GPU instance's profile. ``profile_id`` is the GPU instance's;
+    ``shared`` says that others compute in that, too. ``uuid`` and the ids are None for one still to come.
     """
 
     gpu: Gpu
@@ -75,9 +75,15 @@ class Wish(NamedTuple):
 
 def _by_id(device):
     """A MigDevice's profile with the id of its GPU instance's profile for the name: 19, 1c.9; None where not known."""
-    name = outer(device.profile)
-    identity = next((profile.id for profile in device.gpu.profiles if profile.name == name), None)
+    profile = _profile(device)
+    identity = profile.id if profile else device.profile_id
     return None if identity is None else inner(part(device.profile), str(identity))
+
+
+def _profile(device):
+    """The Profile of a MigDevice's GPU instance, by its id where that is known; None of one that is not listed."""
+    listed = (one for one in device.gpu.profiles if device.profile_id in (None, one.id))
+    return next((one for one in listed if device.profile_id is not None or one.name == outer(device.profile)), None)
 
 
 class Kept(NamedTuple):
@@ -100,8 +106,7 @@ class Kept(NamedTuple):
 
 def kept(device):
     """The Kept of a MigDevice."""
-    listed = (one for one in device.gpu.profiles if device.profile_id in (None, one.id))
-    profile = next((one for one in listed if device.profile_id is not None or one.name == outer(device.profile)), None)
+    profile = _profile(device)
     told = (profile.id, profile.slices, attributes_of(profile)) if profile else (device.profile_id, None, "")
     return Kept(device.gpu.uuid, *told, part(device.profile), device.start, device.compute_start)
 
@@ -138,7 +143,7 @@ def devices_of(gpus):
             inside.profile,
             instance.placement.start,
             inside.placement.start,
-            _memory(gpu, instance.profile),
+            _memory(gpu, instance.profile) if inside.memory_mib is None else inside.memory_mib,
             len(instance.compute_instances) > 1,
             instance.id,
             inside.id,
@@ -265,9 +270,10 @@ def mps_clients(device, cuda_version):
 
     Rule: MPS clients
     """
-    name = PROFILE_NAME.match(device.profile)
-    if not (name and device.gpu.compute_slices):
+    profile = _profile(device)
+    slices = part(device.profile) or (profile and profile.slices)
+    if not (slices and device.gpu.compute_slices):
         return None
     version = tuple(int(part) for part in (cuda_version or "0").split("."))
     whole = MPS_CLIENTS_SINCE_13_1 if version >= (13, 1) else MPS_CLIENTS
-    return whole * int(name["compute"] or name["slices"]) // device.gpu.compute_slices
+    return whole * slices // device.gpu.compute_slices

@@ -137,7 +137,7 @@ assignments:
       type: int
       sample: 4
     memory_mib:
-      description: The memory of its GPU instance in MiB.
+      description: Its memory in MiB as the driver tells it, with O(target) that of its profile.
       returned: always
       type: int
       sample: 19968

@@ -38,7 +38,7 @@ PROFILES = tuple(
 
 
 def device(index, profile, start, uuid=None, shared=False):
-    found = gpu(index, compute_slices=7)
+    found = gpu(index, profiles=PROFILES, compute_slices=7)
     return MigDevice(found, profile, start, 0, MEMORY[profile.rpartition("c.")[2]], shared, 0, 0, uuid)
 
 
@@ -152,6 +152,19 @@ def test_devices_that_are_there():
     ]
 
 
+def test_the_memory_that_a_device_has_is_what_the_driver_tells_of_it():
+    """On R580 the 3g.20gb of an A100 has 20096 MiB, its profile 19968; nobody says that it cannot be less."""
+    (there,) = partitioned(0, ("3g.20gb", 4, ["3g.20gb"])).instances
+    for told, enough, too_much in ((20096, 20000, 20097), (19456, 19456, 19968), (None, 19968, 19969)):
+        (inside,) = there.compute_instances
+        now = there._replace(compute_instances=(inside._replace(memory_mib=told),))
+        devices = devices_of([gpu(0, profiles=PROFILES, instances=(now,))])
+        assert [one.memory_mib for one in devices] == [told or 19968]
+        assert uuids([Wish("a", memory_mib=enough)], devices, {}) == ["MIG-0-4-0"]
+        with pytest.raises(AssignmentError, match="which is not there"):
+            assign([Wish("a", memory_mib=too_much)], devices, {})
+
+
 def test_devices_to_come_keep_their_uuids_where_the_layout_keeps_them():
     host = [
         partitioned(0, ("1g.5gb", 0, ["1g.5gb"]), ("1g.5gb", 1, ["1g.5gb"])),
@@ -182,6 +195,11 @@ def test_devices_to_come_keep_their_uuids_where_the_layout_keeps_them():
 )
 def test_mps_clients_are_the_compute_instances_share(profile, cuda, clients):
     assert mps_clients(device(0, profile, 0), cuda) == clients
+    # A profile that shares its name is called by its id, which says nothing of slices.
+    shared = tuple(one._replace(name=str(one.id), told=one.name) for one in PROFILES)
+    name = profile.replace("3g.20gb", "2").replace("1g.5gb", "0")
+    by_id = device(0, profile, 0)._replace(gpu=gpu(0, profiles=shared, compute_slices=7), profile=name)
+    assert mps_clients(by_id, cuda) == clients
 
 
 def situation(random):
