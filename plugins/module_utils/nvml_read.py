@@ -33,8 +33,11 @@ AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE, the last one whose MIG mode changes by a 
 PROFILE_INDEXES = (
     64  # far beyond NVML_GPU_INSTANCE_PROFILE_COUNT, 0x12 in the newest header; the device ends the listing
 )
+# Of those indexes, how many nvml.h has (NVML_GPU_INSTANCE_PROFILE_COUNT and NVML_COMPUTE_INSTANCE_PROFILE_COUNT).
+KNOWN_INDEXES = {"nvmlDeviceGetGpuInstanceProfileInfo": 18, "nvmlGpuInstanceGetComputeInstanceProfileInfo": 9}
 PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
 INSTANCES = 64  # far beyond the instances of a profile; how many it allows bounds no array
+MOST = 4096  # of what a driver counts: it may say any number, and arrays and loops are made of it
 GONE = ("NOT_FOUND", "INVALID_ARGUMENT")  # of a handle whose instance or MIG device is not there any more
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
 # What NVML_GPU_INSTANCE_PROFILE_* of nvml.h say where a driver tells no names: {1,2}_SLICE_REV1, {1,2,4}_SLICE_GFX,
@@ -263,18 +266,21 @@ class Reader:
     def _infos(self, function, handle, *arguments):
         """Yield (index, info) of all profiles that a device offers.
 
-        Indexes are tried one by one: NOT_SUPPORTED means that this device lacks the profile, INVALID_ARGUMENT that the
-        driver knows no further ones. A driver without versioned info is asked for version 1, which has no names.
+        Indexes are tried one by one: NOT_SUPPORTED means that this device lacks the profile, and so does
+        INVALID_ARGUMENT of one that nvml.h has; of another it means that the driver knows no further ones. A driver
+        without versioned info is asked for version 1, which has no names.
+
+        Rule: end of a listing
         """
         for index in range(PROFILE_INDEXES):
             try:
                 info = self._profile_info(function, handle, index, *arguments)
             except NvmlError as error:
-                if error.code == "NOT_SUPPORTED":
-                    continue
-                if error.code == "INVALID_ARGUMENT":
+                if error.code not in ("NOT_SUPPORTED", "INVALID_ARGUMENT"):
+                    raise
+                if error.code == "INVALID_ARGUMENT" and index >= KNOWN_INDEXES[function]:
                     return
-                raise
+                continue
             yield index, info
 
     def _profile_info(self, function, *arguments):
@@ -310,6 +316,7 @@ class Reader:
         """Placements from a function that answers a NULL array with SUCCESS and the count."""
         count = c_uint()
         self._nvml.call(function, handle, profile_id, None, byref(count))
+        count.value = min(count.value, MOST)
         array = (kind * count.value)()
         if count.value:
             self._nvml.call(function, handle, profile_id, array, byref(count))
@@ -335,7 +342,7 @@ class Reader:
 
     def _listed(self, function, kind, parent, profile_id, most):
         """The handles that a list function gives; the count is output only, so the array has room for many."""
-        count, array = c_uint(), (kind * max(most or 0, INSTANCES))()
+        count, array = c_uint(), (kind * min(max(most or 0, INSTANCES), MOST))()
         self._nvml.call(function, parent, profile_id, array, byref(count))
         return array[: count.value]
 
@@ -442,7 +449,7 @@ class Reader:
         """{(GPU instance id, compute instance id): (handle, UUID, index)}; MIG device indexes may have holes."""
         call = self._nvml.call
         found = {}
-        for index in range(call("nvmlDeviceGetMaxMigDeviceCount", handle)):
+        for index in range(min(call("nvmlDeviceGetMaxMigDeviceCount", handle), MOST)):
             try:
                 device = call("nvmlDeviceGetMigDeviceHandleByIndex", handle, index)
                 ids = call("nvmlDeviceGetGpuInstanceId", device), call("nvmlDeviceGetComputeInstanceId", device)

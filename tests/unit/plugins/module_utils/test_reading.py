@@ -154,6 +154,56 @@ result = session.read()
     assert [(one.profile, len(one.compute_instances)) for one in gpu.instances] == [("1g.5gb", 1)] * 2
 
 
+def test_a_number_that_is_no_argument_ends_no_listing_of_profiles(simulated_host):
+    """NVIDIA's own programs go on after INVALID_ARGUMENT, too (go-nvlib, VisitMigProfiles)."""
+    host = simulated_host("--mig", A100)
+    code = """
+gpu = session.read().gpus[0]
+create(session, gpu, "3g.20gb", 4, ("3g.20gb", 0))
+def call(function, *arguments, asked=session.call):
+    if "ProfileInfo" in function and arguments[1] == 1:
+        raise NvmlError(function, "INVALID_ARGUMENT")
+    return asked(function, *arguments)
+before = session.read().gpus[0]
+session._close()
+session.call = call
+result = before, session.read().gpus[0]
+"""
+    before, after = in_session(host, code)
+    assert [one for one in before.profiles if one.slices != 2] == [one for one in after.profiles if one.slices != 2]
+    assert {one.slices for one in after.profiles} == {1, 3, 4, 7}
+    assert [one.name for one in after.compute_profiles["3g.20gb"]] == ["1c.3g.20gb", "3g.20gb"]
+    assert after.placed == before.placed
+
+
+def test_numbers_that_no_driver_has_said_make_no_arrays_and_no_loops(simulated_host):
+    host = two_instances(simulated_host("--mig", A100))
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+calls = []
+def call(function, *arguments, asked=session.call, calls=calls):
+    calls.append(function)
+    assert len(calls) < 100000
+    found = asked(function, *arguments)
+    if "ProfileInfo" in function:
+        found.instanceCount = 2**32 - 1
+    if function == "nvmlDeviceGetMaxMigDeviceCount":
+        return 2**32 - 1
+    if "PossiblePlacements" in function and arguments[2] is None:
+        arguments[3]._obj.value = 2**32 - 1
+    return found
+session.call = call
+result = session.read()
+"""
+    snapshot = in_session(host, code)
+    (gpu,) = snapshot.gpus
+    assert gpu.problem is None
+    assert {profile.max for profile in gpu.profiles} == {2**32 - 1}
+    assert [(one.profile, len(one.compute_instances)) for one in gpu.instances] == [("1g.5gb", 1)] * 2
+    assert [place.start for place in next(one for one in gpu.profiles if one.slices == 7).placements] == [0]
+
+
 def test_a_compute_instance_without_a_place_leaves_the_gpu_readable(simulated_host):
     host = two_instances(simulated_host("--mig", A100))
     code = """
