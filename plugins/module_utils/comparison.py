@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .data import contents_in_words, place_in_words
-from .model import SET_MIG_MODE
+from .model import SET_MIG_MODE, placed_of
 from .profiles import part
 
 LIED = "The driver did not do what it said, or something else changed the GPU: look at the kernel log, then run again."
@@ -24,7 +24,7 @@ def difference(plan, after, needs):
         return f"{after.name} reported success, but MIG mode is {_on_off(mode)} instead of {_on_off(wanted)}. {LIED}"
     if needs or not after.mig_mode or plan.wanted is None:
         return None
-    missing, extra = _unlike(plan.gpu, plan.wanted, after)
+    missing, extra = _unlike([(plan.gpu.profile_id(want), want) for want in plan.wanted], _with_ids(after))
     what = (("missing", missing), ("not expected", extra))
     differ = "; ".join(f"{word} {_in_words(instances)}" for word, instances in what if instances)
     if differ:
@@ -37,23 +37,26 @@ def mode_set(plan):
     return next((step.mig_enabled for step in plan.steps if step.action == SET_MIG_MODE), None)
 
 
-def _unlike(before, wanted, after):
-    """(WantedInstances or PlacedInstances that a Gpu does not have, its PlacedInstances that are none of them).
+def _with_ids(gpu):
+    """What is on a Gpu, pairs of the id of its profile and a PlacedInstance, by placement."""
+    pairs = [(gpu.profile_id(instance), placed_of(instance)) for instance in gpu.instances or ()]
+    return sorted(pairs, key=lambda pair: pair[1])
+
+
+def _unlike(wanted, there):
+    """(what of wanted is not there, what is there and none of it); both are pairs of a profile's id and an instance.
 
     Compared is what was asked for: of a GPU instance its profile's id and its start; of a compute instance whether it
     spans or how many slices it takes, and its start where that was asked for. The rest is the driver's to decide.
     """
-    ids = {profile.name: profile.id for profile in (*before.profiles, *after.profiles)}
-    there = [(one, ids.get(one.profile, one.profile)) for one in after.placed]
-    missing = []
-    for want in wanted:
-        identity = ids.get(want.profile, want.profile)
-        like = [pair for pair in there if (pair[1], pair[0].start) == (identity, want.start)]
-        if like and _holds(like[0][0].compute_instances, want.compute_instances):
+    missing, there = [], list(there)
+    for identity, want in wanted:
+        like = [pair for pair in there if (pair[0], pair[1].start) == (identity, want.start)]
+        if like and _holds(like[0][1].compute_instances, want.compute_instances):
             there.remove(like[0])
         else:
             missing.append(want)
-    return missing, [one for one, _identity in there]
+    return missing, [one for _identity, one in there]
 
 
 def _holds(devices, wanted):
@@ -92,7 +95,7 @@ def differences_left(before, after):
             f"MIG mode is {_on_off(after.mig_mode)} (pending: {_on_off(after.mig_mode_pending)}), was "
             f"{_on_off(before.mig_mode)} (pending: {_on_off(before.mig_mode_pending)})"
         )
-    missing, extra = _unlike(before, before.placed, after)
+    missing, extra = _unlike(_with_ids(before), _with_ids(after))
     if missing:
         left.append(f"not restored: {_in_words(missing)}")
     if extra:

@@ -209,30 +209,28 @@ class Gpu(NamedTuple):
     @property
     def placed(self):
         """Its instances as a sorted tuple of PlacedInstance: what a Plan's target is compared with."""
-        return tuple(
-            sorted(
-                PlacedInstance(
-                    *instance.placement,
-                    instance.profile,
-                    tuple(
-                        sorted(
-                            (
-                                PlacedComputeInstance(*(device.placement or NO_PLACE), device.profile)
-                                for device in instance.compute_instances
-                            ),
-                            key=in_place,
-                        )
-                    ),
-                )
-                for instance in self.instances or ()
-            )
-        )
+        return tuple(sorted(map(placed_of, self.instances or ())))
+
+    def profile_id(self, one):
+        """The id of the profile of a GpuInstance, or of what is placed or wanted on this Gpu, where a name stands for
+        one profile; the name of one that is not listed. Another reading may have other names.
+        """
+        told = getattr(one, "profile_id", None)
+        return told if told is not None else next((it.id for it in self.profiles if it.name == one.profile), one.profile)
 
     @property
     def name(self):
         """How messages call it: index, product, UUID and PCI address."""
         known = ", ".join(fact for fact in (self.product, self.uuid, self.pci_address) if fact)
         return f"GPU {self.index} ({known})" if known else f"GPU {self.index}"
+
+
+def placed_of(instance):
+    """A GpuInstance as a PlacedInstance."""
+    inside = (
+        PlacedComputeInstance(*(device.placement or NO_PLACE), device.profile) for device in instance.compute_instances
+    )
+    return PlacedInstance(*instance.placement, instance.profile, tuple(sorted(inside, key=in_place)))
 
 
 def with_devices(gpu, function):

@@ -28,7 +28,7 @@ from .model import (
     WantedComputeInstance,
     WantedInstance,
 )
-from .profiles import by_name
+from .profiles import by_name, inner, part, with_name
 from .search import cheapest, unknown_profile
 
 EMPTY = GpuLayout(instances=())
@@ -159,6 +159,7 @@ def plan_back(before, now):
     PlacedInstance and why: a Refusal's message, or None where somebody holds its place). A busy instance of now stays
     as it is, and what of before overlaps it is given up; so is what cannot be planned on this GPU any more.
     """
+    before = _under_names_of(before, now)
     stays, others, given_up = [], list(before.placed), []
     now = now._replace(compute_profiles={**before.compute_profiles, **now.compute_profiles})
     while True:
@@ -177,6 +178,24 @@ def plan_back(before, now):
             given_up += refused
         else:
             return Plan(now, mig_mode=now.mig_mode), tuple(given_up)
+
+
+def _under_names_of(before, now):
+    """A Gpu as it was before, its profiles told by their ids and called as they are ``now``."""
+    today = {profile.id: profile.name for profile in now.profiles}
+    names = {profile.name: today.get(profile.id, profile.name) for profile in before.profiles}
+    names.update((one.profile, today[one.profile_id]) for one in before.instances or () if one.profile_id in today)
+    if all(old == new for old, new in names.items()):
+        return before
+    return before._replace(
+        instances=before.instances and tuple(with_name(one, names) for one in before.instances),
+        compute_profiles={
+            names.get(name, name): tuple(
+                one._replace(name=inner(part(one.name), names.get(name, name))) for one in offered
+            )
+            for name, offered in before.compute_profiles.items()
+        },
+    )
 
 
 def _plannable(before, now, stays, others):

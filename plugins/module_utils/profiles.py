@@ -65,18 +65,17 @@ def renamed(layout, names):
             name = _with_name(name, names)
             counts[name] = counts.get(name, 0) + count
         return layout._replace(counts=tuple(sorted(counts.items())))
-    instances = tuple(
-        want._replace(
-            profile=names[want.profile],
-            compute_instances=tuple(
-                one._replace(profile=inner(part(one.profile), names[want.profile])) for one in want.compute_instances
-            ),
-        )
-        if want.profile in names
-        else want
-        for want in layout.instances or ()
-    )
+    instances = tuple(with_name(want, names) for want in layout.instances or ())
     return layout._replace(instances=instances) if layout.instances is not None else layout
+
+
+def with_name(instance, names):
+    """A GPU instance, wanted, placed or there, and the compute instances in it, under its profile's other name."""
+    if instance.profile not in names:
+        return instance
+    name = names[instance.profile]
+    inside = (one._replace(profile=inner(part(one.profile), name)) for one in instance.compute_instances)
+    return instance._replace(profile=name, compute_instances=tuple(inside))
 
 
 def _with_name(name, names):

@@ -128,11 +128,7 @@ def _difference(gpu, steps, refused, now):
 
 def _there(gpu, steps):
     """{start: profile id} of the GPU instances that steps leave on a Gpu; told by both, never by sizes."""
-    ids = {profile.name: profile.id for profile in gpu.profiles}
-    there = {
-        instance.placement.start: instance.profile_id if instance.profile_id is not None else ids.get(instance.profile)
-        for instance in gpu.instances or ()
-    }
+    there = {instance.placement.start: gpu.profile_id(instance) for instance in gpu.instances or ()}
     for step in steps:
         _carry_out(there, step)
     return there

@@ -16,7 +16,7 @@ from .model import (
     SET_MIG_MODE,
     Process,
 )
-from .profiles import outer
+from .profiles import outer, part
 from .reset_groups import steps_in_order
 
 
@@ -327,7 +327,10 @@ def _ended(outcome):
     One that was made again has ended: the driver may give it the same UUID at the same place, and who used it is gone.
     """
     before, after = (
-        {device.uuid: (instance.profile, instance.placement, device.placement) for instance, device in _devices(gpu)}
+        {
+            device.uuid: (gpu.profile_id(instance), instance.placement, device.placement)
+            for instance, device in _devices(gpu)
+        }
         for gpu in (outcome.plan.gpu, outcome.after)
     )
     destroyed = {
@@ -341,8 +344,13 @@ def _differs(outcome):
     before, after = outcome.plan.gpu, outcome.after
     if after is None:
         return bool(outcome.done)
-    return bool(_ended(outcome)) or (before.mig_mode, before.mig_mode_pending, before.placed) != (
-        after.mig_mode,
-        after.mig_mode_pending,
-        after.placed,
-    )
+    return bool(_ended(outcome)) or _state(before) != _state(after)
+
+
+def _state(gpu):
+    """What of a Gpu a change is about, under whatever names."""
+    there = []
+    for instance in gpu.instances or ():
+        inside = sorted(((part(one.profile), one.placement) for one in instance.compute_instances), key=str)
+        there.append((*instance.placement, gpu.profile_id(instance), inside))
+    return gpu.mig_mode, gpu.mig_mode_pending, sorted(there, key=str)

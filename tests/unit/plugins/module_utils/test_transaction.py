@@ -15,8 +15,8 @@ from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance, job, lie
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import execution, transaction
 from ansible_collections.gpufleet.mig.plugins.module_utils.changing import journal_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.comparison import difference
-from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.comparison import difference, differences_left
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError, NvmlError
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
@@ -26,6 +26,8 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     WantedComputeInstance,
     WantedInstance,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_back
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import with_name
 from ansible_collections.gpufleet.mig.plugins.module_utils.results import mode_data, result_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options
 
@@ -254,6 +256,53 @@ def test_a_gpu_instance_is_compared_by_its_profile_and_start(state):
     assert difference(plan, renamed, None) is None
     for other in (gpu_instance(2, "3g.20gb", 0, 4), gpu_instance(2, "4g.20gb", 4, 4), gpu_instance(2, "1g.5gb", 4, 1)):
         assert "missing 3g.20gb at slice 4 holding 3g.20gb; not expected" in difference(plan, gpu(A100, [other]), None)
+
+
+def under_other_names(now):
+    """The Gpu as a driver tells of it that gives two profiles each other's names."""
+    names = {"1g.10gb": "1g.20gb", "1g.20gb": "1g.10gb"}
+    ids = {one.name: one.id for one in now.profiles}
+    return now._replace(
+        profiles=tuple(one._replace(name=names.get(one.name, one.name)) for one in now.profiles),
+        instances=tuple(
+            with_name(one, names)._replace(profile_id=ids.get(one.profile, one.profile_id)) for one in now.instances
+        ),
+    )
+
+
+def test_between_two_readings_a_profile_is_told_by_its_id():
+    there = gpu_instance(13, "1g.10gb", 6, 1)
+    plan = Plan(gpu(H100), mig_mode=True, wanted=gpu(H100, [there]).placed)
+    after = under_other_names(gpu(H100, [there]))
+    assert [one.profile for one in after.instances] == ["1g.20gb"]
+    assert difference(plan, after, None) is None
+    assert differences_left(gpu(H100, [there]), after) == []
+    another = under_other_names(gpu(H100, [gpu_instance(13, "1g.20gb", 6, 2)]))
+    assert "missing 1g.10gb at slice 6" in difference(plan, another, None)
+    assert differences_left(gpu(H100, [there]), another)
+    # One that the driver does not list has its id for a name, and is the same once it is listed.
+    untold = there._replace(profile="19", profile_id=19)
+    untold = untold._replace(compute_instances=tuple(one._replace(profile="19") for one in there.compute_instances))
+    listed = gpu(H100, [there._replace(profile_id=19)])
+    before = gpu(H100, [untold], profiles=tuple(one for one in gpu(H100).profiles if one.id != 19))
+    assert differences_left(before, listed) == []
+    plan, given_up = plan_back(before, listed)
+    assert (plan.steps, given_up) == ((), ())
+
+
+def test_what_comes_back_is_the_profile_that_was_there_whatever_it_is_called_by_then(state):
+    def renamed(port):
+        port.gpus["GPU-0"] = under_other_names(port.gpus["GPU-0"])
+        raise NvmlError("nvmlGpuInstanceCreateComputeInstance", "UNKNOWN")
+
+    port = ModelPort(gpu(H100, [gpu_instance(13, "1g.10gb", 6, 1)]))
+    port.hooks[4] = renamed
+    _change, result, message = run(port, state, {"7g.80gb": 1})
+    assert "This GPU was brought back to where it was." in message
+    assert result["left"] == []
+    (back,) = port.gpus["GPU-0"].instances
+    ids = {one.name: one.id for one in port.gpus["GPU-0"].profiles}
+    assert (ids[back.profile], back.placement, len(back.compute_instances)) == (19, (6, 1), 1)
 
 
 def test_a_job_that_starts_between_plan_and_step_is_never_ended(state):
