@@ -22,7 +22,7 @@ from .errors import DriverMissing, LibraryMissing, MigError
 from .host_planner import decide_instances, decide_modes, renamings
 from .host_state import HostState
 from .journal import last_profiles
-from .kept_profiles import merged
+from .kept_profiles import Memory, merged
 from .model import Gpu, Refusal
 from .nvml import Session
 from .results import failure_message, said_once
@@ -53,9 +53,8 @@ def main(arguments=None):
         host_state, warnings = HostState(options.state_dir), []
         with host_state.lock(LOCK_SECONDS, warnings.append), _driver(options.driver_timeout) as port:
             entries, left_alone = without_modes_of_a_reboot(entries, host_state)
-            memory = merged(
-                {uuid: entry.layout.kept for uuid, entry in entries.items()}, last_profiles(host_state.journal)
-            )
+            saved = {uuid: entry.layout.kept for uuid, entry in entries.items()}
+            memory = Memory(lambda: merged(saved, last_profiles(host_state.journal)))
             restored = restore(port, entries, _Notes(host_state, warnings), memory)
             _note_in_claim(host_state, warnings)
     except MigError as error:
@@ -154,7 +153,7 @@ def restore(port, entries, host_state, memory=None):
     for decide in (decide_modes, decide_instances):
         wanted = {uuid: entry for uuid, entry in entries.items() if uuid not in problems}
         journal = journal_of({"journal": True}, "boot", memory)
-        decide_each = remembering(_one_by_one(decide, wanted, problems), memory or {})
+        decide_each = remembering(_one_by_one(decide, wanted, problems), {} if memory is None else memory)
         change = change_under_lock(port, decide_each, host_state, Options(), journal)
         warnings += change.warnings
         for outcome in change.outcomes:

@@ -17,7 +17,7 @@ from .claims import heeding_claims
 from .errors import MigError
 from .host_state import HostState
 from .journal import last_profiles
-from .kept_profiles import memory_of, merged, to_data
+from .kept_profiles import Memory, memory_of, merged, to_data
 from .model import CREATE_COMPUTE_INSTANCE, CREATE_GPU_INSTANCE, Refusal
 from .nvml import Session
 from .nvml_read import GATHER
@@ -44,14 +44,18 @@ def run(module, decide, leave_pending=False, gather=GATHER):
 
 
 def remembered(host_state):
-    """{GPU UUID in lower case: KeptProfiles}: what this host knows of the names of profiles, by its saved layout and
-    its journal. It helps with names that the driver has no more, so what cannot be read is left out.
+    """{GPU UUID in lower case: KeptProfiles}, a Memory: what this host knows of the names of profiles, by its saved
+    layout and its journal. It helps with names that the driver has no more, so what cannot be read is left out.
     """
-    try:
-        saved = saved_layout.memory(saved_layout.PATH)
-    except MigError:
-        saved = {}
-    return merged(saved, last_profiles(host_state.journal))
+
+    def read():
+        try:
+            saved = saved_layout.memory(saved_layout.PATH)
+        except MigError:
+            saved = {}
+        return merged(saved, last_profiles(host_state.journal))
+
+    return Memory(read)
 
 
 def remembering(decide, memory):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .errors import what_to_do
 from .geometry import allowing, geometry_of
-from .kept_profiles import in_words, of_today
+from .kept_profiles import all_known, in_words, of_today
 from .layout import resolve_layout
 from .model import CREATE_GPU_INSTANCE, Blocker, Refusal
 from .planner import plan_instances, plan_mode, plan_unseen
@@ -27,31 +27,39 @@ def decide_instances(snapshot, entries, keep=(), rehearsing=False):
     ``keep`` are MIG device UUIDs that must not go. ``rehearsing`` takes a GPU with MIG off for one that is on and
     empty, as it will be once mig_mode has run. Returns (decisions, warnings).
     """
-    decisions, off, silent = _instances(snapshot, entries, keep, rehearsing)
+    decisions, off, silent, renamed = _instances(snapshot, entries, keep, rehearsing)
     warnings = []
     if off:
         warnings.append(f"{_list(off)}: MIG mode is off; planned as on and empty, as it will be after mig_mode.")
-    warnings += renamings(snapshot, entries) + _unplanned(silent) + _limits_broken(decisions)
+    warnings += renamed + _unplanned(silent) + _limits_broken(decisions)
     return decisions, warnings + _not_there(snapshot, keep) + _problems(snapshot, decisions)
 
 
 def renamings(snapshot, entries):
     """A list with one sentence about profiles that layout ``entries`` call otherwise than this driver; or []."""
-    found = [
-        (gpu, of_today(layout, gpu.profiles, snapshot.kept_profiles.get(gpu.uuid.lower(), ()))[1])
-        for gpu, layout in resolve_layout(entries, snapshot.gpus)
-    ]
-    return list(filter(None, [in_words(found)]))
+    return _told([(gpu, _today(snapshot, gpu, layout)[1]) for gpu, layout in resolve_layout(entries, snapshot.gpus)])
+
+
+def _told(renamed):
+    return list(filter(None, [in_words(renamed)]))
+
+
+def _today(snapshot, gpu, layout):
+    """What of_today says of a GpuLayout. What the host remembers is read where a name is nobody's any more."""
+    layout = with_names(layout, gpu.profiles)
+    forgotten = gpu.profiles and not all_known(layout, gpu.profiles)
+    return of_today(layout, gpu.profiles, snapshot.kept_profiles.get(gpu.uuid.lower(), ()) if forgotten else ())
 
 
 def _instances(snapshot, entries, keep, rehearsing):
-    """(decisions, GPUs planned as on and empty, those of which only the mode can be planned)."""
-    decisions, off, silent = [], [], []
+    """(decisions, GPUs planned as on and empty, those of which only the mode can be planned, a list with what there is
+    to say about other names)."""
+    decisions, off, silent, renamed = [], [], [], []
     for gpu, layout in resolve_layout(entries, _with_forecasts(snapshot.gpus)):
         if not layout.mig_enabled:
             continue
-        kept = snapshot.kept_profiles.get(gpu.uuid.lower(), ())
-        layout, _names = of_today(with_names(layout, gpu.profiles), gpu.profiles, kept)
+        layout, names = _today(snapshot, gpu, layout)
+        renamed.append((gpu, names))
         decision = _old_driver(gpu, snapshot) or _unreadable(gpu)
         if not decision and not (gpu.mig_mode and gpu.mig_mode_pending):
             if not rehearsing:
@@ -66,7 +74,7 @@ def _instances(snapshot, entries, keep, rehearsing):
                 elif not isinstance(decision, Refusal):
                     silent.append(gpu)
         decisions.append(decision or _planned(gpu, layout, frozenset(keep)))
-    return decisions, off, silent
+    return decisions, off, silent, _told(renamed)
 
 
 def _with_forecasts(gpus):
@@ -174,10 +182,10 @@ def decide_layout(snapshot, entries, keep=()):
     One decision a GPU, with the steps of both in its plan. Returns (decisions, warnings).
     """
     modes, warnings = decide_modes(snapshot, entries, keep=keep)
-    instances, _off, silent = _instances(snapshot, entries, keep, rehearsing=True)
+    instances, _off, silent, renamed = _instances(snapshot, entries, keep, rehearsing=True)
     after = {decision.gpu.index: decision for decision in instances}
     decisions = [_joined(mode, after.get(mode.gpu.index)) for mode in modes]
-    warnings += renamings(snapshot, entries) + _unplanned(silent) + _limits_broken(instances)
+    warnings += renamed + _unplanned(silent) + _limits_broken(instances)
     return decisions, warnings + _not_there(snapshot, keep)
 
 

@@ -11,6 +11,7 @@ id 19 as before. So the saved layout and the journal keep, beside the names, wha
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .profiles import outer, renamed
@@ -45,6 +46,27 @@ def attributes_of(profile):
 def memory_of(gpus):
     """{UUID in lower case: KeptProfiles} of these Gpus, as far as their profiles are known."""
     return {gpu.uuid.lower(): kept_of(gpu.profiles) for gpu in gpus if gpu.profiles}
+
+
+class Memory(Mapping):
+    """{GPU UUID in lower case: KeptProfiles} as ``read`` returns it, called once and only when somebody asks."""
+
+    def __init__(self, read):
+        self._read, self._known = read, None
+
+    def _all(self):
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+    def __getitem__(self, uuid):
+        return self._all()[uuid]
+
+    def __iter__(self):
+        return iter(self._all())
+
+    def __len__(self):
+        return len(self._all())
 
 
 def merged(*memories):
@@ -116,6 +138,11 @@ def of_today(layout, profiles, earlier=()):
         if now and now.name != name:
             found[name] = now
     return renamed(layout, {name: now.name for name, now in found.items()}), found
+
+
+def all_known(layout, profiles):
+    """Whether these Profiles have every name in a GpuLayout, so that what they were called earlier is of no interest."""
+    return {*_names(layout)} <= {one.name for one in profiles}
 
 
 def _names(layout):

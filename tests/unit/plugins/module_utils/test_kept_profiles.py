@@ -11,7 +11,7 @@ import json
 import pytest
 from model_gpu import H100, ModelPort, gpu, gpu_instance
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import boot
+from ansible_collections.gpufleet.mig.plugins.module_utils import boot, changing, host_planner
 from ansible_collections.gpufleet.mig.plugins.module_utils.changing import journal_of, remembered, remembering
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
@@ -28,7 +28,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.kept_profiles import 
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Refusal
 from ansible_collections.gpufleet.mig.plugins.module_utils.saved_layout import exact_entries, read, to_text
-from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options, change_under_lock
+from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Change, Options, change_under_lock
 
 OLD = gpu(H100)
 # As 61x calls the profiles of a GB300 that 59x called 1g.35gb, 3g.139gb …: other sizes under the same ids.
@@ -168,6 +168,26 @@ def test_an_inventory_with_the_old_names_is_planned_with_one_warning(decide):
     assert isinstance(refusal, Refusal)
     assert "1g.9gb" in refusal.message
     assert warnings == []
+
+
+@pytest.mark.parametrize("decide", [decide_instances, decide_layout])
+def test_what_the_host_remembers_is_read_once_and_only_for_a_name_that_nobody_has(tmp_path, monkeypatch, decide):
+    read, looked = [], []
+    monkeypatch.setattr(changing, "last_profiles", lambda path: read.append(path) or memory_of([OLD]))
+    monkeypatch.setattr(host_planner, "of_today", lambda *given: looked.append(given) or of_today(*given))
+    state = HostState(str(tmp_path / "state"))
+    for known in ({"1g.10gb": 1, "1c.3g.40gb": 2}, {"19": 1}, [{"profile": "3g.40gb", "placement": 4}]):
+        (plan,), warnings = decided(OLD, known, remembered(state), decide)
+        assert (bool(plan.steps), warnings) == (True, [])
+    assert (read, len(looked)) == ([], 3)
+    (plan,), warnings = decided(NEW, {"1g.10gb": 1, "3g.40gb": 1}, remembered(state), decide)
+    assert {one.profile for one in plan.target} == {"1g.9gb", "3g.36gb"}
+    assert (len(warnings), read, len(looked)) == (1, [state.journal], 4)
+    # Whoever writes the journal keeps what was remembered.
+    memory = remembered(state)
+    change = Change((plan,))
+    record = journal_of({"journal": True}, memory=memory)(change)
+    assert {one.name for one in from_data(record["profiles"])["gpu-0"]} >= {"1g.10gb", "1g.9gb"}
 
 
 class Records:
