@@ -11,7 +11,7 @@ from itertools import combinations, product
 
 from .data import contents_in_words, place_in_words
 from .geometry import ENGINES, OVERLAP, compute_profiles_of, geometry_of
-from .model import CREATE_GPU_INSTANCE, PROFILE_NAME, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
+from .model import CREATE_GPU_INSTANCE, RESET_GPU, SET_MIG_MODE, GpuLayout, Refusal
 from .profiles import how_many, outer
 from .profiles import part as part_of
 from .search import contents_fit, spreads
@@ -151,21 +151,18 @@ def with_nearest(refusal, layout, held, plan):
     least = Counter(held)
     names = sorted({*wanted, *least})
     parts = product(*(range(max(wanted[name], least[name]), least[name] - 1, -1) for name in names))
+    whole = {profile.name: profile.slices for profile in refusal.gpu.profiles}
+    slices = {name: part_of(name) or whole.get(outer(name), 0) for name in names}
 
     def granted(part):
         each = [(name, min(count, wanted[name])) for name, count in zip(names, part)]
-        return -sum(_compute_slices(name) * count for name, count in each), -sum(count for _name, count in each)
+        return -sum(slices[name] * count for name, count in each), -sum(count for _name, count in each)
 
     for part in sorted(parts, key=granted):
         nearest = {name: count for name, count in zip(names, part) if count}
         if not isinstance(plan(GpuLayout(counts=tuple(nearest.items()))), Refusal):
             return busy(refusal.gpu, refusal.plan, refusal.blockers, nearest)
     return refusal
-
-
-def _compute_slices(name):
-    found = PROFILE_NAME.match(name)
-    return part_of(name) or (int(found.group("slices")) if found else 0)
 
 
 def _layout_in_words(layout):

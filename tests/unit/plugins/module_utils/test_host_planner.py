@@ -15,6 +15,7 @@ from planner_proof import present, sampled_pairs
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import short_form, validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Plan, Refusal, Snapshot
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import with_name
 
 
 def decide(now, instances, keep=()):
@@ -41,6 +42,19 @@ def test_what_is_kept_stays_in_the_nearest_layout():
     now = gpu(A30, [gpu_instance(1, "1g.6gb", 0, 1)])
     refusal = decide(now, [{"profile": "2g.12gb"}, {"profile": "2g.12gb"}], keep=["MIG-1-0"])
     assert refusal.nearest == {"1g.6gb": 1, "2g.12gb": 1}
+
+
+def test_the_nearest_is_the_same_under_names_that_say_nothing_of_slices():
+    now = gpu(A100, [gpu_instance(1, "2g.10gb", 0, 2, ("2g.10gb", 0, 2, True))])
+    refusal = decide(now, {"3g.20gb": 1, "1g.5gb": 4})
+    assert refusal.nearest == {"3g.20gb": 1, "2g.10gb": 1, "1g.5gb": 2}
+    ids = {one.name: str(one.id) for one in now.profiles}
+    by_id = now._replace(
+        profiles=tuple(one._replace(name=str(one.id), told=one.name) for one in now.profiles),
+        instances=tuple(with_name(one, ids) for one in now.instances),
+    )
+    by_id = decide(by_id, {"9": 1, "19": 4})
+    assert by_id.nearest == {ids[name]: count for name, count in refusal.nearest.items()}
 
 
 @pytest.mark.parametrize("model", [A100, A30])
