@@ -65,6 +65,7 @@ def _gpu(gpu, gather):
 def _profile(profile):
     return {
         "name": profile.name,
+        "driver_name": profile.told or profile.name,
         "id": profile.id,
         "slices": profile.slices,
         "memory_mib": profile.memory_mib,

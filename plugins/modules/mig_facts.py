@@ -209,6 +209,11 @@ ansible_facts:
                   returned: always
                   type: str
                   sample: 3g.20gb
+                driver_name:
+                  description: What the driver calls it, which is another name only where several share that.
+                  returned: always
+                  type: str
+                  sample: 3g.20gb
                 id:
                   description: The number by which NVML and C(nvidia-smi) know it on this GPU.
                   returned: always

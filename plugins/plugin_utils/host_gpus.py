@@ -82,6 +82,8 @@ def _check_gpu(name, gpu, needs):
     for profile in profiles:
         _check_kind(f"{name}, a profile", profile)
         _check_text(name, "the name of a profile", profile.get("name"), PROFILE)
+        if "driver_name" in needs and profile.get("driver_name") is not None:
+            _check_text(name, "the driver's name of a profile", profile["driver_name"], PROFILE)
         for key in ("memory_mib", "multiprocessors", "slices"):
             _check_number(name, f"{key} of {profile['name']}", profile.get(key, 0), most=2**31)
     _check_instances(name, gpu.get("instances"), ids=True, needs=needs)

@@ -16,7 +16,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import (
     gpu_file,
     parse_minors,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import part
+from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import inner, outer, part
 from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import TYPE, gpu_counts
 
 from .host_gpus import gpus_refusal
@@ -119,10 +119,10 @@ def _mig_device(gpu, instance, mig, numbers, types, release):
         for name in names
         if name in numbers
     ]
-    profile = mig.get("driver_name") or driver_name(mig["profile"])
-    outer = [instance["profile"]] if "profile" in instance and "c." not in profile else []
+    profile = mig.get("driver_name") or driver_name(_with_drivers_name(gpu, mig["profile"]))
+    whole = [instance["profile"]] if "profile" in instance and "c." not in profile else []
     detected = detected_type(release, gpu["product"], profile, _memory_mib(gpu, instance, mig))
-    name, named = type_of(types, gpu["product"], detected, [*outer, mig["profile"], profile])
+    name, named = type_of(types, gpu["product"], detected, [*whole, mig["profile"], profile])
     return {
         "what": f"the {mig['profile']}{' ' + mig['uuid'] if mig.get('uuid') else ''} on GPU {gpu['index']}",
         "gpu": gpu["index"],
@@ -136,6 +136,12 @@ def _mig_device(gpu, instance, mig, numbers, types, release):
         "place": _place(instance, mig),
         "capabilities": files,
     }
+
+
+def _with_drivers_name(gpu, profile):
+    """What is called by the id of its GPU instance's profile, by the name that the driver has for that."""
+    names = {one["name"]: one.get("driver_name") for one in gpu.get("profiles") or ()}
+    return inner(part(profile), names.get(outer(profile)) or outer(profile))
 
 
 def _place(instance, mig):

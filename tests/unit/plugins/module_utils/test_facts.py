@@ -62,6 +62,7 @@ def test_a_gpu_is_named_three_ways_with_its_mode_and_slices():
 def test_profiles():
     assert facts(partitioned())["profiles"][1] == {
         "name": "3g.20gb",
+        "driver_name": "3g.20gb",
         "id": 9,
         "slices": 3,
         "memory_mib": 19968,

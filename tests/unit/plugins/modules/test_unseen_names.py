@@ -148,6 +148,14 @@ def test_profiles_called_by_their_ids_have_the_names_of_other_programs(odd, simu
     assert {one["profile"] for one in gpus[0]["instances"]} == {"19"}
     assert list(expected(gpus, "mixed")["resources"]) == ["nvidia.com/mig-1g.5gb"]
     assert slurm_gres(gpus)["gres"] == "gpu:nvidia_a100_1g.5gb:2"
+    assert {one["driver_name"] for one in gpus[0]["profiles"] if one["name"] != one["driver_name"]} == {"1g.5gb"}
+    # So it has those of what is still to come.
+    layout = [{"instances": {"19": 3, "1c.9": 2}}]
+    target = run_module(host, "mig_check", {"layout": layout}).ok()["target"]
+    gres = slurm_gres(gpus, target=target)["gres"].split(",")
+    assert sorted(gres) == ["gpu:nvidia_a100_1c.3g.20gb:2", "gpu:nvidia_a100_1g.5gb:3"]
+    odd = [{**one, "driver_name": "a name"} for one in gpus[0]["profiles"]]
+    assert "the driver's name of a profile is 'a name'" in slurm_gres([{**gpus[0], "profiles": odd}])["refusal"]
 
 
 def test_an_integrated_gpus_memory_is_a_resource():
