@@ -11,6 +11,8 @@ is said, with what the driver still offers, and not tried again in the run.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .errors import NvmlError
 from .execution import PLACE_REFUSED, offers
 from .geometry import compute_profiles_of
@@ -22,6 +24,7 @@ from .model import (
     RESET_GPU,
     Blocker,
 )
+from .profiles import part
 
 FOR_CLIENTS = (
     "The GPU has no GPU instance, so it is not the place that is taken: somebody uses the GPU itself. End that, or "
@@ -37,6 +40,7 @@ class RefusedPlaces:
     def __init__(self, decide=None):
         self._decide = decide
         self._refused = []  # (product, PCI device id, set of (profile id, start), name of the GPU)
+        self._refused_inside = []  # the same with (profile id, Counter of compute slices, None for all) as the third
 
     @staticmethod
     def concerns(failure):
@@ -55,10 +59,17 @@ class RefusedPlaces:
 
         Rule: a combination refused once
         """
+        model = (plan.gpu.product, plan.gpu.pci_device_id)
         for step, there in _combinations(plan.gpu, plan.steps):
-            for product, device_id, refused, name in self._refused:
-                if (product, device_id) == (plan.gpu.product, plan.gpu.pci_device_id) and refused <= there:
-                    return step, f"The driver has just refused this combination on {name}, so it was not tried here."
+            for *of, refused, name in self._refused:
+                if (*of,) == model and refused <= there:
+                    return step, _not_tried(name)
+        for step in plan.steps:
+            if step.action == CREATE_COMPUTE_INSTANCE:
+                profile_id, inside = _inside(plan, step)
+                for *of, (refused_id, refused), name in self._refused_inside:
+                    if ((*of,), refused_id) == (model, profile_id) and not refused - inside:
+                        return step, _not_tried(name)
         return None
 
     @staticmethod
@@ -76,13 +87,15 @@ class RefusedPlaces:
         decisions, _warnings = self._decide(port.read())
         return next((one for one in decisions if one.gpu.uuid == gpu.uuid), None)
 
-    def explained(self, port, gpu, done, failure):
+    def explained(self, port, plan, done, failure):
         """The Failure that says what this driver does not allow and what it still offers; remembers the combination.
 
-        ``gpu`` and ``done`` as for difference(), which has found none.
+        ``plan`` is the Plan that failed, ``done`` as for difference(), which has found none.
         """
-        step = failure.step
+        gpu, step = plan.gpu, failure.step
         if step.action == CREATE_COMPUTE_INSTANCE:
+            if failure.code in PLACE_REFUSED:
+                self._refused_inside.append((gpu.product, gpu.pci_device_id, _inside(plan, step), gpu.name))
             return failure._replace(message=f"{failure.message} {_inside_in_words(port, step)}")
         there = _there(gpu, [one.step for one in done])
         if failure.code == "IN_USE" and not there:
@@ -118,7 +131,7 @@ def _difference(gpu, steps, refused, now):
         return None
     start = refused.gpu_instance.start
     inside = [len(one.compute_instances) for one in now.instances if one.placement.start == start]
-    if inside != [_devices(gpu, steps, start)]:
+    if inside != [sum(_contents(gpu, steps, start).values())]:
         return CHANGED
     profile = next((one for one in gpu.profiles if one.id == expected.get(start)), None)
     if profile and compute_profiles_of(now, profile) != compute_profiles_of(gpu, profile):
@@ -156,17 +169,32 @@ def _combinations(gpu, steps):
             yield step, _pairs(there)
 
 
-def _devices(gpu, steps, start):
-    """How many compute instances steps leave in the GPU instance at ``start``."""
-    count = sum(
-        len(instance.compute_instances) for instance in gpu.instances or () if instance.placement.start == start
+def _inside(plan, step):
+    """(the profile id of the GPU instance around a create_compute_instance step, what a Plan leaves in it)."""
+    start = step.gpu_instance.start
+    return _there(plan.gpu, plan.steps).get(start), _contents(plan.gpu, plan.steps, start)
+
+
+def _contents(gpu, steps, start):
+    """What steps leave in the GPU instance at ``start``: {compute slices of a compute instance, None for all: how many}
+    as a Counter.
+    """
+    inside = Counter(
+        part(device.profile)
+        for instance in gpu.instances or ()
+        if instance.placement.start == start
+        for device in instance.compute_instances
     )
     for step in steps:
         if step.action == RESET_GPU or (step.action == CREATE_GPU_INSTANCE and step.placement.start == start):
-            count = 0
+            inside.clear()
         elif step.gpu_instance and step.gpu_instance.start == start:
-            count += {CREATE_COMPUTE_INSTANCE: 1, DESTROY_COMPUTE_INSTANCE: -1}.get(step.action, 0)
-    return count
+            inside[part(step.profile)] += {CREATE_COMPUTE_INSTANCE: 1, DESTROY_COMPUTE_INSTANCE: -1}.get(step.action, 0)
+    return inside
+
+
+def _not_tried(name):
+    return f"The driver has just refused this combination on {name}, so it was not tried here."
 
 
 def _instances(port, gpu):

@@ -248,7 +248,7 @@ def _after_refusal(port, plan, options, refused, done, failure):
     except NvmlError:
         return plan, done, None, failure, None
     if differs is None:
-        return plan, done, None, refused.explained(port, plan.gpu, done, failure), None
+        return plan, done, None, refused.explained(port, plan, done, failure), None
     if not isinstance(again, Plan):
         words = [failure.message, differs, again.message if again else "Run again."]
         failure = failure._replace(message=" ".join(words), blockers=again.blockers if again else ())
@@ -260,18 +260,18 @@ def _after_refusal(port, plan, options, refused, done, failure):
     more, needs, failure = _execute_all(port, again.steps, options)
     done = (*done, *more)
     if refused.concerns(failure):
-        failure = _refused_again(port, again.gpu, refused, more, failure)
+        failure = _refused_again(port, again, refused, more, failure)
     return plan, done, needs, failure, step
 
 
-def _refused_again(port, gpu, refused, done, failure):
+def _refused_again(port, plan, refused, done, failure):
     """The Failure of a place that was refused after planning again, which is not done twice."""
     try:
-        differs = refused.difference(port, gpu, done, failure.step)
+        differs = refused.difference(port, plan.gpu, done, failure.step)
     except NvmlError:
         return failure
     if differs is None:
-        return refused.explained(port, gpu, done, failure)
+        return refused.explained(port, plan, done, failure)
     return failure._replace(message=f"{failure.message} It was planned again once, and then: {differs} Run again.")
 
 
