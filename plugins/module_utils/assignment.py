@@ -100,7 +100,10 @@ class Kept(NamedTuple):
     compute_placement: int
 
     def is_same(self, other):
-        """True where these are one device, whatever their profile is called."""
+        """True where these are one device, whatever their profile is called.
+
+        Rule: one MIG device
+        """
         return self._replace(slices=None, attributes="") == other._replace(slices=None, attributes="")
 
 

@@ -67,7 +67,10 @@ def drop_in_path(service):
 
 
 def variables(service, uuid, mps):
-    """{variable: value} that a service runs with that has this MIG device. Raises MigError for what is no UUID."""
+    """{variable: value} that a service runs with that has this MIG device. Raises MigError for what is no UUID.
+
+    Rule: how programs are told their device
+    """
     if not UUID.fullmatch(uuid):
         raise MigError(f"NVML calls the MIG device of {service} {shown(uuid)}, which is no UUID. Nothing was changed.")
     found = {

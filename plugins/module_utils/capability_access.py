@@ -47,6 +47,8 @@ def accesses(owners):
     Who computes in a MIG device opens the file of its compute instance and that of its GPU instance ("Device nodes and
     capabilities" in NVIDIA's MIG User Guide), so the first alone keeps everybody else out. The second is restricted,
     too, but not where the GPU instance has other compute instances: it would keep out those who compute there.
+
+    Rule: who has a device file open
     """
     found = []
     for device, users, groups in owners:

@@ -66,6 +66,8 @@ def origin_of(text, owner):
 
     ``owner(controllers, path)`` says who may change that directory and what is in it: the uid, or None where several
     may, or where nobody can tell.
+
+    Rule: whose a process is
     """
     lines = [line.split(":", 2) for line in text.splitlines()]
     paths = {controllers: path for _hierarchy, controllers, path in (line for line in lines if len(line) == 3)}

@@ -71,6 +71,8 @@ def verdict_on(pod, rules, named=False, orphaned=False):
 
     ``named`` says that this pod in particular must go; then it does not help to pass it over. ``orphaned`` says that
     the DaemonSet of a DaemonSet pod is not there any more.
+
+    Rule: pods that may be evicted
     """
     finished = pod["status"].get("phase") in ("Succeeded", "Failed")
     daemonset = daemonset_of(pod)

@@ -59,7 +59,10 @@ WHAT_TO_DO = {
 
 
 def kind_of(code):
-    """The kind of a return code's name (``IN_USE`` is ``busy``); what has no better name is ``failed``."""
+    """The kind of a return code's name (``IN_USE`` is ``busy``); what has no better name is ``failed``.
+
+    Rule: codes of NVML
+    """
     return KINDS.get(code, "failed")
 
 

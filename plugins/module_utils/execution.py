@@ -163,6 +163,8 @@ def _set_mig_mode(port, step):
 
     Some drivers answer NOT_SUPPORTED, as the call's own return code too, where the mode is set and they cannot activate
     it (an A100 in pass-through). What the mode reads then decides.
+
+    Rule: a mode that is not active yet
     """
     deadline = time.monotonic() + ACTIVATION_SECONDS
     while True:

@@ -101,6 +101,8 @@ def _files(blocker):
 
     Who subscribes to a GPU instance has its capability open. Where nobody has, and the driver says all the same that it
     is in use, it may be any client of the GPU.
+
+    Rule: who has a device file open
     """
     gpu = blocker.gpu
     if blocker.processes or blocker.because not in ("in_use", "unreadable") or gpu.minor is None:

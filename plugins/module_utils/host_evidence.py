@@ -79,12 +79,18 @@ def read_evidence(root="/", run_command=None):
 
 
 def fabric_manager_runs(root="/"):
-    """Whether Fabric Manager runs, also in a container, as with NVIDIA's GPU operator."""
+    """Whether Fabric Manager runs, also in a container, as with NVIDIA's GPU operator.
+
+    Rule: reset peers
+    """
     return _runs(root, "nvidia-fabricmanager") or _process(os.path.join(root, "proc"), "nv-fabricmanage")
 
 
 def drives_nvswitches(root="/"):
-    """Whether the driver has found NVSwitches: those of HGX A100 and H100, which it drives itself."""
+    """Whether the driver has found NVSwitches: those of HGX A100 and H100, which it drives itself.
+
+    Rule: reset peers
+    """
     return bool(_names(os.path.join(root, "proc/driver/nvidia-nvswitch/devices")))
 
 

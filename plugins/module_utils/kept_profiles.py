@@ -128,6 +128,8 @@ def of_today(layout, profiles, earlier=()):
     What a layout brings itself (``kept``) counts by id, also where its name is by now another profile's. A name that
     somebody wrote is one of today's where the driver has it, and else what it was ``earlier``, KeptProfiles. A profile
     is the same where its id, its slices and its attributes are. Everything else stays as it is.
+
+    Rule: profiles under another name
     """
     offered = {one.name for one in profiles}
     own, past = ({one.name: one for one in kept} for kept in (layout.kept, earlier))

@@ -24,6 +24,8 @@ def allocations(directory=DIRECTORY, logs=LOGS):
     """What the kubelet has given away: ({UUID of a GPU or MIG device: tuple of Pod}, None or why it is not known).
 
     A pod has its devices from its admission on, before its images are there and before any process runs.
+
+    Rule: devices of pods
     """
     try:
         os.stat(f"{directory}/device-plugins")

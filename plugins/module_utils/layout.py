@@ -268,6 +268,8 @@ def _as_inside(profile, outer):
 
     A driver may leave the attributes out: what is in a 1g.10gb+me, it calls a 1g.10gb (seen on H100 and A100). So
     journals and saved layouts have it that release 0.1.0 wrote.
+
+    Rule: names of compute instances
     """
     if profile.gpu_instance == outer.name or profile.gpu_instance != re.sub(r"(?<=gb)[+-].*", "", outer.name):
         return profile

@@ -58,6 +58,8 @@ def from_mig_parted(data, label=None):
     :param label: a key of its mig-configs; None where it has only one
     :returns: a list of entries in the form that counts MIG devices
     :raises LayoutError: for what is no such file, a label it does not have, and what no layout can say
+
+    Rule: files of nvidia-mig-parted
     """
     if isinstance(data, dict) and data.get("kind") == "ConfigMap":
         raise LayoutError("this is a Kubernetes ConfigMap; give the text that it holds, such as data['config.yaml']")

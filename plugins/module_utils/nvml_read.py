@@ -175,7 +175,10 @@ class Reader:
             return gpu._replace(problem=str(error), problem_code=error.code)
 
     def _settled(self, gpu, gather):
-        """_detailed; once more where a MIG device or instance went away while it was read."""
+        """_detailed; once more where a MIG device or instance went away while it was read.
+
+        Rule: codes of NVML
+        """
         withheld, self._gone = set(self._withheld), False
         try:
             found = self._detailed(gpu, gather)
@@ -188,7 +191,10 @@ class Reader:
         return self._detailed(gpu, gather)
 
     def _detailed(self, gpu, gather):
-        """The identified Gpu with its profiles, instances and processes as far as they are asked for."""
+        """The identified Gpu with its profiles, instances and processes as far as they are asked for.
+
+        Rule: who is busy
+        """
         handle = self._handles[gpu.uuid]
         wants_processes = "processes" in gather
         facts = {"profiles": (), "compute_profiles": {}, "instances": (), "visible_instances": (), "processes": ()}
@@ -506,7 +512,10 @@ class Reader:
             return None
 
     def _processes(self, handle):
-        """The Processes of a GPU or MIG device, None where they cannot be read (which is not the same as none)."""
+        """The Processes of a GPU or MIG device, None where they cannot be read (which is not the same as none).
+
+        Rule: who is busy
+        """
         pids = set()
         for function in PROCESS_LISTS:
             version = "_v3" if self._nvml.has(function + "_v3") else "_v2"  # v3 from R510 on

@@ -122,6 +122,8 @@ def mig_manager_files(entries, gpus):
 
     Raises LayoutError for what counts of MIG devices cannot say; placements are left out. nvidia-mig-parted takes a
     configuration for applied only where every GPU of the host is in it.
+
+    Rule: files of nvidia-mig-parted
     """
     from .mig_parted import to_mig_parted  # only for this backend
 
@@ -189,6 +191,8 @@ def unit_text(python, state_dir, driver_timeout):
 
     Its order follows nvidia-mig-manager.service and nvidia-gpu-reset.target (deployments/systemd in
     github.com/NVIDIA/mig-parted, v0.15.0), which dcgm, nvsm and DGX OS's docker order themselves after.
+
+    Rule: order at boot
     """
     command = " ".join(
         _quoted(word)

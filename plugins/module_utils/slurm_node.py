@@ -45,7 +45,10 @@ class Node(NamedTuple):
 
     @property
     def in_service(self):
-        """Whether Slurm starts any job there."""
+        """Whether Slurm starts any job there.
+
+        Rule: Slurm's words
+        """
         return not OUT_OF_SERVICE & set(self.states)
 
 
@@ -125,6 +128,8 @@ def parse_gres(text, mark):
     ``mark`` is what its times begin with, by SLURM_TIME_FORMAT; nobody who wrote anything into the job knows it. The
     gres stand between the last of the times and MinCPUsNode. The name stands before the times, comments and commands
     after MinCPUsNode: so it is from release 20.11 to 25.11, in slurm_sprint_job_info.
+
+    Rule: Slurm's words
     """
     if text.count(f"\n   SubmitTime={mark}") != 1:
         return None  # more than one job

@@ -281,6 +281,8 @@ def _reset_where_pending(port, outcome, after, options):
     Which architectures take a reset for that is a forecast, and so is whether there is a way to reset. Nothing is lost
     by it: the change has emptied the GPU, and whoever uses it keeps it from being reset. Where a reset is refused, or
     not allowed, the mode stays pending.
+
+    Rule: reset in a virtual machine
     """
     wanted = mode_set(outcome.plan)
     if outcome.needs or wanted is None or (after.mig_mode, after.mig_mode_pending) != (not wanted, wanted):

@@ -29,6 +29,8 @@ def container_toolkit(version, environment="", specifications="", directories=()
     ``settings`` are those of the toolkit and no others, ``specification`` is the path where its service writes,
     ``strategies`` how it names devices, ``others`` the paths of other specifications. ``refusal`` says which of it is
     not used and why, and then that has its default; else it is None.
+
+    Rule: settings of the container toolkit
     """
     settings, problems = {}, []
     for line in lines(environment):

@@ -34,6 +34,8 @@ def deployment(daemon_sets, cluster_policies, node, strategy, wanted=None, confi
     and ``fallbacks`` are by what config-manager chooses for a node without a label; ``parts`` is {plugin,
     feature_discovery, mps: name of the DaemonSet} of those that select the node. ``refusal`` is None or a sentence.
     With ``config_maps``, the ConfigMap where there is one, it also says why ``config_name`` may not be put into it.
+
+    Rule: NVIDIA's pods on a node
     """
     try:
         refusal = mig_manager_refusal(daemon_sets, node)

@@ -137,6 +137,8 @@ def _boxes(gpu, before, disrupted):
 def _identity(gpu, instance):
     """What makes a GPU instance the same one: {UUID: profile and places} of its MIG devices, because a driver may give
     the UUID of one to another; or its id and place where it has none. What is not told is None.
+
+    Rule: one MIG device
     """
     start = _start(instance)
     devices = {

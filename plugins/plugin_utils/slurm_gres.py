@@ -145,7 +145,10 @@ def _with_drivers_name(gpu, profile):
 
 
 def _place(instance, mig):
-    """What a MIG device is besides its type, UUID and files, all of which another one can have once it is gone."""
+    """What a MIG device is besides its type, UUID and files, all of which another one can have once it is gone.
+
+    Rule: one MIG device
+    """
     starts = [(one.get("placement") or {}).get("start") for one in (instance, mig) if "uuid" in mig]
     return [instance.get("profile_id"), starts[0], part(mig["profile"]), starts[1]] if starts else None
 
