@@ -19,7 +19,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import combinations
 
-from .model import NO_PLACE, PlacedComputeInstance, in_place
+from .model import NO_PLACE, Engines, PlacedComputeInstance, Profile, in_place
 from .profiles import by_name, counts_in_eighths, forecast
 
 FIELD_BITS = 16
@@ -191,6 +191,21 @@ def compute_profiles_of(gpu, profile):
     Returns {name: ComputeProfile}.
     """
     return _by_name(gpu.compute_profiles.get(profile.name) or _forecast(profile, _in_eighths(gpu.profiles)))
+
+
+def with_unlisted(gpu):
+    """The Gpu whose profiles are also those of what is on it and not listed: no more of them, and nowhere else."""
+    known, found = {profile.name for profile in gpu.profiles}, {}
+    for instance in gpu.instances or ():
+        if instance.profile not in known and instance.profile_id is not None:
+            found.setdefault((instance.profile, instance.profile_id), []).append(instance.placement)
+    if not found:
+        return gpu
+    unlisted = (
+        Profile(name, identity, 0, len(places), 0, 0, Engines(), tuple(places))
+        for (name, identity), places in found.items()
+    )
+    return gpu._replace(profiles=(*gpu.profiles, *unlisted))
 
 
 def allowing(gpu, instances):

@@ -10,7 +10,7 @@ decision (search.py); here its answer becomes ordered steps, or a refusal that n
 
 from __future__ import annotations
 
-from .geometry import allowing, arrange, compute_profiles_of, geometry_of
+from .geometry import allowing, arrange, compute_profiles_of, geometry_of, with_unlisted
 from .model import (
     CREATE_COMPUTE_INSTANCE,
     CREATE_GPU_INSTANCE,
@@ -42,7 +42,7 @@ def plan_instances(gpu, layout, keep=frozenset(), seen=()):
     limit. Returns a Plan, or a Refusal of kind no_such_profile, impossible or busy; the latter carries the smallest
     set of devices in the way and the plan that follows once they are free.
     """
-    roomy = allowing(allowing(gpu, gpu.instances), seen)
+    roomy = allowing(allowing(with_unlisted(gpu), gpu.instances), seen)
     geometry = geometry_of(roomy.profiles, gpu.instances, seen)
     unknown = unknown_profile(roomy, geometry, layout)
     if unknown:

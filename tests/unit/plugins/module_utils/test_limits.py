@@ -11,6 +11,7 @@ from model_gpu import A100, H100, ModelPort, fail, gpu, gpu_instance
 from modules import run_module
 from nvml_process import in_session
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.data import layout_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
@@ -172,3 +173,22 @@ def test_figures_that_nobody_has_seen_are_no_limit_and_no_overflow():
     assert isinstance(decide(now, {"1g.10gb": 6})[0], Plan)
     none = now._replace(profiles=tuple(one._replace(engines=Engines(), max=0) for one in now.profiles), instances=())
     assert isinstance(decide(none, {"1g.10gb": 1})[0], Refusal)
+
+
+def test_what_the_driver_does_not_list_and_the_gpu_holds_may_stay_and_is_not_made():
+    there = gpu_instance(3, "77", 0, 2, ("77", 0, 2, True))._replace(profile_id=77)
+    now = gpu(A100, [there, gpu_instance(9, "1g.5gb", 6, 1)])
+    now = now._replace(compute_profiles={"77": (ComputeProfile("77", 1, 2, (Placement(0, 2),), 1),)})
+    layout = layout_of(now)["instances"]
+    decision, warnings = decide(now, layout)
+    assert (decision.steps, warnings) == ((), [])
+    decision, _warnings = decide(now, [*layout, {"profile": "1g.5gb"}])
+    assert [(step.action, step.profile) for step in decision.steps] == [
+        ("create_gpu_instance", "1g.5gb"),
+        ("create_compute_instance", "1g.5gb"),
+    ]
+    decision, _warnings = decide(now, {"3g.20gb": 2})
+    assert [one.profile for one in decision.blockers] == ["77"]
+    for elsewhere in ([{"profile": 77, "placement": 4}], {"77": 2}):
+        assert isinstance(decide(now, elsewhere)[0], Refusal)
+    assert decide(gpu(A100), layout)[0].kind == "no_such_profile"
