@@ -21,14 +21,18 @@ from .assignment_record import (
 from .capability_access import accesses, check_names, is_given, major_number, rules_giving, rules_revoking
 from .data import gpu_data
 from .errors import MigError
+from .host_state import HostState
+from .kept_profiles import in_words, of_today
+from .model import GpuLayout
 from .nvml import Session
+from .profiles import outer
 from .selectors import select_gpus
 from .units import properties
 from .visible import visible
 
 
-def assignment(params, run_command):
-    """The result of mig_assignment_info; ``params`` are its options. Raises MigError."""
+def assignment(params, run_command, warn):
+    """The result of mig_assignment_info; ``params`` are its options, ``warn`` takes a sentence. Raises MigError."""
     services = _checked(params["services"])
     before = read_record(params["record"])
     result = {
@@ -49,7 +53,7 @@ def assignment(params, run_command):
         _check_told(snapshot)
         recorded = {name: (one["uuid"], one["kept"]) for name, one in before["services"].items()}
         current = still_there(devices_of(snapshot.gpus), recorded)
-        devices, result["undecided"] = _decide(services, snapshot, params, current)
+        devices, result["undecided"] = _decide(services, snapshot, params, current, warn)
         given_to = dict(zip((service["name"] for service in services), devices))
         # The same UUID, and not the same device: its service was left with what is gone.
         other = [
@@ -202,7 +206,7 @@ def _check_told(snapshot):
             )
 
 
-def _decide(services, snapshot, params, current):
+def _decide(services, snapshot, params, current, warn):
     """(the MigDevice of each service, None), or ((), why nobody can tell yet)."""
     wishes = []
     for number, service in enumerate(services):
@@ -211,6 +215,7 @@ def _decide(services, snapshot, params, current):
             found = select_gpus(service["gpu"], snapshot.gpus, where=f"services[{number}].gpu")
             gpus = frozenset(gpu.index for gpu in found)
         wishes.append(Wish(service["name"], service["profile"], service["memory_mib"], service["placement"], gpus))
+    wishes = _by_todays_names(wishes, snapshot.gpus, params["state_dir"], warn)
     to_come = params["target"] is not None
     devices = devices_to_come(snapshot.gpus, params["target"]) if to_come else devices_of(snapshot.gpus)
     try:
@@ -225,6 +230,28 @@ def _decide(services, snapshot, params, current):
         problems = "".join(f" {gpu.name} could not be read: {gpu.problem}" for gpu in snapshot.gpus if gpu.problem)
         first = "With the layout to come: " if to_come else ""
         raise MigError(f"{first}{refusal}{problems}") from None
+
+
+def _by_todays_names(wishes, gpus, state_dir, warn):
+    """The Wishes, with what GPUs call a profile today that nobody has by the name in a wish, as far as the host
+    remembers what that was.
+    """
+    names = {name for gpu in gpus for profile in gpu.profiles for name in (profile.name, str(profile.id))}
+    if all(wish.profile is None or outer(wish.profile) in names for wish in wishes):
+        return wishes
+    from .changing import remembered  # only for a name that nobody has
+
+    memory, called, told = remembered(HostState(state_dir)), {}, {gpu.index: {} for gpu in gpus}
+    for gpu in gpus:
+        for name in {wish.profile for wish in wishes if wish.profile}:
+            one, found = of_today(GpuLayout(counts=((name, 1),)), gpu.profiles, memory.get(gpu.uuid.lower(), ()))
+            if found:
+                called.setdefault(name, {})[gpu.index] = one.counts[0][0]
+                told[gpu.index].update(found)
+    sentence = in_words([(gpu, told[gpu.index]) for gpu in gpus])
+    if sentence:
+        warn(sentence)
+    return [wish._replace(today=called.get(wish.profile)) for wish in wishes]
 
 
 def _data(service, device, current, cuda_version):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import FrozenSet, NamedTuple, Optional
+from typing import Dict, FrozenSet, NamedTuple, Optional
 
 from .errors import MigError
 from .kept_profiles import attributes_of
@@ -44,23 +44,30 @@ class MigDevice(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What one service wants; what is None is not asked for. ``gpus`` are indexes."""
+    """What one service wants; what is None is not asked for. ``gpus`` are indexes.
+
+    ``today`` is what GPUs call the profile that had that name, {index: name}, None where nobody has asked.
+    """
 
     service: str
     profile: Optional[str] = None
     memory_mib: Optional[int] = None
     placement: Optional[int] = None
     gpus: Optional[FrozenSet[int]] = None
+    today: Optional[Dict[int, str]] = None
 
     def fits(self, device):
         """True where this MigDevice is what the service wants."""
         return (
-            self.profile in (None, device.profile, _by_id(device))
+            (self.profile in (None, device.profile, _by_id(device)) or self._called(device.gpu) == device.profile)
             and self.placement in (None, device.start)
             and (self.gpus is None or device.gpu.index in self.gpus)
             # What several compute instances share is promised to none of them.
             and (self.memory_mib is None or (not device.shared and device.memory_mib >= self.memory_mib))
         )
+
+    def _called(self, gpu):
+        return (self.today or {}).get(gpu.index)
 
     def __str__(self):
         asked = [self.profile or "a MIG device"]

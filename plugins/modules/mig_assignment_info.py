@@ -46,7 +46,8 @@ options:
         type: str
         required: true
       profile:
-        description: The profile of the MIG device, as V(3g.20gb) or V(1c.3g.20gb), or by its id V(9) or V(1c.9).
+        description: The profile of the MIG device, as V(3g.20gb) or V(1c.3g.20gb), or by its id V(9) or V(1c.9). A
+          name that it had under another driver does, too, if the host remembers it; then there is a warning.
         type: str
       memory_mib:
         description: How much memory it has at the least, in MiB. Memory that several compute instances share does not
@@ -89,6 +90,10 @@ options:
     description: The file in which the role keeps what was assigned last.
     type: path
     default: /etc/gpufleet-mig/assignments.json
+  state_dir:
+    description: Where the changing modules keep their journal on this host, if they were told another directory. It
+      tells what a profile was called under another driver.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -372,11 +377,12 @@ def main():
             "strategy": {"type": "str", "choices": ["packed", "spread"], "default": "packed"},
             "target": {"type": "list", "elements": "dict"},
             "record": {"type": "path", "default": PATH},
+            "state_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )
     try:
-        result = assignment(module.params, module.run_command)
+        result = assignment(module.params, module.run_command, module.warn)
     except MigError as error:
         module.fail_json(msg=str(error), **error.result)
     module.exit_json(**result)
