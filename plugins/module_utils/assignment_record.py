@@ -28,7 +28,7 @@ CAPABILITY = re.compile(
     r"/proc/driver/nvidia/capabilities/gpu[0-9]{1,5}/mig/gi[0-9]{1,5}/(ci[0-9]{1,5}/)?access"  # capability_proc_file
 )
 GPU_UUID = re.compile(r"GPU-[A-Za-z0-9-]{1,92}")
-ATTRIBUTES = re.compile(r"([+-][a-z]+(\.[a-z]+)*)?")
+ATTRIBUTES = re.compile(r"([+-][a-z0-9]+([.+-][a-z0-9]+)*)?")  # as kept_profiles.py finds them
 MOST_NUMBER = 1 << 32
 VERSION = 2
 SERVICE_LENGTH = 200  # names of units, files and directories are made of it

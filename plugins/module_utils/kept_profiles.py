@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from .profiles import outer, renamed
 
-ATTRIBUTES = re.compile(r"gb(?P<attributes>[+-][a-z]+(?:\.[a-z]+)*)?$")
+ATTRIBUTES = re.compile(r"gb(?P<attributes>[+-][a-z0-9]+(?:[.+-][a-z0-9]+)*)?$")  # as in PROFILE_NAME
 NAME = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 UUID = re.compile(r"GPU-[0-9A-Za-z-]{1,92}", re.IGNORECASE)
 # More than any driver has had for a model, and than fit into a host: what is read here may be anything.
@@ -33,8 +33,10 @@ class KeptProfile(NamedTuple):
 
 
 def kept_of(profiles):
-    """The KeptProfiles of these Profiles."""
-    return tuple(KeptProfile(one.name, one.id, one.slices, attributes_of(one)) for one in profiles)
+    """The KeptProfiles of these Profiles, but for those with a name that no layout can have."""
+    return tuple(
+        KeptProfile(one.name, one.id, one.slices, attributes_of(one)) for one in profiles if NAME.fullmatch(one.name)
+    )
 
 
 def attributes_of(profile):

@@ -62,6 +62,13 @@ def test_what_the_role_has_not_written_is_refused(tmp_path, text):
     assert "\n" not in message
 
 
+def test_attributes_that_nobody_has_seen_are_no_damage(tmp_path):
+    path = tmp_path / "assignments.json"
+    for attributes in ("", "-me", "+me.all", "+xyz2.a1"):
+        path.write_text(record(services={"a.service": {**WHOLE, "attributes": attributes}}), encoding="utf-8")
+        assert owners(str(path))["a.service"][1].attributes == attributes
+
+
 def test_a_record_with_what_is_owed_and_one_from_before_that(tmp_path):
     path = tmp_path / "assignments.json"
     path.write_text(record(), encoding="utf-8")

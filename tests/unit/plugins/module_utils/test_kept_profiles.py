@@ -115,6 +115,17 @@ def test_what_is_kept_is_the_same_when_it_is_read():
     assert {*both} == {*kept_of(OLD.profiles), *kept_of(NEW.profiles)}
 
 
+def test_names_that_nobody_has_seen_leave_what_is_kept_readable(tmp_path):
+    odd = {"1g.10gb+me": "1g.10gb+xyz2.a1", "3g.40gb": "a name", "7g.80gb": "7g.80gb" + "+x" * 40}
+    now = gpu(H100, profiles=tuple(one._replace(name=odd.get(one.name, one.name)) for one in OLD.profiles))
+    entry = {"gpus": [now.uuid], "instances": [{"profile": 19, "placement": 0, "compute_instances": []}]}
+    path = tmp_path / "layout.json"
+    path.write_text(to_text(exact_entries([entry]), memory_of([now])), encoding="utf-8")
+    kept = {one.name: one for one in read(str(path))["gpu-0"].layout.kept}
+    assert {one.name for one in now.profiles} - {*kept} == {odd["3g.40gb"], odd["7g.80gb"]}
+    assert kept[odd["1g.10gb+me"]].attributes == "+xyz2.a1"
+
+
 PROFILE = {"name": "1g.10gb", "id": 19, "slices": 1, "attributes": ""}
 
 
