@@ -180,17 +180,23 @@ def devices_to_come(gpus, target):
         for instance in entry.get("instances", ()) if entry["mig_enabled"] else ():
             inside = instance["compute_instances"]
             for one in inside:
+                name = _name_of(by_uuid[uuid], instance["profile"])
                 device = MigDevice(
                     by_uuid[uuid],
-                    one["profile"],
+                    inner(part(one["profile"]), name),
                     instance["placement"],
                     one["placement"],
-                    _memory(by_uuid[uuid], instance["profile"]),
+                    _memory(by_uuid[uuid], name),
                     len(inside) > 1,
                 )
                 stays = known.get(_place(device), device)
                 devices.append(stays._replace(shared=device.shared))
     return _in_order(devices)
+
+
+def _name_of(gpu, profile):
+    """A GPU instance's profile by its name, which a layout may call by its id."""
+    return next((one.name for one in gpu.profiles if str(one.id) == profile), profile)
 
 
 def _in_order(devices):

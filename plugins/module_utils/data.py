@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from .model import in_place
+from .model import PROFILE_NAME, in_place
+from .profiles import with_name
 
 
 def gpu_data(gpu):
@@ -44,8 +45,12 @@ def mode_word(mode):
     return None if mode is None else "enabled" if mode else "disabled"
 
 
-def wanted_data(placed):
-    """A PlacedInstance in the words of the layout option."""
+def wanted_data(gpu, placed):
+    """A PlacedInstance of a Gpu in the words of the layout option, which has no other names than such of profiles: what
+    a driver calls otherwise is called by its id.
+    """
+    if not PROFILE_NAME.fullmatch(placed.profile):
+        placed = with_name(placed, {placed.profile: str(gpu.profile_id(placed))})
     devices = sorted(placed.compute_instances, key=in_place)
     inside = [{"profile": device.profile, "placement": device.start} for device in devices]
     return {"profile": placed.profile, "placement": placed.start, "compute_instances": inside}
@@ -58,7 +63,7 @@ def layout_entry(gpu, placed):
     """
     if placed is None:
         return {"gpus": [gpu.uuid], "mig_enabled": False}
-    instances = [wanted_data(instance) for instance in sorted(placed)]
+    instances = [wanted_data(gpu, instance) for instance in sorted(placed)]
     return {"gpus": [gpu.uuid], "mig_enabled": True, "instances": instances}
 
 

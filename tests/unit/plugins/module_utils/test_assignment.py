@@ -23,6 +23,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.assignment import (
     devices_to_come,
     mps_clients,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.data import layout_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     ComputeInstance,
     Engines,
@@ -187,6 +188,15 @@ def test_devices_to_come_keep_their_uuids_where_the_layout_keeps_them():
         (0, "3g.20gb", 19968, None),
         (1, "2g.10gb", 9856, "MIG-1-0-0"),
     ]
+
+
+def test_a_layout_to_come_may_call_profiles_by_their_ids():
+    odd = tuple(one._replace(name="a name") if one.id == 2 else one for one in PROFILES)
+    there = partitioned(0, ("a name", 4, ["1c.a name", "2c.a name"]), ("1g.5gb", 0, ["1g.5gb"]))._replace(profiles=odd)
+    devices = devices_of([there])
+    entry = layout_of(there._replace(mig_mode=True))
+    assert {one["profile"] for one in entry["instances"]} == {"2", "1g.5gb"}
+    assert devices_to_come([there], [entry]) == devices
 
 
 @pytest.mark.parametrize(

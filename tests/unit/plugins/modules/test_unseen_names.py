@@ -14,6 +14,7 @@ import pytest
 from modules import run_module
 from paths import COLLECTIONS
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.saved_layout import exact_entries
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin import expected
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing import sharing_of
@@ -134,6 +135,10 @@ def test_a_name_that_is_no_profile_name_is_shown_and_asked_for_by_its_id(odd):
     assert run("mig_instances", layout=[{"instances": {"9": 1, "1g.5gb": 1}}]).ok()["changed"]
     gpus = run("mig_facts").ok()["ansible_facts"]["mig"]["gpus"]
     assert "a name" in [one["profile"] for one in gpus[0]["instances"]]
+    # Its layout can be applied and kept all the same.
+    assert {one["profile"] for one in gpus[0]["layout"]["instances"]} == {"9", "1g.5gb"}
+    assert run("mig_instances", layout=[gpus[0]["layout"]]).ok()["changed"] is False
+    assert exact_entries([gpus[0]["layout"]])
     assert "a name" in paint(draw("host", {"gpus": gpus, "reason": None, "driver_version": "1"}), False)
     assert "the name of a profile is 'a name'" in slurm_gres(gpus)["refusal"]
     assert "the name of a profile is 'a name'" in expected(gpus, "mixed")["refusal"]
