@@ -37,17 +37,22 @@ def with_origins(snapshot):
 def with_handles(snapshot):
     """The Snapshot with those processes that have a GPU's device file open and that NVML does not list.
 
-    For that it looks at all processes of the host; ``incomplete`` says ``handles`` where it could not look at some.
+    For that it looks at all processes of the host; ``incomplete`` says ``handles`` where it could not look at some, or
+    not for a GPU whose device file nobody knows, which has no minor number.
     """
     told = Told()
     files = {gpu.uuid: gpu_file(gpu.minor) for gpu in snapshot.gpus if gpu.minor is not None}
     found, unseen = openers(files.values())
     gpus = []
     for gpu in snapshot.gpus:
+        if gpu.uuid not in files:
+            gpus.append(gpu)
+            continue
         listed = {process.pid for process in processes_of(gpu)}
-        pids = [pid for pid in found.get(files.get(gpu.uuid), ()) if pid not in listed]
+        pids = [pid for pid in found[files[gpu.uuid]] if pid not in listed]
         gpus.append(gpu._replace(handles=tuple(told(describe(pid)) for pid in pids)))
-    incomplete = (*snapshot.incomplete, "handles") if unseen else snapshot.incomplete
+    unknown = unseen or len(files) < len(gpus)
+    incomplete = (*snapshot.incomplete, "handles") if unknown else snapshot.incomplete
     return snapshot._replace(gpus=tuple(gpus), incomplete=incomplete)
 
 

@@ -116,7 +116,7 @@ ansible_facts:
               without compute instances), V(instance_profiles) (which of several profiles that are alike a GPU instance
               has), V(free) and V(processes).
             - V(allocations) is there where the kubelet's allocations could not be read, and V(handles) where the open
-              files of some processes are hidden from this user.
+              files of some processes are hidden from this user, or a GPU has no minor number to find its file by.
           returned: always
           type: list
           elements: str

@@ -13,7 +13,7 @@ from model_gpu import A100, gpu
 
 from ansible_collections.gpufleet.mig.plugins.module_utils import holders
 from ansible_collections.gpufleet.mig.plugins.module_utils.holders import owner
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import Blocker, Plan
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import Blocker, Plan, Snapshot
 from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Change, Failure, GpuOutcome
 
 
@@ -31,6 +31,15 @@ def test_what_several_may_change_is_nobodys(tmp_path, name, writers):
 
 def test_what_is_gone_is_nobodys(tmp_path):
     assert owner(str(tmp_path / "gone")) is None
+
+
+def test_who_has_a_gpu_without_a_device_file_open_is_not_known(monkeypatch):
+    monkeypatch.setattr(holders, "openers", lambda paths: ({path: [] for path in paths}, 0))
+    gpus = gpu(A100), gpu(A100, minor=None, index=1, uuid="GPU-1")
+    read = holders.with_handles(Snapshot(gpus=gpus))
+    assert [one.handles for one in read.gpus] == [(), None]
+    assert read.incomplete == ("handles",)
+    assert holders.with_handles(Snapshot(gpus=gpus[:1])).incomplete == ()
 
 
 def test_the_device_file_of_a_gpu_is_that_of_the_last_reading(monkeypatch):
