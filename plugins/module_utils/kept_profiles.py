@@ -145,7 +145,7 @@ def of_today(layout, profiles, earlier=()):
 
 
 def all_known(layout, profiles):
-    """Whether these Profiles have every name in a GpuLayout, so that what they were called earlier is of no interest."""
+    """Whether these Profiles have every name in a GpuLayout: what they were called earlier is of no interest then."""
     return {*_names(layout)} <= {one.name for one in profiles}
 
 

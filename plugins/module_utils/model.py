@@ -216,7 +216,9 @@ class Gpu(NamedTuple):
         one profile; the name of one that is not listed. Another reading may have other names.
         """
         told = getattr(one, "profile_id", None)
-        return told if told is not None else next((it.id for it in self.profiles if it.name == one.profile), one.profile)
+        if told is not None:
+            return told
+        return next((profile.id for profile in self.profiles if profile.name == one.profile), one.profile)
 
     @property
     def name(self):

@@ -205,35 +205,33 @@ def test_what_a_gpu_instance_that_was_there_does_not_allow_is_said_and_taken_bac
     assert result["left"] == []
 
 
-def test_compute_instances_that_the_driver_does_not_allow_together_are_not_tried_on_another_gpu(tmp_path):
+class NoThird(ModelPort):
+    """A driver that refuses a third 1c in a GPU instance, though it tells of three."""
+
+    code = "IN_USE"
+
+    def execute(self, step):
+        instances = self.gpus[step.gpu.uuid].instances
+        inside = next((one.compute_instances for one in instances if one.placement == step.gpu_instance), ())
+        if step.action == "create_compute_instance" and len(inside) == 2:
+            raise NvmlError("nvmlGpuInstanceCreateComputeInstanceWithPlacement", self.code)
+        return super().execute(step)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_compute_instances_that_the_driver_does_not_allow_together_are_not_tried_on_another_gpu(tmp_path, code):
     """What it refused in a new GPU instance of one GPU would cost the next GPU the idle device in its place."""
-
-    def refuses_a_third(now, step):
-        inside = next((one.compute_instances for one in now.instances if one.placement == step.gpu_instance), ())
-        return step.profile.startswith("1c.") and len(inside) == 2
-
-    class Port(ModelPort):
-        def execute(self, step):
-            now = self.gpus[step.gpu.uuid]
-            if step.action == "create_compute_instance" and refuses_a_third(now, step):
-                raise NvmlError("nvmlGpuInstanceCreateComputeInstanceWithPlacement", code)
-            return super().execute(step)
-
     first, other = (gpu_instance(number, "1g.10gb", 0, 1) for number in (9, 8))
-    for code in CODES:
-        port = Port(gpu(H100, [first]), gpu(H100, [other], index=1), gpu(H100, index=2))
-        before = port.gpus["GPU-1"]
-        wanted = [{"profile": "3g.40gb", "placement": 0, "compute_instances": ["1c.3g.40gb"] * 3}]
-        result, message = run(port, tmp_path, wanted)
-        assert "so this driver does not allow a 1c.3g.40gb there beside 1c.3g.40gb, 1c.3g.40gb." in message
-        assert "GPU 1" in message
-        assert "The driver has just refused this combination on GPU 0" in message
-        assert {step.gpu.uuid for step in port.executed} == {"GPU-0"}
-        assert port.gpus["GPU-1"] == before
-        assert (result["kept"], result["disrupted"]) == (["MIG-8-0"], ["MIG-9-0"])
-        assert result["left"] == []
+    port = NoThird(gpu(H100, [first]), gpu(H100, [other], index=1), gpu(H100, index=2))
+    port.code, before = code, port.gpus["GPU-1"]
+    wanted = [{"profile": "3g.40gb", "placement": 0, "compute_instances": ["1c.3g.40gb"] * 3}]
+    result, message = run(port, tmp_path, wanted)
+    assert "so this driver does not allow a 1c.3g.40gb there beside 1c.3g.40gb, 1c.3g.40gb." in message
+    assert "The driver has just refused this combination on GPU 0" in message
+    assert {step.gpu.uuid for step in port.executed} == {"GPU-0"}
+    assert port.gpus["GPU-1"] == before
+    assert (result["kept"], result["disrupted"], result["left"]) == (["MIG-8-0"], ["MIG-9-0"], [])
     # Fewer of them, in as large a GPU instance, are another combination.
-    port = Port(gpu(H100), gpu(H100, index=1))
     wanted = [{"profile": "3g.40gb", "placement": 0, "compute_instances": ["1c.3g.40gb"] * 2}]
     assert run(port, tmp_path, wanted)[1] is None
 
