@@ -191,6 +191,7 @@ def test_a_profile_may_be_called_as_it_was_under_another_driver(simulated_host):
     run_module(host, "mig_instances", {"instances": {"1g.10gb": 2, "1c.3g.40gb": 1}}).ok()
     host.simulator("init", "--mig", "--strange", "names=renamed", "H100-SXM5-80GB:2")
     run_module(host, "mig_instances", {"instances": {"1g.9gb": 2, "1c.3g.36gb": 1}}).ok()
+    systemctl(host, {})
     services = [{"name": "train", "profile": "1c.3g.40gb", "gpu": 1}, {"name": "web", "profile": "1g.10gb", "gpu": 1}]
     found = ask(host, services, state_dir=str(host.state_dir)).ok()
     assert [(one["profile"], one["gpu"]["index"]) for one in found["assignments"]] == [("1c.3g.36gb", 1), ("1g.9gb", 1)]
@@ -201,7 +202,7 @@ def test_a_profile_may_be_called_as_it_was_under_another_driver(simulated_host):
     to_come = ask(host, services, target=target, state_dir=str(host.state_dir)).ok()
     assert [one["profile"] for one in to_come["assignments"]] == ["1c.3g.36gb", "1g.9gb"]
     refused = ask(host, services, state_dir=str(host.directory / "another")).failed()["msg"]
-    assert "train.service wants 1c.3g.40gb on GPU 1; " in refused
+    assert "train.service wants 1c.3g.40gb on GPU 1, which is not there" in refused
     assert "1 x 1c.3g.36gb, 2 x 1g.9gb" in refused
     # By today's names there is nothing to say.
     today = [{"name": "train", "profile": "1c.9"}, {"name": "web", "profile": "1g.9gb"}]
