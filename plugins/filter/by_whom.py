@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: by_whom
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: Who changed the GPUs that a failed change does not touch
 description:
   - Adds to what gpufleet.mig.way_back says of such GPUs who changed them last, as far as the journal tells.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: cdi_devices
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: The devices that a host's CDI specification should have
 description:
   - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them, and gives the GPUs without MIG and the MIG devices, each

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: cdi_problems
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: What a host's CDI specifications lack, and what they name that is not there
 description:
   - Takes the devices that P(gpufleet.mig.cdi_devices#filter) gives and compares them with what containers can name.

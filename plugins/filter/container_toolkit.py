@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: container_toolkit
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: What a host tells of NVIDIA's Container Toolkit
 description:
   - Takes what programs on a host print and gives what the role gpufleet.mig.mig_container_runtime needs of it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: device_plugin
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: What NVIDIA's device plugin makes of a host's GPUs
 description:
   - Takes the GPUs of M(gpufleet.mig.mig_facts) and says which resources and labels a Kubernetes node with them has, and

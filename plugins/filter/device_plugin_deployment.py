@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: device_plugin_deployment
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: How NVIDIA's device plugin is deployed on a Kubernetes node
 description:
   - Takes the DaemonSets of a cluster and says by which of them NVIDIA's device plugin and GPU feature discovery run on

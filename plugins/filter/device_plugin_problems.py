@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: device_plugin_problems
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: Where a Kubernetes node does not advertise the devices that are there
 description:
   - Takes what P(gpufleet.mig.device_plugin#filter) gives and compares it with what the kubelet and the node have.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: drain_restoring
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: What of a host's drain record is restored, and with which task files
 description:
   - Takes the entries that M(gpufleet.mig.mig_drain_record) returned, and gives what is to be restored, stage by stage.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: failure_message
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: The sentence in a failed task's result
 description:
   - Takes the result of a failed task, such as C(ansible_failed_result) in a C(rescue), and gives its message. Of a loop

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: gpu_clients
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: The operating system's GPU clients to stop for a change
 description:
   - Says for the role gpufleet.mig.mig_partition which of the services that watch GPUs, such as DCGM, are stopped.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: gpus_refusal
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: Why what a host says of its GPUs is not used
 description:
   - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them. Names, numbers and counts that NVIDIA's driver would not

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: gres_differences
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: How the GPUs that Slurm has for a node differ from those it should have
 description:
   - Takes the gres that a node should have and compares its GPUs with those of another list. Other gres do not count.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: in_the_way
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: The services, pods and Slurm jobs to move before a change
 description:
   - Takes what must be free for a change, and gives the systemd services, Kubernetes pods and Slurm jobs that hold it.

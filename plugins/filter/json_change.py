@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: json_change
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: Whether two JSON texts of a host say the same
 description:
   - Compares what two texts say; another order of keys or other blanks are no difference. Texts from a host are read up

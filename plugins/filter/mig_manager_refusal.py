@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: mig_manager_refusal
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: Whether NVIDIA's MIG Manager would undo a layout of this collection
 description:
   - Takes the DaemonSets of a Kubernetes cluster and says why no layout of ours can stay on a node.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: partition_result
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: What became of a host, from the results of its tasks
 description:
   - Makes the fact C(mig_partition_result) of the role gpufleet.mig.mig_partition from what the role's tasks returned.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: path_refusal
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: Why what a host says is not used as a path
 description:
   - A path that a host says is used on that host alone, and only if it is absolute and plain, without C(..), quotes and

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: said
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: What a program said, in one line that does nothing to a terminal
 description:
   - Takes what a program printed, puts one space between its words, and escapes in them what does not print, such as

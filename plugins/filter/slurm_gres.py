@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurm_gres
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: The GPUs and MIG devices of a host as Slurm's gres
 description:
   - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them. A GPU without MIG is a gres, and every MIG device is; a

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurm_gres_choices
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: How a Slurm node can have the GPUs of its host, or why it cannot
 description:
   - Takes what P(gpufleet.mig.slurm_gres#filter) gives and what was seen of Slurm on the host, and says which lines of

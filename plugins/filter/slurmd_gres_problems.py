@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurmd_gres_problems
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: What slurmd would have that is not there, and what it would lack
 description:
   - Takes what C(slurmd -G) prints and compares it with the devices that P(gpufleet.mig.slurm_gres#filter) gives.

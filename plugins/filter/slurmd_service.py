@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurmd_service
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: What a host tells of its slurmd
 description:
   - Takes the output of commands about slurmd on a host and gives what the role gpufleet.mig.mig_slurm needs of it.

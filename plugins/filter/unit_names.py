@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: unit_names
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: The full names of systemd units
 description:
   - Takes names of units, gives C(.service) to those without any kind, as systemctl does, and refuses what no unit is

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: units_to_stop
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: Systemd units to stop so that some of them stop and stay so
 description:
   - Takes what C(systemctl show '*') prints, and gives the units to stop, in this order, and to start again in reverse.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: way_back
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
+version_added: 0.1.0
 short_description: Where a change that failed may go back to
 description:
   - Says for the role gpufleet.mig.mig_partition which GPUs of a host go back to what they had, and which are not

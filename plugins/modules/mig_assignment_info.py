@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mig_assignment_info
 short_description: Which MIG device each service of a host gets
-version_added: 0.3.0
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mig_check
 short_description: Check whether a host can have a MIG layout, and what it would take
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:

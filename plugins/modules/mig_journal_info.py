@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mig_journal_info
 short_description: What the journal of a host tells of its changes
-version_added: 0.3.0
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:

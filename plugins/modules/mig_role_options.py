@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mig_role_options
 short_description: Take the variables of a role of this collection once, and none from a host
-version_added: 0.3.0
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:

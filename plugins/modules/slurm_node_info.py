@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: slurm_node_info
 short_description: The state of a Slurm node, and the jobs that hold its GPUs
-version_added: 0.3.0
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
