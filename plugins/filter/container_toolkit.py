@@ -8,9 +8,9 @@ DOCUMENTATION = r"""
 name: container_toolkit
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.1.0
-short_description: What a host tells of NVIDIA's Container Toolkit
+short_description: Collect what a host reports about the NVIDIA Container Toolkit
 description:
-  - Takes what programs on a host print and gives what the role gpufleet.mig.mig_container_runtime needs of it.
+  - Extracts from the output of programs on a host what the role gpufleet.mig.mig_container_runtime needs.
 positional: environment, specifications, directories
 options:
   _input:
@@ -18,11 +18,11 @@ options:
     type: str
     required: true
   environment:
-    description: The environment of C(nvidia-cdi-refresh.service), a variable a line; empty without that service.
+    description: The environment of C(nvidia-cdi-refresh.service), one variable per line; empty without that service.
     type: str
     default: ""
   specifications:
-    description: The paths of CDI specifications that name GPUs, one a line.
+    description: The paths of CDI specifications that name GPUs, one per line.
     type: str
     default: ""
   directories:
@@ -40,10 +40,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    The C(version), V(0) where there is none; C(settings) of the toolkit, by their names; the path of the CDI
+  description: The C(version), V(0) if there is none; C(settings) of the toolkit, by name; the path of the CDI
     C(specification); C(strategies), how devices are named; C(others), the paths of other specifications. C(refusal)
-    says what of it cannot be used and why, V(null) where all can.
+    says what of this cannot be used and why, V(null) if all can.
   type: dict
 """
 

@@ -8,10 +8,9 @@ DOCUMENTATION = r"""
 name: json_change
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.1.0
-short_description: Whether two JSON texts of a host say the same
+short_description: Compare two JSON texts of a host by content
 description:
-  - Compares what two texts say; another order of keys or other blanks are no difference. Texts from a host are read up
-    to a size and a depth.
+  - Ignores the order of keys and white space. Texts from a host are read up to a size and a depth.
 positional: before, what
 options:
   _input:
@@ -23,7 +22,7 @@ options:
     type: str
     required: true
   what:
-    description: What the new text is, for a sentence that begins so.
+    description: What the new text is, as the beginning of a sentence.
     type: str
     required: true
 """
@@ -39,8 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    Whether it has C(changed). C(refusal) says why that cannot be told, V(null) where it can.
+  description: Whether it has C(changed). C(refusal) says why they cannot be compared, V(null) if they can.
   type: dict
 """
 

@@ -8,9 +8,9 @@ DOCUMENTATION = r"""
 name: partition_result
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.1.0
-short_description: What became of a host, from the results of its tasks
+short_description: Derive a host's outcome from the results of its tasks
 description:
-  - Makes the fact C(mig_partition_result) of the role gpufleet.mig.mig_partition from what the role's tasks returned.
+  - Makes the fact C(mig_partition_result) of the role gpufleet.mig.mig_partition from the results of the role's tasks.
     docs/report.md describes it.
 options:
   _input:

@@ -8,10 +8,10 @@ DOCUMENTATION = r"""
 name: path_refusal
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.1.0
-short_description: Why what a host says is not used as a path
+short_description: Explain why a host's answer cannot be used as a path
 description:
-  - A path that a host says is used on that host alone, and only if it is absolute and plain, without C(..), quotes and
-    special characters.
+  - A path from a host's answer is used only on that host, and only if it is absolute and plain, without C(..), quotes
+    and special characters.
 positional: what
 options:
   _input:
@@ -19,7 +19,7 @@ options:
     type: raw
     required: true
   what:
-    description: What it should be, for a sentence that begins so.
+    description: What the path is for, as the beginning of a sentence.
     type: str
     required: true
 """
@@ -32,7 +32,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence, V(null) where it can be used.
+  description: A sentence, V(null) if the path can be used.
   type: str
 """
 

@@ -17,8 +17,7 @@ description:
     Instances that can stay are left alone, and so are the processes in them. An instance in use is never destroyed. If
     one is in the way, nothing is changed, and the message names it and its processes.
   - A change is planned completely before its first step, verified by reading the hardware again, and rolled back if a
-    step fails. Only what a GPU instance offers inside can be read no earlier than after its creation; until then it is
-    a forecast.
+    step fails. What a GPU instance offers inside can be read only once it exists; until then it is a forecast.
   - If the driver refuses a place, the GPU is read again. If something differs from what was planned for, the rest is
     planned again, once (RV(replanned)). If not, the message says which combination this driver does not allow and what
     it still offers, and no GPU of that model is given that combination in this run.
