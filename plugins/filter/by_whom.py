@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say who did it
+- name: Show who changed the GPUs
   ansible.builtin.debug:
     msg: "{{ foreign | gpufleet.mig.by_whom(journal.gpus) | join(' ') }}"
   vars:

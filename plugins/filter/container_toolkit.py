@@ -33,7 +33,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See which release it is
+- name: Read the release of the toolkit
   ansible.builtin.assert:
     that: ('NVIDIA Container Toolkit CLI version 1.18.0' | gpufleet.mig.container_toolkit).version == '1.18.0'
 """

@@ -46,7 +46,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A cluster without NVIDIA's device plugin
+- name: Check a cluster without NVIDIA's device plugin
   ansible.builtin.assert:
     that: >-
       ([] | gpufleet.mig.device_plugin_deployment([], {'metadata': {'name': 'a'}}, 'mixed')).kind == 'daemonset'

@@ -36,7 +36,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A node that advertises nothing, as it should
+- name: Check a node that should advertise nothing
   ansible.builtin.assert:
     that: >-
       ({'resources': {}, 'labels': {}} | gpufleet.mig.device_plugin_problems({}, {'metadata': {}})).devices == []

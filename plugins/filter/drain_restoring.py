@@ -54,7 +54,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See that a hook is not restored which this controller does not know
+- name: See that a hook unknown to this controller is not restored
   ansible.builtin.assert:
     that:
       - restoring.workloads == []

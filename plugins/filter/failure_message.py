@@ -22,7 +22,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say why a command failed
+- name: Show why a command failed
   ansible.builtin.assert:
     that: result | gpufleet.mig.failure_message == 'non-zero return code unit not found'
   vars:

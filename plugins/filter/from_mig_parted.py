@@ -53,7 +53,7 @@ EXAMPLES = r"""
               "2g.10gb": 1
               "3g.20gb": 1
 
-- name: Show that it is one entry for all A100 with 40 GB
+- name: Check that it is one entry for all A100 with 40 GB
   ansible.builtin.assert:
     that:
       - layout == [expected]

@@ -30,7 +30,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See that DCGM is stopped where the driver says that a GPU is in use
+- name: See that DCGM is stopped if the driver reports a GPU as in use
   ansible.builtin.assert:
     that: (failed | gpufleet.mig.gpu_clients(['nvsm', 'nvidia-dcgm'])).stop == ['nvidia-dcgm']
   vars:

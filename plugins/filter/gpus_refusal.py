@@ -31,7 +31,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: An index is a number
+- name: See that an index must be a number
   ansible.builtin.assert:
     that: "'GPU 0: its index is' in ([{'index': 'a'}] | gpufleet.mig.gpus_refusal)"
 """

@@ -24,7 +24,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Find a MIG device too many
+- name: Find one MIG device too many
   ansible.builtin.assert:
     that: >-
       'gpu:a100_1g.5gb:2' | gpufleet.mig.gres_differences('gpu:a100_1g.5gb:3(S:0),mps:100')

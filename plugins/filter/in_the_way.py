@@ -24,7 +24,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See who has to go
+- name: See what has to be moved
   ansible.builtin.assert:
     that:
       - found.services == ['train.service']

@@ -28,7 +28,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Another order is no change
+- name: See that another order is no change
   ansible.builtin.assert:
     that: not (new | gpufleet.mig.json_change(old, 'The configuration')).changed
   vars:

@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A node without NVIDIA's MIG Manager
+- name: Check a node without NVIDIA's MIG Manager
   ansible.builtin.assert:
     that: >-
       ([] | gpufleet.mig.mig_manager_refusal({'metadata': {'name': 'a'}})) is none

@@ -22,7 +22,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See what a host is like that the check found right
+- name: Check the outcome of a host that is already as wanted
   ansible.builtin.assert:
     that: result.state == 'unchanged'
   vars:

@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Use it as it is
+- name: See that a plain absolute path is accepted
   ansible.builtin.assert:
     that: ('/usr/bin/python3' | gpufleet.mig.path_refusal('The interpreter')) is none
 """

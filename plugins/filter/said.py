@@ -22,7 +22,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show an error whatever it holds
+- name: Show an error, whatever it contains
   ansible.builtin.assert:
     that: errors | gpufleet.mig.said == 'no job \\x1b[2J of alice'
   vars:

@@ -40,7 +40,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: The lines to try where slurmd may find the GPUs by itself
+- name: List the lines to try if slurmd may find the GPUs by itself
   ansible.builtin.assert:
     that: >-
       ({'gres': '', 'lines': [], 'autodetect': []} | gpufleet.mig.slurm_gres_choices('gpu-7', 'nvml', seen)).lines

@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Find a GPU that is not there
+- name: Find a GPU that does not exist
   ansible.builtin.assert:
     that: >-
       'slurmd: Gres Name=gpu Type=a100 Count=1 Index=0 File=/dev/nvidia0' | gpufleet.mig.slurmd_gres_problems([])

@@ -36,7 +36,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A GPU that the change concerned and that has nothing of somebody else's
+- name: Check a GPU that only this change has touched
   ansible.builtin.assert:
     that: (check | gpufleet.mig.way_back(check, [check.target])).is_back
   vars:

@@ -94,7 +94,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Evict one pod from a node that is cordoned already
+- name: Evict one pod from a node that is already cordoned
   gpufleet.mig.k8s_evict:
     node: gpu-1
     pods:

@@ -35,7 +35,7 @@ EXAMPLES = r"""
 - name: Ask the kubelet for its devices
   gpufleet.mig.kubelet_devices_info:
   register: kubelet
-- name: Show the MIG devices that pods may get
+- name: Show the MIG devices that pods can get
   ansible.builtin.debug:
     msg: "{{ kubelet.devices['nvidia.com/mig-1g.5gb'] }}"
 """

@@ -92,14 +92,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Who would get what?
+- name: Find out which service would get which MIG device
   gpufleet.mig.mig_assignment_info:
     services:
       - {name: train.service, profile: 3g.20gb}
       - {name: notebook.service, memory_mib: 4000, gpu: 1}
   register: who
 
-- name: Say it
+- name: Show it
   ansible.builtin.debug:
     msg: "{{ who.assignments | items2dict(key_name='service', value_name='uuid') }}"
 """

@@ -78,18 +78,18 @@ EXAMPLES = r"""
   gpufleet.mig.mig_check:
   register: check
 
-- name: Say what was found
+- name: Show the findings
   ansible.builtin.debug:
     msg: "{{ check.findings | map(attribute='message') | list }}"
 
-- name: Could these hosts have this layout, and who would be in the way?
+- name: Check whether these hosts could have this layout, and what would be in the way
   gpufleet.mig.mig_check:
     layout:
       - instances: {1g.5gb: 7}
     minimum: "535.161.07"
   register: rehearsal
 
-- name: Show what it would take
+- name: Show the steps it would take
   ansible.builtin.debug:
     msg: "{{ rehearsal.problem or rehearsal.refusal or rehearsal.actions }}"
 """

@@ -108,13 +108,13 @@ EXAMPLES = r"""
       gpufleet.mig.mig_claim:
         timeout: 600
       register: mine
-    - name: MIG on
+    - name: Turn MIG on
       gpufleet.mig.mig_mode:
         state: enabled
         change_id: "{{ mine.change_id }}"
         claimed: "{{ mine.claimed }}"
   always:
-    - name: Give it up
+    - name: Release the host
       gpufleet.mig.mig_claim:
         state: released
         change_id: "{{ mine.change_id }}"

@@ -70,7 +70,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Write down that a hook is about to stop a service
+- name: Record that a hook is about to stop a service
   gpufleet.mig.mig_drain_record:
     state: present
     hook: /srv/hooks/notebooks.yml
@@ -81,7 +81,7 @@ EXAMPLES = r"""
   gpufleet.mig.mig_drain_record:
   register: drained
 
-- name: Forget it, now that it is restored
+- name: Remove the entry once it is restored
   gpufleet.mig.mig_drain_record:
     state: absent
     ids: "{{ drained.entries | selectattr('change', 'equalto', 'ticket-4711') | map(attribute='id') | list }}"

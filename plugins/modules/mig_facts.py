@@ -62,14 +62,14 @@ EXAMPLES = r"""
 - name: Read the GPUs of every host
   gpufleet.mig.mig_facts:
 
-- name: Show what is there
+- name: Show the GPU instances of each GPU
   ansible.builtin.debug:
     msg: "GPU {{ item.index }} ({{ item.product }}): {{ item.instances | map(attribute='profile') | join(', ') }}"
   loop: "{{ ansible_facts.mig.gpus | selectattr('instances') }}"
   loop_control:
     label: "{{ item.uuid }}"
 
-- name: Keep the layout of this host, to be able to apply it again
+- name: Save the layout of this host, to apply it again later
   ansible.builtin.set_fact:
     layout_before: "{{ ansible_facts.mig.gpus | map(attribute='layout') | select | list }}"
 

@@ -41,7 +41,7 @@ EXAMPLES = r"""
   gpufleet.mig.mig_journal_info:
   register: journal
 
-- name: Say who changed what last
+- name: Show who last changed which GPU
   ansible.builtin.debug:
     msg: "{{ journal.gpus }}"
 """

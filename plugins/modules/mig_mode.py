@@ -73,7 +73,7 @@ EXAMPLES = r"""
     when_busy: pending
   register: mode
 
-- name: The modes that a layout wants
+- name: Set the modes that a layout wants
   gpufleet.mig.mig_mode:
     layout:
       - instances: {1g.5gb: 7}

@@ -77,14 +77,14 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Read what is there
+- name: Read the current layout
   gpufleet.mig.mig_facts:
 
 - name: Keep it across reboots
   gpufleet.mig.mig_persistence:
     layout: "{{ ansible_facts.mig.gpus | map(attribute='layout') | select | list }}"
 
-- name: End that
+- name: Stop keeping it
   gpufleet.mig.mig_persistence:
     state: absent
 """

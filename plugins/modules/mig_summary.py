@@ -37,7 +37,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Tell what became of every host
+- name: Summarise the outcome of every host
   gpufleet.mig.mig_summary:
     report: "{{ playbook_dir }}/partition.json"
 """

@@ -48,11 +48,11 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Read which devices slurmd has read
+- name: Read the record of slurmd's devices
   gpufleet.mig.slurm_device_record:
     state_dir: /var/lib/gpufleet-mig
   register: record
-- name: Write it down
+- name: Record the devices that slurmd has read
   gpufleet.mig.slurm_device_record:
     state_dir: /var/lib/gpufleet-mig
     devices:

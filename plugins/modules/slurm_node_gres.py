@@ -80,14 +80,14 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Two MIG devices, which slurmd finds by itself
+- name: Set two MIG devices, which slurmd finds by itself
   gpufleet.mig.slurm_node_gres:
     node: gpu-7
     gres: gpu:nvidia_a100_3g.20gb:2
     lines: [NodeName=gpu-7 AutoDetect=nvml]
   register: written
   delegate_to: slurm-controller
-- name: Have the earlier files back
+- name: Restore the previous files
   gpufleet.mig.slurm_node_gres:
     node: gpu-7
     restore: "{{ written.files }}"

@@ -56,13 +56,13 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Wait half an hour for the jobs on the GPUs of this node, as a host sees it that has Slurm's commands
+- name: Wait up to half an hour for the jobs on the GPUs of this node, on a host that has Slurm's commands
   gpufleet.mig.slurm_node_info:
     name: "{{ inventory_hostname_short }}"
     timeout: 1800
   register: node
   delegate_to: slurm-controller
-- name: Say whose jobs are left
+- name: Show whose jobs are left
   ansible.builtin.debug:
     msg: "{{ node.jobs | map(attribute='user') | unique }}"
 """

@@ -50,7 +50,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Have slurmctld know the nodes that slurm.conf now has
+- name: Make slurmctld read the nodes that slurm.conf now has
   gpufleet.mig.slurm_reconfigure:
   delegate_to: slurm-controller
 """

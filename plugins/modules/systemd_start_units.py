@@ -43,7 +43,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Start a service again with what depends on it
+- name: Start a service again together with what depends on it
   gpufleet.mig.systemd_start_units:
     units: [notebooks.socket, notebook-watch.service, notebooks.service]
 """
