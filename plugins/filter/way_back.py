@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: way_back
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.1.0
-short_description: Decide where a failed change may roll back
+short_description: Decide which GPUs a failed change may roll back, and to what
 description:
   - Decides for the role gpufleet.mig.mig_partition which GPUs of a host roll back to what they had, and which are not
     touched because something other than the change has changed them.

@@ -82,8 +82,8 @@ options:
     default: []
   kubeconfig:
     description:
-      - Path of a kubeconfig file where the module runs. Without it and O(context), a pod uses its in-cluster
-        configuration, otherwise the user's default file is used.
+      - Path of a kubeconfig file where the module runs. Without it and O(context), a pod's in-cluster configuration is
+        used, otherwise the user's default file.
       - If not given, the environment variable E(K8S_AUTH_KUBECONFIG) is read.
     type: path
   context:

@@ -344,7 +344,7 @@ nvidia_ml_py:
     - V(missing) if the host has no suitable one and the controller could not lend its own, which is why the module
       failed.
     - V(temporary) if the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

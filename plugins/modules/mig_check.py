@@ -405,7 +405,7 @@ reboot_required:
 nearest:
   description: For each GPU (by UUID) that the layout does not fit, alone or beside what is in use, the nearest mapping
     for C(instances) that does.
-  returned: with O(layout), where it does not fit
+  returned: with O(layout), if it does not fit
   type: dict
   sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}
 nvidia_ml_py:
@@ -413,7 +413,7 @@ nvidia_ml_py:
     - V(missing) if the host has no suitable one and the controller could not lend its own. Nothing that depends on NVML
       was then checked.
     - V(temporary) if the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

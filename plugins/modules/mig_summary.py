@@ -23,7 +23,7 @@ options:
     type: path
 attributes:
   check_mode:
-    description: Tells what would happen.
+    description: Shows what would happen.
     support: full
   diff_mode:
     description: There is nothing to compare.

@@ -99,7 +99,7 @@ files:
   description:
     - The files that were changed, or would be in check mode, each with the path of the previous one in C(backup).
     - On failure, those that were written before it.
-  returned: success, and on failure where some were written
+  returned: success, and on failure if some were written
   type: list
   elements: dict
   sample:
