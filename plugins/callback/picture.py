@@ -7,18 +7,18 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: picture
 type: aggregate
-short_description: A picture of every GPU's slices at the end of a run
+short_description: Draw every GPU's slices at the end of a run
 version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
   - At the end of a playbook run, draws the GPUs of each host that the run has read with M(gpufleet.mig.mig_facts) or
     M(gpufleet.mig.mig_check).
-  - Each GPU is a row of memory slices with its GPU instances in them. Where a host was read more than once, the picture
-    shows what was there at the first reading and still is (kept) and what is new.
+  - Each GPU is a row of memory slices with its GPU instances in them. If a host was read more than once, the picture
+    shows which instances of the first reading are still there (kept) and which are new.
   - A busy GPU instance is marked, and its processes are named.
-  - Below it are the steps of changes that were planned again on the way (C(replanned_steps)).
-  - Colours follow Ansible's own settings, so they appear on a terminal only.
+  - Below it are the steps of changes that were planned again during the run (C(replanned_steps)).
+  - Colours follow Ansible's own settings, so they appear only on a terminal.
 options:
   file:
     description: Write the picture to this file instead of the terminal.

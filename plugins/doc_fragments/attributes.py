@@ -10,7 +10,7 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 requirements:
-  - nvidia-ml-py >= 12.550.52 on the GPU host, where it has an NVIDIA driver
+  - nvidia-ml-py >= 12.550.52 on the GPU host, if it has an NVIDIA driver
   - NVIDIA driver R450 or later; R460 or later to change GPU instances
 attributes:
   action_group:

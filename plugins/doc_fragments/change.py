@@ -15,9 +15,9 @@ options:
       - Where the lock, the journal of changes and a run's claim are kept on the GPU host.
       - The default is C(/var/lib/gpufleet-mig) for root, and C($XDG_STATE_HOME/gpufleet-mig)
         (C(~/.local/state/gpufleet-mig)) for other users.
-      - A directory that exists and cannot be written is an error. So is, for root, one that belongs to another user or
-        that everybody may write to.
-      - Root has a second lock, in C(/run/gpufleet-mig), because at boot this directory may not be there yet.
+      - A directory that exists but is not writable is an error. So is, for root, one that belongs to another user or
+        that every user may write to.
+      - Root has a second lock, in C(/run/gpufleet-mig), because this directory may not be available yet at boot.
     type: path
   lock_timeout:
     description: How many seconds to wait while another task changes the same host.
@@ -25,15 +25,15 @@ options:
     default: 300
   change_id:
     description:
-      - The id that the journal gives to this change. Tasks with the same id are one change, and going back
-        (gpufleet.mig.rollback) goes back to before the first of them.
-      - The default is an id of its own for each task.
+      - The id of this change in the journal. Tasks with the same id are one change, and a rollback
+        (gpufleet.mig.rollback) returns to the state before the first of them.
+      - By default each task has an id of its own.
     type: str
   claimed:
     description:
       - Whether the task belongs to a run that has claimed the host (M(gpufleet.mig.mig_claim)) with this O(change_id).
-        It is refused then where the host is that run's no longer.
-      - With V(false) it is refused while another run has the host.
+        If so, it is refused once that run has lost its claim.
+      - With V(false) it is refused while another run has claimed the host.
     type: bool
     default: false
 """

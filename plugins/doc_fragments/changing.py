@@ -11,22 +11,22 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   journal:
-    description: Whether to write what is changed to C(journal.jsonl) in O(state_dir), before the first step and after
-      the last.
+    description: Whether to record changes in C(journal.jsonl) in O(state_dir), before the first step and after the
+      last.
     type: bool
     default: true
   atomic:
     description:
-      - With V(false), a GPU that fails is brought back to where it was and the others keep what they reached, because
-        GPUs are independent and one to repair is better than eight.
-      - With V(true), one GPU's failure undoes the other GPUs too.
+      - With V(false), a GPU that fails is rolled back and the others keep what they reached, because GPUs are
+        independent and repairing one is better than repairing eight.
+      - With V(true), one GPU's failure rolls the other GPUs back, too.
     type: bool
     default: false
   rehearse:
     description:
-      - Return the plan and change nothing, also outside check mode.
-      - Where instances in use or kept are in the way, a rehearsal succeeds and RV(must_be_free) names the smallest
-        set of them whose end lets the layout be reached; check mode and a run refuse there.
+      - Return the plan and change nothing, even outside check mode.
+      - If instances in use or kept are in the way, a rehearsal succeeds and RV(must_be_free) names the smallest set
+        that must be freed; check mode and a run refuse instead.
     type: bool
     default: false
 attributes:

@@ -11,7 +11,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 attributes:
   check_mode:
-    description: The module reads and changes nothing, in check mode as without.
+    description: The module reads and changes nothing, with or without check mode.
     support: full
   idempotent:
     description: Reading changes nothing.

@@ -7,14 +7,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: by_whom
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: Who changed the GPUs that a failed change does not touch
+version_added: 0.1.0
+short_description: Say who else changed the GPUs that a failed change leaves alone
 description:
-  - Adds to what gpufleet.mig.way_back says of such GPUs who changed them last, as far as the journal tells.
+  - Adds to the messages of gpufleet.mig.way_back about such GPUs who last changed them, as far as the journal shows it.
 positional: gpus
 options:
   _input:
-    description: C(foreign) of gpufleet.mig.way_back.
+    description: C(foreign) from gpufleet.mig.way_back.
     type: list
     elements: dict
     required: true
@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say who did it
+- name: Show who changed the GPUs
   ansible.builtin.debug:
     msg: "{{ foreign | gpufleet.mig.by_whom(journal.gpus) | join(' ') }}"
   vars:

@@ -7,12 +7,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: cdi_devices
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
-short_description: The devices that a host's CDI specification should have
+version_added: 0.1.0
+short_description: List the devices that a host's CDI specification should have
 description:
-  - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them, and gives the GPUs without MIG and the MIG devices, each
-    with its names in a CDI specification of C(nvidia-ctk) and its device files.
-    The role gpufleet.mig.mig_container_runtime uses it.
+  - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them, and returns the GPUs without MIG and the MIG devices, each
+    with its names in a CDI specification of C(nvidia-ctk) and its device files. The role
+    gpufleet.mig.mig_container_runtime uses it.
 positional: minors, strategies
 options:
   _input:
@@ -41,8 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(what) it is in words, its C(names), its C(files), and C(capabilities), the files in C(/proc) from which
+  description: C(what) it is in words, its C(names), its C(files), and C(capabilities), the files in C(/proc) from which
     C(nvidia-modprobe -f) makes some of them, each with that C(path).
   type: list
   elements: dict

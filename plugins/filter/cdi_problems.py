@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: cdi_problems
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
-short_description: What a host's CDI specifications lack, and what they name that is not there
+version_added: 0.1.0
+short_description: Find devices that a host's CDI specifications lack, and devices in them that do not exist
 description:
-  - Takes the devices that P(gpufleet.mig.cdi_devices#filter) gives and compares them with what containers can name.
+  - Compares the devices from P(gpufleet.mig.cdi_devices#filter) with those that containers can name.
 positional: listed, specification
 options:
   _input:
@@ -24,8 +24,8 @@ options:
     required: true
   specification:
     description:
-      - The text of the specification that the toolkit generated, empty where there is none. One that was made to be
-        read for ever is not read - too long, too deep or with aliases - which is a problem, too.
+      - The text of the specification that the toolkit generated, empty if there is none. A text that would take too
+        much to parse - too long, too deep or with aliases - is not parsed, and reported as a problem, too.
       - Or its data.
     type: raw
     required: true
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence for each problem, none where the specification is right.
+  description: A sentence for each problem, none if the specification is right.
   type: list
   elements: str
 """

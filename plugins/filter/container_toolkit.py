@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: container_toolkit
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: What a host tells of NVIDIA's Container Toolkit
+version_added: 0.1.0
+short_description: Collect what a host reports about the NVIDIA Container Toolkit
 description:
-  - Takes what programs on a host print and gives what the role gpufleet.mig.mig_container_runtime needs of it.
+  - Extracts from the output of programs on a host what the role gpufleet.mig.mig_container_runtime needs.
 positional: environment, specifications, directories
 options:
   _input:
@@ -18,11 +18,11 @@ options:
     type: str
     required: true
   environment:
-    description: The environment of C(nvidia-cdi-refresh.service), a variable a line; empty without that service.
+    description: The environment of C(nvidia-cdi-refresh.service), one variable per line; empty without that service.
     type: str
     default: ""
   specifications:
-    description: The paths of CDI specifications that name GPUs, one a line.
+    description: The paths of CDI specifications that name GPUs, one per line.
     type: str
     default: ""
   directories:
@@ -33,17 +33,16 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See which release it is
+- name: Read the release of the toolkit
   ansible.builtin.assert:
     that: ('NVIDIA Container Toolkit CLI version 1.18.0' | gpufleet.mig.container_toolkit).version == '1.18.0'
 """
 
 RETURN = r"""
 _value:
-  description: >-
-    The C(version), V(0) where there is none; C(settings) of the toolkit, by their names; the path of the CDI
+  description: The C(version), V(0) if there is none; C(settings) of the toolkit, by name; the path of the CDI
     C(specification); C(strategies), how devices are named; C(others), the paths of other specifications. C(refusal)
-    says what of it cannot be used and why, V(null) where all can.
+    says what of this cannot be used and why, V(null) if all can.
   type: dict
 """
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: device_plugin
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: What NVIDIA's device plugin makes of a host's GPUs
+version_added: 0.1.0
+short_description: Predict what NVIDIA's device plugin derives from a host's GPUs
 description:
-  - Takes the GPUs of M(gpufleet.mig.mig_facts) and says which resources and labels a Kubernetes node with them has, and
-    what the plugin's configuration file is, or why the plugin would refuse.
+  - Takes the GPUs from M(gpufleet.mig.mig_facts) and returns the resources and labels of a Kubernetes node with them
+    and the plugin's configuration file, or why the plugin would refuse.
 positional: strategy, time_slicing, mps
 options:
   _input:
@@ -33,7 +33,7 @@ options:
     description: Further C(flags) of the configuration file.
     type: dict
   target:
-    description: Complete layout entries, as RV(gpufleet.mig.mig_check#module:target); the answer is for these then.
+    description: Complete layout entries, as in RV(gpufleet.mig.mig_check#module:target). The answer is then for these.
     type: list
     elements: dict
 """
@@ -49,9 +49,10 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(resources) has the ids of the devices by resource, V(null) for one that is still to come; C(labels) those of GPU
-      feature discovery. C(config_name) and C(config) are the configuration and its text. C(refusal) says why that
-      cannot be, V(null) where it can; so it does, by the GPU, of what no driver says, such as a product with a newline.
+    - C(resources) has the ids of the devices by resource, V(null) for one that does not exist yet; C(labels) those of
+      GPU feature discovery. C(config_name) and C(config) are the configuration and its text. C(refusal) says why this
+      is impossible, V(null) if it is possible. It also names GPUs with values that no driver reports, such as a product
+      with a newline.
   type: dict
 """
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: device_plugin_deployment
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: How NVIDIA's device plugin is deployed on a Kubernetes node
+version_added: 0.1.0
+short_description: Find out how NVIDIA's device plugin is deployed on a Kubernetes node
 description:
-  - Takes the DaemonSets of a cluster and says by which of them NVIDIA's device plugin and GPU feature discovery run on
-    a node, which ConfigMap has their configurations, or why a configuration cannot reach them.
+  - Takes the DaemonSets of a cluster and returns which of them run NVIDIA's device plugin and GPU feature discovery on
+    a node and which ConfigMap has their configurations, or why a configuration cannot reach them.
 positional: cluster_policies, node, strategy, wanted, config_maps, config_name
 options:
   _input:
@@ -29,24 +29,24 @@ options:
     type: dict
     required: true
   strategy:
-    description: The MIG strategy that the node is to have.
+    description: The MIG strategy that the node should have.
     type: str
     required: true
   wanted:
-    description: C(gpu_operator), C(helm) or C(daemonset), where it must be that one.
+    description: C(gpu_operator), C(helm) or C(daemonset), if it must be that one.
     type: str
   config_maps:
-    description: The ConfigMap that an earlier answer named, where there is one.
+    description: The ConfigMap that an earlier answer named, if it exists.
     type: list
     elements: dict
     default: []
   config_name:
-    description: The configuration that is to be put into it.
+    description: The configuration to put into it.
     type: str
 """
 
 EXAMPLES = r"""
-- name: A cluster without NVIDIA's device plugin
+- name: Check a cluster without NVIDIA's device plugin
   ansible.builtin.assert:
     that: >-
       ([] | gpufleet.mig.device_plugin_deployment([], {'metadata': {'name': 'a'}}, 'mixed')).kind == 'daemonset'
@@ -55,9 +55,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(kind) is C(gpu_operator), C(helm) or C(daemonset), the last also where nothing is deployed yet. C(namespace) and
+    - C(kind) is C(gpu_operator), C(helm) or C(daemonset), the last also if nothing is deployed yet. C(namespace) and
       C(config_map) say where configurations are, C(parts) has the names of the DaemonSets of C(plugin),
-      C(feature_discovery) and C(mps). C(refusal) says what is in the way, V(null) where nothing is.
+      C(feature_discovery) and C(mps). C(refusal) says what prevents it, V(null) if nothing does.
   type: dict
 """
 

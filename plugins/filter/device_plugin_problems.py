@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: device_plugin_problems
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: Where a Kubernetes node does not advertise the devices that are there
+version_added: 0.1.0
+short_description: Find differences between the devices that a Kubernetes node advertises and those that exist
 description:
-  - Takes what P(gpufleet.mig.device_plugin#filter) gives and compares it with what the kubelet and the node have.
+  - Compares the result of P(gpufleet.mig.device_plugin#filter) with what the kubelet and the node have.
 positional: devices, node, pods, deployment
 options:
   _input:
@@ -26,17 +26,17 @@ options:
     type: dict
     required: true
   pods:
-    description: The pods of the node, among them those of the device plugin and feature discovery.
+    description: The pods of the node, including those of the device plugin and feature discovery.
     type: list
     elements: dict
     default: []
   deployment:
-    description: What P(gpufleet.mig.device_plugin_deployment#filter) gives. Without it nothing is said of the pods.
+    description: The result of P(gpufleet.mig.device_plugin_deployment#filter). Without it the pods are not checked.
     type: dict
 """
 
 EXAMPLES = r"""
-- name: A node that advertises nothing, as it should
+- name: Check a node that should advertise nothing
   ansible.builtin.assert:
     that: >-
       ({'resources': {}, 'labels': {}} | gpufleet.mig.device_plugin_problems({}, {'metadata': {}})).devices == []
@@ -45,10 +45,10 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - Lists of sentences, empty where there is no difference. C(devices) is about those that the kubelet has,
-      C(allocatable) about their counts in the node's status, C(labels) about its labels, C(plugin) about a device
-      plugin that is not ready.
-    - C(reasons) has why that may be, containers that do not run, and a kubelet that keeps what is gone.
+    - Lists of sentences, empty if there is no difference. C(devices) is about the kubelet's devices, C(allocatable)
+      about their counts in the node's status, C(labels) about its labels, C(plugin) about a device plugin that is not
+      ready.
+    - C(reasons) has possible causes, such as containers that do not run, or a kubelet that keeps devices that are gone.
   type: dict
 """
 

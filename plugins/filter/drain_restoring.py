@@ -7,14 +7,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: drain_restoring
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: What of a host's drain record is restored, and with which task files
+version_added: 0.1.0
+short_description: Decide which parts of a host's drain record to restore, and with which task files
 description:
-  - Takes the entries that M(gpufleet.mig.mig_drain_record) returned, and gives what is to be restored, stage by stage.
-    The role P(gpufleet.mig.mig_drain#role) uses it.
-  - The entries are the word of whoever is root on the host. They choose among the hooks and places that this controller
-    has in its variables; no file, host, directory or node is taken from them.
-  - A hook that is a task file is the one of that path, else the only one with that file name.
+  - Takes the entries that M(gpufleet.mig.mig_drain_record) returned, and returns what to restore, stage by stage. The
+    role P(gpufleet.mig.mig_drain#role) uses it.
+  - Root on the host controls the entries. They choose among the hooks and places in this controller's variables; no
+    file, host, directory or node is taken from them.
+  - A hook that is a task file is the one at that path, otherwise the only one with that file name.
 positional: host, hooks, directory, variables, labels
 options:
   _input:
@@ -36,7 +36,7 @@ options:
     required: true
   directory:
     description:
-      - The directory with the task files of the role's own hooks.
+      - The directory with the task files of the role's built-in hooks.
     type: path
     required: true
   variables:
@@ -54,7 +54,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See that a hook is not restored which this controller does not know
+- name: See that a hook unknown to this controller is not restored
   ansible.builtin.assert:
     that:
       - restoring.workloads == []
@@ -70,8 +70,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(clients) and C(workloads), the two stages, each a list of what is to be restored in its order, with C(hook),
+  description: C(clients) and C(workloads), the two stages, each an ordered list of what to restore, with C(hook),
     C(file), C(done), C(ids) and C(last); and C(refusals), a sentence for everything else.
   type: dict
 """

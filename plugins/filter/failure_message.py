@@ -7,12 +7,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: failure_message
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
-short_description: The sentence in a failed task's result
+version_added: 0.1.0
+short_description: Extract the sentence from a failed task's result
 description:
-  - Takes the result of a failed task, such as C(ansible_failed_result) in a C(rescue), and gives its message. Of a loop
-    it gives those of the items that failed, each once; of a program also the last line of its error output.
-  - Warnings, and what ssh says before its own reason, are left out.
+  - Takes the result of a failed task, such as C(ansible_failed_result) in a C(rescue), and returns its message. For a
+    loop it returns those of the failed items, each once; for a program also the last line of its error output.
+  - Warnings, and what ssh prints before its own reason, are left out.
 options:
   _input:
     description:
@@ -22,7 +22,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say why a command failed
+- name: Show why a command failed
   ansible.builtin.assert:
     that: result | gpufleet.mig.failure_message == 'non-zero return code unit not found'
   vars:

@@ -8,14 +8,14 @@ DOCUMENTATION = r"""
 name: from_mig_parted
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.1.0
-short_description: The layout in a nvidia-mig-parted configuration file
+short_description: Convert an nvidia-mig-parted configuration file to a layout
 description:
-  - Takes a configuration file of nvidia-mig-parted, version V(v1), and gives the layout that it has under a label,
-    for the O(gpufleet.mig.mig_instances#module:layout) option of the modules.
-  - Where several entries of the file match one GPU, nvidia-mig-parted leaves it with the last one; so does the layout.
-  - What no layout can say is an error and never dropped. That is a C(device-filter) naming a subsystem
-    (V(0x233010DE:0x16C110DE)), and entries of which a GPU's model would decide which one counts.
-  - An index that no GPU has is ignored by nvidia-mig-parted, and an error when the layout is applied.
+  - Takes a configuration file of nvidia-mig-parted, version V(v1), and returns the layout under a label, for the
+    O(gpufleet.mig.mig_instances#module:layout) option of the modules.
+  - If several entries of the file match one GPU, the last one applies, as with nvidia-mig-parted.
+  - What a layout cannot express is an error, never dropped. That is a C(device-filter) with a subsystem
+    (V(0x233010DE:0x16C110DE)), and entries for which a GPU's model would decide which one applies.
+  - An index that no GPU has is ignored by nvidia-mig-parted, but is an error when the layout is applied.
 options:
   _input:
     description:
@@ -24,7 +24,7 @@ options:
     required: true
   label:
     description:
-      - Which of the C(mig-configs) to take. May be left out where there is only one.
+      - Which of the C(mig-configs) to take. Optional if there is only one.
     type: str
 positional: label
 seealso:
@@ -53,7 +53,7 @@ EXAMPLES = r"""
               "2g.10gb": 1
               "3g.20gb": 1
 
-- name: Show that it is one entry for all A100 with 40 GB
+- name: Check that it is one entry for all A100 with 40 GB
   ansible.builtin.assert:
     that:
       - layout == [expected]

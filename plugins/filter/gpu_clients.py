@@ -7,18 +7,18 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: gpu_clients
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: The operating system's GPU clients to stop for a change
+version_added: 0.1.0
+short_description: Decide which of the operating system's GPU clients to stop for a change
 description:
-  - Says for the role gpufleet.mig.mig_partition which of the services that watch GPUs, such as DCGM, are stopped.
-  - For a change of MIG mode or a reset these are all of them. Elsewhere they are those that hold what must be free,
-    or that have a device file open for which the driver refused the change with C(IN_USE). A process of a pod,
-    container or Slurm job is nobody's but theirs.
+  - Decides for the role gpufleet.mig.mig_partition which services that watch GPUs, such as DCGM, are stopped.
+  - For a change of MIG mode or a reset, all of them. Otherwise those that hold what must be free, or that have a device
+    file open for which the driver refused the change with C(IN_USE). A process of a pod, container or Slurm job counts
+    only as that.
 positional: clients
 options:
   _input:
     description:
-      - What M(gpufleet.mig.mig_check) returned before a change, or M(gpufleet.mig.mig_instances) when it failed.
+      - The result of M(gpufleet.mig.mig_check) before a change, or of M(gpufleet.mig.mig_instances) when it failed.
     type: dict
     required: true
   clients:
@@ -30,7 +30,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See that DCGM is stopped where the driver says that a GPU is in use
+- name: See that DCGM is stopped if the driver reports a GPU as in use
   ansible.builtin.assert:
     that: (failed | gpufleet.mig.gpu_clients(['nvsm', 'nvidia-dcgm'])).stop == ['nvidia-dcgm']
   vars:
@@ -42,8 +42,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(stop), those of the clients to stop, in their order; C(others), what of C(must_be_free) somebody else holds, too.
+  description: C(stop), the clients to stop, in order; C(others), the parts of C(must_be_free) that something else
+    holds, too.
   type: dict
 """
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: gpus_refusal
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: Why what a host says of its GPUs is not used
+version_added: 0.1.0
+short_description: Explain why a host's answer about its GPUs cannot be used
 description:
   - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them. Names, numbers and counts that NVIDIA's driver would not
-    say are somebody's who has the host, and do not go from it to anything else.
+    report come from someone who controls the host, and are not passed on to anything else.
 positional: target, needs
 options:
   _input:
@@ -24,21 +24,21 @@ options:
     type: list
     elements: dict
   needs:
-    description: What has to be there of each GPU, V(product) and V(minor).
+    description: The values that each GPU must have, V(product) and V(minor).
     type: list
     elements: str
     default: [product, minor]
 """
 
 EXAMPLES = r"""
-- name: An index is a number
+- name: See that an index must be a number
   ansible.builtin.assert:
     that: "'GPU 0: its index is' in ([{'index': 'a'}] | gpufleet.mig.gpus_refusal)"
 """
 
 RETURN = r"""
 _value:
-  description: A sentence that names the GPU, V(null) where all could be a driver's words.
+  description: A sentence that names the GPU, V(null) if a driver could have reported all of this.
   type: str
 """
 

@@ -7,24 +7,24 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: gres_differences
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: How the GPUs that Slurm has for a node differ from those it should have
+version_added: 0.1.0
+short_description: Compare the GPUs that Slurm has for a node with those it should have
 description:
-  - Takes the gres that a node should have and compares its GPUs with those of another list. Other gres do not count.
+  - Compares the GPUs in the gres that a node should have with those in another list. Other gres do not count.
 positional: there
 options:
   _input:
-    description: The gres that should be there.
+    description: The gres that the node should have.
     type: str
     required: true
   there:
-    description: The gres that are there, as C(scontrol show node) prints them.
+    description: The gres that the node has, as C(scontrol show node) prints them.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Find a MIG device too many
+- name: Find one MIG device too many
   ansible.builtin.assert:
     that: >-
       'gpu:a100_1g.5gb:2' | gpufleet.mig.gres_differences('gpu:a100_1g.5gb:3(S:0),mps:100')
@@ -33,7 +33,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A phrase for each gres that differs, none where they are the same.
+  description: A phrase for each gres that differs, none if they are the same.
   type: list
   elements: str
 """

@@ -7,13 +7,13 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: in_the_way
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: The services, pods and Slurm jobs to move before a change
+version_added: 0.1.0
+short_description: List the services, pods and Slurm jobs to move before a change
 description:
-  - Takes what must be free for a change, and gives the systemd services, Kubernetes pods and Slurm jobs that hold it.
+  - Takes what must be free for a change, and returns the systemd services, Kubernetes pods and Slurm jobs that hold it.
     The role gpufleet.mig.mig_drain uses it.
-  - Only what root and the kubelet of the host say counts. What a process says of itself, C(name), C(user_unit) and
-    C(claimed), does not.
+  - Only what root and the kubelet of the host report counts. C(name), C(user_unit) and C(claimed), which a process can
+    choose itself, do not.
 options:
   _input:
     description:
@@ -24,7 +24,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See who has to go
+- name: See what has to be moved
   ansible.builtin.assert:
     that:
       - found.services == ['train.service']
@@ -42,9 +42,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(services), the names of systemd services; C(pods), each with C(uid), C(namespace) and C(name), of which the
-    last two may be null; C(slurm_jobs), the ids of jobs.
+  description: C(services), the names of systemd services; C(pods), each with C(uid), C(namespace) and C(name), of which
+    the last two may be null; C(slurm_jobs), the ids of jobs.
   type: dict
 """
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: json_change
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: Whether two JSON texts of a host say the same
+version_added: 0.1.0
+short_description: Compare two JSON texts of a host by content
 description:
-  - Compares what two texts say; another order of keys or other blanks are no difference. Texts from a host are read up
-    to a size and a depth.
+  - Ignores the order of keys and white space. Texts from a host are read up to a size and a depth.
 positional: before, what
 options:
   _input:
@@ -23,13 +22,13 @@ options:
     type: str
     required: true
   what:
-    description: What the new text is, for a sentence that begins so.
+    description: What the new text is, as the beginning of a sentence.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Another order is no change
+- name: See that another order is no change
   ansible.builtin.assert:
     that: not (new | gpufleet.mig.json_change(old, 'The configuration')).changed
   vars:
@@ -39,8 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    Whether it has C(changed). C(refusal) says why that cannot be told, V(null) where it can.
+  description: Whether it has C(changed). C(refusal) says why they cannot be compared, V(null) if they can.
   type: dict
 """
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: mig_manager_refusal
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: Whether NVIDIA's MIG Manager would undo a layout of this collection
+version_added: 0.1.0
+short_description: Refuse a layout that NVIDIA's MIG Manager would undo
 description:
-  - Takes the DaemonSets of a Kubernetes cluster and says why no layout of ours can stay on a node.
+  - Takes the DaemonSets of a Kubernetes cluster and returns why no layout of this collection can stay on a node.
 positional: node
 options:
   _input:
@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A node without NVIDIA's MIG Manager
+- name: Check a node without NVIDIA's MIG Manager
   ansible.builtin.assert:
     that: >-
       ([] | gpufleet.mig.mig_manager_refusal({'metadata': {'name': 'a'}})) is none
@@ -33,7 +33,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence that ends in the command that helps, V(null) where no MIG Manager runs on the node.
+  description: A sentence that ends in the command that helps, V(null) if no MIG Manager runs on the node.
   type: str
 """
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: partition_result
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
-short_description: What became of a host, from the results of its tasks
+version_added: 0.1.0
+short_description: Derive a host's outcome from the results of its tasks
 description:
-  - Makes the fact C(mig_partition_result) of the role gpufleet.mig.mig_partition from what the role's tasks returned.
+  - Makes the fact C(mig_partition_result) of the role gpufleet.mig.mig_partition from the results of the role's tasks.
     docs/report.md describes it.
 options:
   _input:
@@ -22,7 +22,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See what a host is like that the check found right
+- name: Check the outcome of a host that is already as wanted
   ansible.builtin.assert:
     that: result.state == 'unchanged'
   vars:

@@ -7,11 +7,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: path_refusal
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: Why what a host says is not used as a path
+version_added: 0.1.0
+short_description: Explain why a host's answer cannot be used as a path
 description:
-  - A path that a host says is used on that host alone, and only if it is absolute and plain, without C(..), quotes and
-    special characters.
+  - A path from a host's answer is used only on that host, and only if it is absolute and plain, without C(..), quotes
+    and special characters.
 positional: what
 options:
   _input:
@@ -19,20 +19,20 @@ options:
     type: raw
     required: true
   what:
-    description: What it should be, for a sentence that begins so.
+    description: What the path is for, as the beginning of a sentence.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Use it as it is
+- name: See that a plain absolute path is accepted
   ansible.builtin.assert:
     that: ('/usr/bin/python3' | gpufleet.mig.path_refusal('The interpreter')) is none
 """
 
 RETURN = r"""
 _value:
-  description: A sentence, V(null) where it can be used.
+  description: A sentence, V(null) if the path can be used.
   type: str
 """
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: said
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: What a program said, in one line that does nothing to a terminal
+version_added: 0.1.0
+short_description: Reduce a program's output to one line that is safe to print in a terminal
 description:
-  - Takes what a program printed, puts one space between its words, and escapes in them what does not print, such as
-    escape sequences and marks that turn the direction of writing.
-  - Lines that only warn, such as those of systemctl about unit files that changed, are left out unless it printed
-    nothing else.
+  - Takes a program's output, puts one space between its words, and escapes what does not print, such as escape
+    sequences and marks that change the direction of writing.
+  - Lines that only warn, such as those of systemctl about changed unit files, are left out unless there are no others.
 options:
   _input:
     description:
@@ -23,7 +22,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show an error whatever it holds
+- name: Show an error, whatever it contains
   ansible.builtin.assert:
     that: errors | gpufleet.mig.said == 'no job \\x1b[2J of alice'
   vars:
@@ -32,7 +31,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The text as it can be shown.
+  description: The text in a form that is safe to show.
   type: str
 """
 

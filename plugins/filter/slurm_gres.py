@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurm_gres
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: The GPUs and MIG devices of a host as Slurm's gres
+version_added: 0.1.0
+short_description: Convert the GPUs and MIG devices of a host to Slurm's gres
 description:
-  - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them. A GPU without MIG is a gres, and every MIG device is; a
+  - Takes the GPUs as M(gpufleet.mig.mig_facts) returns them. A GPU without MIG is a gres, and so is every MIG device; a
     GPU with MIG on and without MIG devices is none.
   - The role gpufleet.mig.mig_slurm uses it.
 positional: minors, types, target, release
@@ -26,20 +26,20 @@ options:
     default: ""
   types:
     description:
-      - What Slurm's users call a product, by a glob of its name. A MIG device is C(NAME_PROFILE) then. Instead of the
-        name, a dictionary has the whole type by the profile, and in C(*) the name for all other profiles and for the
-        GPU without MIG. The first glob that matches counts.
-      - Without it types are those that Slurm's own NVML plugin gives.
+      - What Slurm's users call a product, by a glob of its name. A MIG device is then C(NAME_PROFILE). Instead of the
+        name, a dictionary has the whole type by profile, and in C(*) the name for all other profiles and for the GPU
+        without MIG. The first glob that matches counts.
+      - Without it, types are those that Slurm's own NVML plugin gives.
     type: dict
   target:
-    description: The layout to come, complete entries for GPUs by their UUIDs. Others are as they are.
+    description: The layout to come, complete entries for GPUs by UUID. Other GPUs are taken as they are.
     type: list
     elements: dict
   release:
     description:
-      - The release of slurmd, such as V(22.05.8); the newest if it is not given.
-      - Since 23.02.6 its plugin takes the profile from the name of the MIG device. Before, it makes one of slices and
-        memory, so that a 1g.18gb with 16384 MiB is C(1g.16gb).
+      - The release of slurmd, such as V(22.05.8); the newest if not given.
+      - Since 23.02.6 its plugin takes the profile from the name of the MIG device. Before, it derives one from slices
+        and memory, so that a 1g.18gb with 16384 MiB is C(1g.16gb).
     type: str
     default: ""
 """
@@ -67,12 +67,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(gres) as the node's line in slurm.conf lists it, C(lines) of gres.conf without AutoDetect and NodeName,
-    C(devices) with C(what), C(type), C(uuid), C(files), C(place), C(capabilities) and what slurmd calls them
-    (C(detected)), and in C(autodetect) sentences why AutoDetect=nvml cannot find them. C(refusal) says, by the GPU, why
-    what the host says of it is written nowhere, such as a product with a newline; then the others are empty. Else it is
-    V(null).
+  description: C(gres) as the node's line in slurm.conf lists it, C(lines) of gres.conf without AutoDetect and NodeName,
+    C(devices) with C(what), C(type), C(uuid), C(files), C(place), C(capabilities) and their name in slurmd
+    (C(detected)), and in C(autodetect) sentences why AutoDetect=nvml cannot find them. C(refusal) names GPUs whose
+    values no driver reports, such as a product with a newline, which are therefore not written anywhere; the others are
+    then empty. Otherwise it is V(null).
   type: dict
 """
 

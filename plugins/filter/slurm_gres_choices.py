@@ -7,11 +7,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurm_gres_choices
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: How a Slurm node can have the GPUs of its host, or why it cannot
+version_added: 0.1.0
+short_description: List the ways a Slurm node can have the GPUs of its host, or why it cannot
 description:
-  - Takes what P(gpufleet.mig.slurm_gres#filter) gives and what was seen of Slurm on the host, and says which lines of
-    gres.conf are to be tried.
+  - Takes the result of P(gpufleet.mig.slurm_gres#filter) and what was found of Slurm on the host, and returns which
+    lines of gres.conf to try.
   - The role gpufleet.mig.mig_slurm uses it.
 positional: node, autodetect, seen
 options:
@@ -24,14 +24,14 @@ options:
     type: str
     required: true
   autodetect:
-    description: V(nvml), V(off), or V(auto) for what fits.
+    description: V(nvml), V(off), or V(auto) for whichever fits.
     type: str
     required: true
   seen:
     description:
       - C(host) and whether it has the unit C(slurmd); C(controller) and whether it has the unit C(slurmctld).
       - The C(release) of Slurm; whether C(cgroup.conf) C(constrains) jobs to their devices; what C(slurmd -G)
-        C(detected), if it was asked; whether the C(device_files) of all devices are there.
+        C(detected), if it was run; whether the C(device_files) of all devices exist.
       - The results of M(gpufleet.mig.slurm_node_gres) as C(files), by C(item), the host, and whether the files are
         C(ours) to write.
       - The C(refusal) of P(gpufleet.mig.slurmd_service#filter).
@@ -40,7 +40,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: The lines to try where slurmd may find the GPUs by itself
+- name: List the lines to try if slurmd may find the GPUs by itself
   ansible.builtin.assert:
     that: >-
       ({'gres': '', 'lines': [], 'autodetect': []} | gpufleet.mig.slurm_gres_choices('gpu-7', 'nvml', seen)).lines
@@ -53,11 +53,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(lines) are the blocks to try, the best first, an empty one for gres.conf as it is; C(undetected) has reasons why
-    slurmd cannot find by NVML what is there; C(names_devices) says whether gres.conf may name them,
-    C(restarts_controller) whether a change takes a restart of slurmctld. C(refusal) says why that cannot be, V(null)
-    where it can.
+  description: C(lines) are the blocks to try, the best first, with an empty one for gres.conf as it is; C(undetected)
+    has reasons why slurmd cannot find the devices through NVML; C(names_devices) says whether gres.conf may name them,
+    C(restarts_controller) whether a change takes a restart of slurmctld. C(refusal) says why it is impossible, V(null)
+    if it is possible.
   type: dict
 """
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurmd_gres_problems
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: What slurmd would have that is not there, and what it would lack
+version_added: 0.1.0
+short_description: Find devices that slurmd would report but that do not exist, and devices it would miss
 description:
-  - Takes what C(slurmd -G) prints and compares it with the devices that P(gpufleet.mig.slurm_gres#filter) gives.
+  - Compares the output of C(slurmd -G) with the devices from P(gpufleet.mig.slurm_gres#filter).
 positional: devices
 options:
   _input:
@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Find a GPU that is not there
+- name: Find a GPU that does not exist
   ansible.builtin.assert:
     that: >-
       'slurmd: Gres Name=gpu Type=a100 Count=1 Index=0 File=/dev/nvidia0' | gpufleet.mig.slurmd_gres_problems([])
@@ -34,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence for each problem, and what slurmd says of errors; none where it has exactly these devices.
+  description: A sentence for each problem, including errors that slurmd reports; none if it has exactly these devices.
   type: list
   elements: str
 """

@@ -7,10 +7,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: slurmd_service
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: What a host tells of its slurmd
+version_added: 0.1.0
+short_description: Collect what a host reports about its slurmd
 description:
-  - Takes the output of commands about slurmd on a host and gives what the role gpufleet.mig.mig_slurm needs of it.
+  - Extracts from the output of commands about slurmd on a host what the role gpufleet.mig.mig_slurm needs.
 positional: version, cgroup
 options:
   _input:
@@ -39,10 +39,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    Whether it is C(loaded) and C(active); C(program), the path that it starts, V(slurmd) where it tells none;
-    C(release) of Slurm, V(0) where it is not told; whether C(cgroup.conf) C(constrains) jobs to their devices.
-    C(refusal) says why what it starts cannot be used, V(null) where it can.
+  description: Whether it is C(loaded) and C(active); C(program), the path that it starts, V(slurmd) if it is not
+    reported; C(release) of Slurm, V(0) if it is not reported; whether C(cgroup.conf) C(constrains) jobs to their
+    devices. C(refusal) says why what it starts cannot be used, V(null) if it can.
   type: dict
 """
 

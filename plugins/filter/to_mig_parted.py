@@ -8,15 +8,15 @@ DOCUMENTATION = r"""
 name: to_mig_parted
 author: gpufleet.mig contributors (@gpufleet)
 version_added: 0.1.0
-short_description: A layout as the data of a nvidia-mig-parted configuration file
+short_description: Convert a layout to the data of an nvidia-mig-parted configuration file
 description:
-  - Takes a layout as O(gpufleet.mig.mig_instances#module:layout) does, and gives the data of a configuration file of
+  - Takes a layout as O(gpufleet.mig.mig_instances#module:layout) does, and returns the data of a configuration file of
     nvidia-mig-parted, version V(v1), that has it under a label.
-  - nvidia-mig-parted counts MIG devices on GPUs that it knows by index and PCI device id, and applies every entry that
-    matches a GPU, in order. A list of instances becomes counts where they say the same.
-  - What such a file cannot say is an error and never dropped. That is a placement, a GPU instance without compute
+  - nvidia-mig-parted counts MIG devices on GPUs that it identifies by index and PCI device id, and applies every entry
+    that matches a GPU, in order. A list of instances becomes counts if they mean the same.
+  - What such a file cannot express is an error, never dropped. That is a placement, a GPU instance without compute
     instances, which GPU instance holds which compute instances, C(product), a GPU named by UUID or PCI address, and
-    entries that meet on a GPU where applying one after the other would fail.
+    entries for one GPU that would fail if applied one after the other.
 options:
   _input:
     description:
@@ -26,7 +26,7 @@ options:
     required: true
   label:
     description:
-      - The name that the layout gets in C(mig-configs).
+      - The label for the layout in C(mig-configs).
     type: str
     required: true
 positional: label

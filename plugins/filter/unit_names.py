@@ -7,11 +7,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: unit_names
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: The full names of systemd units
+version_added: 0.1.0
+short_description: Return full names of systemd units, or refuse them
 description:
-  - Takes names of units, gives C(.service) to those without any kind, as systemctl does, and refuses what no unit is
-    called, such as what a command would take for an option. The role gpufleet.mig.mig_drain uses it.
+  - Adds C(.service) to names without a suffix, as systemctl does, and refuses what cannot be a unit's name, such as
+    text that a command would read as an option. The role gpufleet.mig.mig_drain uses it.
 positional: where
 options:
   _input:
@@ -22,7 +22,7 @@ options:
     required: true
   where:
     description:
-      - How the message of a refusal calls them.
+      - What to call them in the message of a refusal.
     type: str
     required: true
 """

@@ -7,13 +7,13 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: units_to_stop
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.2.0
-short_description: Systemd units to stop so that some of them stop and stay so
+version_added: 0.1.0
+short_description: List the systemd units to stop so that the wanted ones stop and stay stopped
 description:
-  - Takes what C(systemctl show '*') prints, and gives the units to stop, in this order, and to start again in reverse.
+  - Takes the output of C(systemctl show '*'), and returns the units to stop, in order, to be started again in reverse.
     The role gpufleet.mig.mig_drain uses it.
-  - They are those of the wanted units that run; before each, the sockets, timers and paths that would start it again,
-    and the units that would be stopped with it.
+  - These are the wanted units that run and, before each, the sockets, timers and paths that would start it again, and
+    the units that would be stopped with it.
 positional: wanted
 options:
   _input:
@@ -23,7 +23,7 @@ options:
     required: true
   wanted:
     description:
-      - Names of units, in the order in which they are to be stopped; C(.service) may be left out.
+      - Names of units, in the order in which to stop them; C(.service) may be left out.
     type: list
     elements: str
     required: true
@@ -49,9 +49,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(units), the names in their order; C(groups), the same names in lists of what is to be stopped together; and
-    C(refusals), those of them that cannot be stopped or not be started again, each with the reason.
+  description: C(units), the names in order; C(groups), the same names in lists of what is stopped together; and
+    C(refusals), those that cannot be stopped or started again, each with the reason.
   type: dict
 """
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: way_back
 author: gpufleet.mig contributors (@gpufleet)
-version_added: 0.3.0
-short_description: Where a change that failed may go back to
+version_added: 0.1.0
+short_description: Decide which GPUs a failed change may roll back, and to what
 description:
-  - Says for the role gpufleet.mig.mig_partition which GPUs of a host go back to what they had, and which are not
-    touched because they have something of which the change knows nothing.
+  - Decides for the role gpufleet.mig.mig_partition which GPUs of a host roll back to what they had, and which are not
+    touched because something other than the change has changed them.
 positional: now, targets, plans
 options:
   _input:
-    description: What M(gpufleet.mig.mig_check) returned before anything was done.
+    description: What M(gpufleet.mig.mig_check) returned before the change.
     type: dict
     required: true
   now:
-    description: What it returns at this moment, without a layout.
+    description: What it returns now, without a layout.
     type: dict
     required: true
   targets:
@@ -36,7 +36,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A GPU that the change concerned and that has nothing of somebody else's
+- name: Check a GPU that only this change has touched
   ansible.builtin.assert:
     that: (check | gpufleet.mig.way_back(check, [check.target])).is_back
   vars:
@@ -50,8 +50,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(layout), the entries to bring back; C(is_back), whether nothing is to do; C(lost), the UUIDs of GPUs that cannot
-      be read any more; C(foreign), a list of C(uuid) and C(message) of GPUs that are not touched.
+    - C(layout), the entries to restore; C(is_back), whether there is nothing to do; C(lost), the UUIDs of GPUs that can
+      no longer be read; C(foreign), a list of C(uuid) and C(message) of GPUs that are not touched.
   type: dict
 """
 

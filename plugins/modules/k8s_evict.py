@@ -8,17 +8,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k8s_evict
-short_description: Evict pods of a Kubernetes node, all or those that are named
-version_added: 0.2.0
+short_description: Evict pods from a Kubernetes node, all of them or those that are named
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Evicts pods of a node by the Eviction API and waits until they are gone, each with its own grace period.
-  - Which pods may be evicted follows the rules of C(kubectl drain). Where one may not, none is evicted.
-  - Where a PodDisruptionBudget does not allow an eviction, the module tries again until O(timeout). The API server is
-    asked for all pods before the first is evicted, so that a budget in the way disturbs nobody.
-  - It neither cordons nor uncordons the node; M(kubernetes.core.k8s_drain) does. It exists because that module evicts
-    all pods of a node or those of a label selector, and fails at the first budget in the way.
+  - Evicts pods from a node through the Eviction API and waits until they are gone, each with its own grace period.
+  - Which pods may be evicted follows the rules of C(kubectl drain). If one may not, none is evicted.
+  - If a PodDisruptionBudget does not allow an eviction, the module tries again until O(timeout). It asks the API server
+    about all pods before evicting the first, so a budget that prevents one eviction prevents all.
+  - It neither cordons nor uncordons the node; M(kubernetes.core.k8s_drain) does. This module exists because that one
+    evicts all pods of a node or those of a label selector, and fails at the first budget that prevents an eviction.
   - Runs where the API server can be reached, usually with C(delegate_to=localhost).
 seealso:
   - module: kubernetes.core.k8s_drain
@@ -26,7 +26,7 @@ requirements:
   - kubernetes >= 24.2.0, the Python client
 attributes:
   check_mode:
-    description: Asks the API server (with a dry run) and evicts nobody.
+    description: Asks the API server (with a dry run) and evicts nothing.
     support: full
   diff_mode:
     description: The pods that are evicted, before and after.
@@ -41,15 +41,15 @@ options:
     required: true
   pods:
     description:
-      - The pods to evict. Those that are not on the node count as gone.
-      - Without it, all pods of the node are evicted but those that C(kubectl drain) leaves.
+      - The pods to evict. Pods that are not on the node count as gone.
+      - Without it, all pods of the node are evicted except those that C(kubectl drain) leaves.
     type: list
     elements: dict
     suboptions:
       uid:
         description:
-          - The UID. Where it is known, it alone decides, and a pod of the same name with another one is left alone.
-          - That of a static pod may be the one that the kubelet gave it.
+          - The UID. If given, it alone decides, and a pod of the same name with another UID is left alone.
+          - For a static pod it may be the UID that the kubelet gave it.
         type: str
       namespace:
         description: The namespace, needed without O(pods[].uid).
@@ -58,43 +58,43 @@ options:
         description: The name, needed without O(pods[].uid).
         type: str
   timeout:
-    description: How many seconds this may take, from the first question to the last pod that is gone.
+    description: How many seconds the whole task may take, until the last pod is gone.
     type: int
     default: 600
   ignore_daemonsets:
-    description: Pass over DaemonSet pods, where the module otherwise refuses.
+    description: Skip DaemonSet pods instead of refusing.
     type: bool
     default: false
   force:
-    description: Evict also pods that no controller replaces, and those of a DaemonSet that is gone.
+    description: Also evict pods that no controller replaces, and those of a DaemonSet that is gone.
     type: bool
     default: false
   delete_emptydir_data:
-    description: Evict also pods with emptyDir volumes, whose data is lost.
+    description: Also evict pods with emptyDir volumes, whose data is lost.
     type: bool
     default: false
   ignore_node_selectors:
     description:
-      - Names of node labels. DaemonSet pods that select their node by one of these labels are passed over, because they
+      - Names of node labels. DaemonSet pods that select their node by one of these labels are skipped, because they
         leave when the label changes.
     type: list
     elements: str
     default: []
   kubeconfig:
     description:
-      - Path of a kubeconfig file where the module runs. Without it and O(context) it is what a pod has in its cluster,
-        else the usual file of the user.
-      - The environment variable E(K8S_AUTH_KUBECONFIG) is read where it is not given.
+      - Path of a kubeconfig file where the module runs. Without it and O(context), a pod's in-cluster configuration is
+        used, otherwise the user's default file.
+      - If not given, the environment variable E(K8S_AUTH_KUBECONFIG) is read.
     type: path
   context:
     description:
       - The context of that file, if not the current one.
-      - The environment variable E(K8S_AUTH_CONTEXT) is read where it is not given.
+      - If not given, the environment variable E(K8S_AUTH_CONTEXT) is read.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Evict one pod from a node that is cordoned already
+- name: Evict one pod from a node that is already cordoned
   gpufleet.mig.k8s_evict:
     node: gpu-1
     pods:
@@ -113,20 +113,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pods:
-  description: The pods that were evicted and are gone, in check mode those that a run would evict.
+  description: The pods that were evicted and are gone; in check mode, those that a run would evict.
   returned: success
   type: list
   elements: dict
   sample:
     - {namespace: ml, name: train-0, uid: 5b0c3a3e-7f3a-4a56-9b57-0f5e6f8b7c11}
 remarks:
-  description: What an eviction costs, and why other pods were passed over.
+  description: What an eviction costs, and why other pods were skipped.
   returned: success
   type: list
   elements: str
   sample: ["ml/train-0: its emptyDir data is lost"]
 blocked:
-  description: Pods that the API server would not evict at this moment, with the reason. A run waits for them.
+  description: Pods that the API server would not evict now, with the reason. A run waits for them.
   returned: in check mode
   type: dict
   sample: {ml/train-0: "PodDisruptionBudget ml/train allows 0 disruptions: it needs 1 healthy pods and has 1 currently"}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubelet_devices_info
-short_description: The devices that the kubelet of this host may give to pods
-version_added: 0.3.0
+short_description: List the devices that the kubelet of this host can allocate to pods
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Asks the kubelet, on its pod-resources socket, for the devices that device plugins have registered, by their ids.
-    What a node's C(status.allocatable) says is only how many there are.
+  - Asks the kubelet, on its pod-resources socket, for the ids of the devices that device plugins have registered. A
+    node's C(status.allocatable) has only their number.
   - Runs on the node, as root. Changes nothing.
 requirements:
   - Kubernetes 1.23 or later
@@ -35,7 +35,7 @@ EXAMPLES = r"""
 - name: Ask the kubelet for its devices
   gpufleet.mig.kubelet_devices_info:
   register: kubelet
-- name: Show the MIG devices that pods may get
+- name: Show the MIG devices that pods can get
   ansible.builtin.debug:
     msg: "{{ kubelet.devices['nvidia.com/mig-1g.5gb'] }}"
 """
@@ -43,14 +43,14 @@ EXAMPLES = r"""
 RETURN = r"""
 devices:
   description:
-    - For each resource the ids of its healthy devices, whether or not a pod has them. NVIDIA's device plugin calls a
-      device by its UUID; one that is shared has an id for each replica, with C(::) and a number behind the UUID.
+    - For each resource, the ids of its healthy devices, whether allocated to a pod or not. NVIDIA's device plugin
+      identifies a device by its UUID; a shared device has one id per replica, the UUID followed by C(::) and a number.
   returned: success
   type: dict
   sample:
     nvidia.com/mig-1g.5gb: [MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07]
 problem:
-  description: Why the kubelet could not be asked, V(null) where it has answered.
+  description: Why the kubelet could not be asked, V(null) if it answered.
   returned: success
   type: str
   sample: null

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mig_assignment_info
-short_description: Which MIG device each service of a host gets
-version_added: 0.3.0
+short_description: Show which MIG device each service of a host gets
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Gives each systemd service a MIG device of its own that is what it wants, wherever there is a way to do so.
-  - A service keeps the MIG device that it had, as far as that leaves one for every other. Beyond that, the least memory
-    is given away, then O(strategy) decides, then the order of services and of placements. The same wishes on the same
-    MIG devices give the same answer each time.
-  - It changes nothing. The role gpufleet.mig.mig_assign writes down and hands out what it says.
-  - What there is to do is told from what a service has, by its files, by what systemd has loaded and by what its main
-    process runs with, and from what an earlier run has left undone by its record; never from what was just written.
+  - Assigns each systemd service a MIG device of its own that meets its needs, whenever that is possible for all of
+    them.
+  - A service keeps its MIG device if that leaves one for every other. Beyond that, the assignment that uses the least
+    memory wins, then O(strategy) decides, then the order of services and of placements. The same needs and the same MIG
+    devices always give the same answer.
+  - It changes nothing. The role gpufleet.mig.mig_assign records and carries out the answer.
+  - What needs doing is decided from what a service has (its files, what systemd has loaded, and what its main process
+    runs with) and from the record of what an earlier run left undone; never from what was just written.
 notes:
-  - MIG devices that Kubernetes or Slurm give away are not known to it. Keep them apart by C(gpu) or C(placement).
+  - It does not see which MIG devices Kubernetes or Slurm allocate. Keep them apart by C(gpu) or C(placement).
 seealso:
   - module: gpufleet.mig.mig_facts
 extends_documentation_fragment:
@@ -34,33 +35,32 @@ attributes:
     support: none
 options:
   services:
-    description: The services and what each wants; it gets a MIG device that is all of that.
+    description: The services and what each needs; a service gets a MIG device that meets all of it.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
         description:
-          - A systemd service, with or without C(.service); letters, digits and C(:_.@-), of which none of C(.@-) is the
-            first.
+          - A systemd service, with or without C(.service). Letters, digits and C(:_.@-); the first may not be one of
+            C(.@-).
         type: str
         required: true
       profile:
-        description: The profile of the MIG device, as V(3g.20gb) or V(1c.3g.20gb), or by its id V(9) or V(1c.9). A
-          name that it had under another driver does, too, if the host remembers it; then there is a warning.
+        description: The profile of the MIG device, such as V(3g.20gb) or V(1c.3g.20gb), or its id, V(9) or V(1c.9). A
+          name that it had under another driver is accepted, with a warning, if the host remembers it.
         type: str
       memory_mib:
-        description: How much memory it has at the least, in MiB. Memory that several compute instances share does not
-          count.
+        description: The least memory it needs, in MiB. Memory that several compute instances share does not count.
         type: int
       placement:
         description: The memory slice at which its GPU instance starts.
         type: int
       gpu:
-        description: The GPU or GPUs on which it may be, V(all) or a list of indexes, UUIDs and PCI addresses.
+        description: The GPU or GPUs to choose from, V(all) or a list of indexes, UUIDs and PCI addresses.
         type: raw
       mps:
-        description: Whether the service shares the MIG device by an MPS control daemon.
+        description: Whether the service shares the MIG device through an MPS control daemon.
         type: bool
         default: false
       users:
@@ -74,20 +74,20 @@ options:
         elements: str
         default: []
   strategy:
-    description: Whether services go to as few of the first GPUs as can be (V(packed)) or evenly to all (V(spread)).
+    description: Whether services go to as few of the first GPUs as possible (V(packed)) or evenly to all (V(spread)).
     type: str
     choices: [packed, spread]
     default: packed
   target:
     description:
-      - Complete layout entries, as RV(gpufleet.mig.mig_check#module:target) has them. Then the answer is for the MIG
-        devices that there will be with them.
-      - RV(assignments[].uuid) is V(null) there for a MIG device that is not there yet, and nothing is said of units and
-        device files.
+      - Complete layout entries, as in RV(gpufleet.mig.mig_check#module:target). The answer is then for the MIG devices
+        that these entries will create.
+      - In that case RV(assignments[].uuid) is V(null) for a MIG device that does not exist yet, and nothing is returned
+        about units and device files.
     type: list
     elements: dict
   record:
-    description: The file in which the role keeps what was assigned last.
+    description: The file in which the role keeps the last assignment.
     type: path
     default: /etc/gpufleet-mig/assignments.json
   state_dir:
@@ -97,14 +97,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Who would get what?
+- name: Find out which service would get which MIG device
   gpufleet.mig.mig_assignment_info:
     services:
       - {name: train.service, profile: 3g.20gb}
       - {name: notebook.service, memory_mib: 4000, gpu: 1}
   register: who
 
-- name: Say it
+- name: Show it
   ansible.builtin.debug:
     msg: "{{ who.assignments | items2dict(key_name='service', value_name='uuid') }}"
 """
@@ -147,7 +147,7 @@ assignments:
       type: int
       sample: 19968
     cdi_device:
-      description: What C(nvidia-ctk) calls it with the naming strategy V(uuid).
+      description: Its name in C(nvidia-ctk) with the naming strategy V(uuid).
       returned: always
       type: str
       sample: nvidia.com/gpu=MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
@@ -179,7 +179,7 @@ assignments:
       type: bool
       sample: true
     environment_file:
-      description: Its environment file as it is to be, V(null) with O(target).
+      description: The environment file that it should have, V(null) with O(target).
       returned: always
       type: dict
       contains:
@@ -195,7 +195,7 @@ assignments:
           sample: |
             CUDA_VISIBLE_DEVICES=MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
     drop_in:
-      description: Its drop-in for systemd as it is to be, V(null) with O(target).
+      description: The systemd drop-in that it should have, V(null) with O(target).
       returned: always
       type: dict
       contains:
@@ -222,13 +222,13 @@ assignments:
       type: str
       sample: active
     running_with:
-      description: C(CUDA_VISIBLE_DEVICES) of its main process, empty where it has none, V(null) without a main process.
+      description: C(CUDA_VISIBLE_DEVICES) of its main process, empty if not set, V(null) without a main process.
       returned: always
       type: str
       sample: MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07
     wrong:
-      description: What its main process has of the environment file and should not, and what it should have; V(null)
-        where that is as it should be.
+      description: What its main process wrongly has of the environment file, and what it should have; V(null) if that
+        is right.
       returned: always
       type: str
       sample: null
@@ -238,8 +238,9 @@ assignments:
       type: bool
       sample: false
 undecided:
-  description: With O(target), why nobody can tell yet whether all services can have a MIG device, V(null) where it is
-    known. Then RV(assignments) is empty. So it is while MIG is off on a GPU that tells what fits only when it is on.
+  description: With O(target), why it is not yet known whether all services can have a MIG device, V(null) if it is
+    known. RV(assignments) is then empty. This happens while MIG is off on a GPU that reports what fits only when it is
+    on.
   returned: success
   type: str
   sample: null
@@ -256,22 +257,22 @@ mps_removed:
   elements: str
   sample: []
 reload:
-  description: Whether systemd has loaded anything else of these services than their files say, or will say.
+  description: Whether what systemd has loaded of these services differs from what their files say, or will say.
   returned: success
   type: bool
   sample: false
 restart:
   description:
-    - Services to restart. They run, with something else than they should have; or failed with something else; or an
-      earlier run was to restart them and did not get there.
-    - One that was stopped is not among them.
+    - Services to restart. They run with the wrong device, failed with it, or were to be restarted by an earlier run
+      that did not get that far.
+    - Stopped services are not included.
   returned: success
   type: list
   elements: str
   sample: []
 device_files:
-  description: The capability files of MIG devices that have users or groups. The file of a GPU instance is among them
-    only where nobody else computes in that.
+  description: The capability files of MIG devices that have users or groups. The file of a GPU instance is included
+    only if that has no other compute instance.
   returned: success
   type: list
   elements: dict
@@ -287,7 +288,7 @@ device_files:
       type: int
       sample: 21
     capability:
-      description: The file in F(/proc) by which nvidia-modprobe makes it.
+      description: The file in F(/proc) from which nvidia-modprobe makes it.
       returned: always
       type: str
       sample: /proc/driver/nvidia/capabilities/gpu0/mig/gi2/access
@@ -304,50 +305,51 @@ device_files:
       elements: str
       sample: []
     given:
-      description: Whether exactly these may open it already.
+      description: Whether exactly these may already open it.
       returned: always
       type: bool
       sample: true
 device_major:
-  description: The major number of these files, V(null) where there is none of them.
+  description: The major number of these files, V(null) if there are none.
   returned: success
   type: int
   sample: 236
 access_rules:
-  description: What systemd-tmpfiles is to read to give that, empty where there is nothing to give.
+  description: The input for systemd-tmpfiles that grants this access, empty if there is nothing to grant.
   returned: success
   type: str
   sample: ""
 revoked:
-  description: Device files that had users or groups and have none any more, each with C(path) and C(capability).
+  description: Device files that had users or groups and no longer have any, each with C(path) and C(capability).
   returned: success
   type: list
   elements: dict
   sample: []
 revoking_rules:
-  description: What systemd-tmpfiles is to read to take RV(revoked) back, empty where there is nothing to take back.
+  description: The input for systemd-tmpfiles that revokes access to RV(revoked), empty if there is nothing to revoke.
   returned: success
   type: str
   sample: ""
 record_before:
-  description: What O(record) is to hold before any of this is done, with what is owed then, so that another run ends
-    what a killed one began. A service that is restarted because its UUID is another size's has the earlier one in it.
-    As RV(record) where nothing is owed.
+  description: What O(record) must hold before any of this is done, including what is still to be done, so that another
+    run can finish what a killed one began. If a service is restarted because its UUID now belongs to another size, the
+    record has its earlier device. Equal to RV(record) if nothing is to be done.
   returned: success
   type: dict
   sample: {}
 record:
   description:
-    - What O(record) is to hold once all this is so. Where it says all that already, what it holds, in the form of the
-      release that wrote it.
+    - What O(record) must hold once all this is done. If it already says all that, its present content, in the format of
+      the release that wrote it.
   returned: success
   type: dict
   sample: {}
 nvidia_ml_py:
   description:
-    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
-    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+    - V(missing) if the host has no suitable one and the controller could not lend its own, which is why the module
+      failed.
+    - V(temporary) if the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mig_check
-short_description: Check whether a host can have a MIG layout, and what it would take
-version_added: 0.2.0
+short_description: Check whether a host can have a MIG layout, and what the change would take
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Checks driver, NVML, CUDA, NVSwitch fabric, permissions and the state of each GPU for what a layout needs, before
-    anybody is disturbed. Each finding says what was found, what is needed and how to get it.
-  - With O(layout) it also rehearses the whole change, mode and instances together, and says who is in the way.
-  - It changes nothing, takes no lock and needs no root. Without root it says what it could not see.
-  - Findings do not fail the module. It fails on bad input only, so that a playbook can decide.
-  - A host without an NVIDIA GPU has no findings, and whatever the layout is, it is reached there.
+  - Checks driver, NVML, CUDA, NVSwitch fabric, permissions and the state of each GPU against a layout's requirements,
+    before anything is touched. Each finding has what was found, what is needed and how to get it.
+  - With O(layout) it also rehearses the whole change, mode and instances together, and names what is in the way.
+  - It changes nothing, takes no lock and needs no root. Without root, the findings say what was hidden.
+  - Findings do not fail the module, so that a playbook can decide. Only bad input does.
+  - A host without an NVIDIA GPU has no findings, and has reached every layout.
 notes:
-  - The role P(gpufleet.mig.mig_driver#role) runs it and fails where an error was found.
+  - The role P(gpufleet.mig.mig_driver#role) runs this module and fails if there is an error.
 seealso:
   - module: gpufleet.mig.mig_mode
   - module: gpufleet.mig.mig_instances
@@ -39,37 +39,37 @@ options:
     elements: dict
     suboptions:
       gpus:
-        description: Which GPUs it is about, V(all) or a list of indexes, UUIDs and PCI addresses.
+        description: Which GPUs the entry is for, V(all) or a list of indexes, UUIDs and PCI addresses.
         type: raw
         default: all
       product:
         description: A shell pattern that the product name must match, such as V(NVIDIA A100*).
         type: str
       pci_device_id:
-        description: One or several PCI device and vendor ids such as V(0x20B010DE).
+        description: One or more PCI device and vendor ids such as V(0x20B010DE).
         type: raw
       mig_enabled:
-        description: Whether MIG mode is to be on.
+        description: Whether MIG mode should be on.
         type: bool
         default: true
       instances:
         description: The MIG devices by profile, or the GPU instances one by one.
         type: raw
   keep:
-    description: UUIDs of MIG devices that must survive even when no process uses them. What the kubelet of this
-      host has given to pods need not be named.
+    description: UUIDs of MIG devices that must survive even if no process uses them. Devices that the kubelet of this
+      host has allocated to pods need not be named.
     type: list
     elements: str
     default: []
   minimum:
-    description: A driver version below which a host is not wanted, whatever its GPUs need.
+    description: The lowest driver version to accept, whatever the GPUs need.
     type: str
   container_runtime:
-    description: Whether containers are to use the MIG devices; then the NVIDIA Container Toolkit is looked at, too.
+    description: Whether containers will use the MIG devices; if so, the NVIDIA Container Toolkit is checked, too.
     type: bool
     default: false
   state_dir:
-    description: Where the changing modules keep their journal on this host, if they were told another directory.
+    description: Where the changing modules keep their journal on this host, if not in the default directory.
     type: path
 """
 
@@ -78,18 +78,18 @@ EXAMPLES = r"""
   gpufleet.mig.mig_check:
   register: check
 
-- name: Say what was found
+- name: Show the findings
   ansible.builtin.debug:
     msg: "{{ check.findings | map(attribute='message') | list }}"
 
-- name: Could these hosts have this layout, and who would be in the way?
+- name: Check whether these hosts could have this layout, and what would be in the way
   gpufleet.mig.mig_check:
     layout:
       - instances: {1g.5gb: 7}
     minimum: "535.161.07"
   register: rehearsal
 
-- name: Show what it would take
+- name: Show the steps it would take
   ansible.builtin.debug:
     msg: "{{ rehearsal.problem or rehearsal.refusal or rehearsal.actions }}"
 """
@@ -101,7 +101,7 @@ ok:
   type: bool
   sample: false
 problem:
-  description: All errors in words, V(null) where there are none.
+  description: All errors as text, V(null) if there are none.
   returned: success
   type: str
   sample: >-
@@ -109,7 +109,7 @@ problem:
     470.57.02. 1g.10gb on A100 40GB needs 525.60.13 or later. Install it from the distribution or from NVIDIA's
     repository, then reboot or reload the kernel modules.
 advice:
-  description: All warnings in words, V(null) where there are none.
+  description: All warnings as text, V(null) if there are none.
   returned: success
   type: str
   sample: null
@@ -121,7 +121,7 @@ findings:
   contains:
     check:
       description:
-        - Which check it was. V(nvml_version), V(nvml), V(driver), V(nvidia_ml_py), V(driver_minimum), V(driver_model),
+        - The check. V(nvml_version), V(nvml), V(driver), V(nvidia_ml_py), V(driver_minimum), V(driver_model),
           V(driver_profile), V(driver_age), V(cuda), V(container_toolkit), V(nouveau), V(permission), V(mig),
           V(fabric_manager), V(fabric), V(capability_devices), V(persistence), V(pass-through), V(vgpu), V(ecc),
           V(pending_mode), V(lost), V(reset_required), V(unreadable), V(interrupted), V(journal) or V(claim).
@@ -129,13 +129,13 @@ findings:
       type: str
       sample: driver_profile
     severity:
-      description: V(error) where the layout cannot work as asked for, V(warning) where somebody should know it first.
+      description: V(error) if the layout cannot work as requested, V(warning) if you should know this first.
       returned: success
       type: str
       sample: error
     gpu:
-      description: The GPU concerned, with C(index) and C(uuid) V(null) where only the PCI bus has it. V(null) for the
-        host.
+      description: The GPU concerned, with C(index) and C(uuid) V(null) if it is visible only on the PCI bus. V(null)
+        for the host.
       returned: success
       type: dict
       sample: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
@@ -163,7 +163,7 @@ findings:
         470.57.02. 1g.10gb on A100 40GB needs 525.60.13 or later. Install it from the distribution or from NVIDIA's
         repository, then reboot or reload the kernel modules.
 evidence:
-  description: What the findings were drawn from.
+  description: The data behind the findings.
   returned: success
   type: dict
   contains:
@@ -173,32 +173,33 @@ evidence:
       type: bool
       sample: true
     mig_capable:
-      description: Whether any of them is MIG-capable, by the driver or, where none answers, by its PCI device id.
+      description: Whether any of them is MIG-capable, according to the driver or, if none answers, to its PCI device
+        id.
       returned: success
       type: bool
       sample: true
     python:
-      description: The Python interpreter that the modules run with on this host.
+      description: The Python interpreter that runs the modules on this host.
       returned: success
       type: str
       sample: /usr/bin/python3
     nvidia_ml_py:
-      description: C(version) and C(path) of the Python package nvidia-ml-py, V(null) where no fit one was found.
+      description: C(version) and C(path) of the Python package nvidia-ml-py, V(null) if no suitable one was found.
       returned: success
       type: dict
       sample: {version: 12.575.51, path: /usr/local/lib/gpufleet-mig/python/pynvml.py}
     driver_version:
-      description: Version of the driver as NVML has it, V(null) where it does not answer.
+      description: Version of the driver according to NVML, V(null) if it does not answer.
       returned: success
       type: str
       sample: 470.57.02
     cuda_version:
-      description: The newest CUDA version that the driver serves.
+      description: The newest CUDA version that the driver supports.
       returned: success
       type: str
       sample: "11.4"
     kernel_module:
-      description: Version of the loaded kernel module, V(null) where none is loaded or F(/proc) does not show it.
+      description: Version of the loaded kernel module, V(null) if none is loaded or F(/proc) does not show it.
       returned: success
       type: str
       sample: 470.57.02
@@ -216,7 +217,7 @@ evidence:
       elements: str
       sample: []
     fabric_manager:
-      description: Whether Fabric Manager runs. Looked for on machines with NVSwitches only.
+      description: Whether Fabric Manager runs. Checked only on machines with NVSwitches.
       returned: success
       type: bool
       sample: false
@@ -226,7 +227,7 @@ evidence:
       type: bool
       sample: true
     container_toolkit:
-      description: Version of the NVIDIA Container Toolkit, V(null) where it was not looked for or is not installed.
+      description: Version of the NVIDIA Container Toolkit, V(null) if it was not checked or is not installed.
       returned: success
       type: str
       sample: null
@@ -237,9 +238,9 @@ evidence:
       sample: 0
     gpus:
       description:
-        - What else about each MIG-capable GPU was looked at, C(null) where NVML does not tell. C(ecc) and
-          C(ecc_pending), C(persistence), C(virtualization) (V(none), V(pass-through), V(vgpu), V(host_vgpu) or
-          V(host_vsga)) and C(fabric) (V(not_started), V(in_progress) or V(completed)).
+        - What else was checked on each MIG-capable GPU, C(null) if NVML does not report it. C(ecc) and C(ecc_pending),
+          C(persistence), C(virtualization) (V(none), V(pass-through), V(vgpu), V(host_vgpu) or V(host_vsga)) and
+          C(fabric) (V(not_started), V(in_progress) or V(completed)).
       returned: success
       type: list
       elements: dict
@@ -259,9 +260,10 @@ interrupted:
   sample: null
 claim:
   description:
-    - Whose run has claimed this host (M(gpufleet.mig.mig_claim)). C(id) is that of its change, C(who) and C(where) tell
-      of its user and controller, C(stage) and C(since) of what it does; C(lapsed), whether another run may take the
-      host, and C(restored_at_boot), whether the saved layout came back at a boot meanwhile. V(null) where none has.
+    - The run that has claimed this host (M(gpufleet.mig.mig_claim)). C(id) is the id of its change, C(who) and C(where)
+      its user and controller, C(stage) and C(since) what it is doing; C(lapsed), whether another run may take over the
+      host; and C(restored_at_boot), whether the saved layout was restored at a boot meanwhile. V(null) if there is
+      none.
   returned: success
   type: dict
   sample: null
@@ -272,15 +274,15 @@ drained:
   sample: false
 mig:
   description:
-    - What was read, as C(ansible_facts.mig) of M(gpufleet.mig.mig_facts), without profiles, and with C(free) counted by
-      placements alone.
+    - What was read, in the form of C(ansible_facts.mig) of M(gpufleet.mig.mig_facts), without profiles, and with
+      C(free) counted by placements alone.
   returned: success
   type: dict
   sample: {}
 before:
   description:
-    - The layout entry of each MIG-capable GPU as it is now, by UUID and with exact placements, so that it can be
-      applied again. GPUs whose placements could not be read are left out.
+    - The current layout entry of each MIG-capable GPU, by UUID and with exact placements, so that it can be applied
+      again. GPUs whose placements could not be read are left out.
   returned: success
   type: list
   elements: dict
@@ -293,7 +295,7 @@ before:
           compute_instances:
             - {profile: 3g.20gb, placement: 0}
 reached:
-  description: Whether nothing is to do and nothing is pending. With O(layout) only, as all that follows.
+  description: Whether there is nothing to do and nothing pending. This and everything below only with O(layout).
   returned: with O(layout)
   type: bool
   sample: false
@@ -304,22 +306,22 @@ refusal:
   sample: null
 nothing_to_compare:
   description:
-    - A sentence where no entry of O(layout) is about any MIG-capable GPU of the host, V(null) elsewhere. RV(reached) is
-      true then, for nothing is to do.
+    - A sentence if no entry of O(layout) applies to any MIG-capable GPU of the host, otherwise V(null). RV(reached) is
+      then true, as there is nothing to do.
   returned: with O(layout)
   type: str
   sample: null
 in_the_way:
-  description: The message with which a run would refuse because of RV(must_be_free), V(null) where that is empty.
+  description: The message with which a run would refuse because of RV(must_be_free), V(null) if that is empty.
   returned: with O(layout)
   type: str
   sample: null
 target:
   description:
     - The layout entry of each GPU that O(layout) names as RV(plan) leaves it, by UUID and with exact placements. GPUs
-      whose profiles the driver tells only while MIG is on are left out while it is off.
-    - While RV(plan) has steps, the placements of compute instances in GPU instances that are not there yet are a
-      forecast, and the driver's to decide. What is to be kept is read again after the change, when the plan is empty.
+      whose profiles the driver reports only while MIG is on are left out while it is off.
+    - While RV(plan) has steps, the placements of compute instances in GPU instances that do not exist yet are a
+      forecast, and up to the driver. Read the final placements after the change, when the plan is empty.
   returned: with O(layout)
   type: list
   elements: dict
@@ -328,9 +330,9 @@ target:
       mig_enabled: false
 not_checked:
   description:
-    - The GPUs of which RV(plan) has the mode alone, because MIG is off and their driver tells profiles only while it is
-      on. A layout whose names ask for more slices than such a GPU has is refused all the same. Any other is planned,
-      and may be refused, once MIG is on.
+    - The GPUs for which RV(plan) has only the mode, because MIG is off and their driver reports profiles only while it
+      is on. A layout whose profile names ask for more slices than such a GPU has is still refused. Any other is
+      planned, and may be refused, once MIG is on.
   returned: with O(layout)
   type: list
   elements: dict
@@ -357,7 +359,7 @@ diff:
   type: dict
   sample: {before: "", after: ""}
 kept:
-  description: UUIDs of the MIG devices that would live through it.
+  description: UUIDs of the MIG devices that would stay.
   returned: with O(layout)
   type: list
   elements: str
@@ -369,48 +371,49 @@ disrupted:
   elements: str
   sample: [MIG-b6f2c9de-58a1-5c0c-8a4f-0a7ab50b1f07]
 must_be_free:
-  description: The smallest set of busy or kept MIG devices (or whole GPUs) whose end lets the plan be carried out.
+  description: The smallest set of busy or kept MIG devices (or whole GPUs) that must be freed before the plan can be
+    executed.
   returned: with O(layout)
   type: list
   elements: dict
   sample: []
 blockers:
-  description: Who is in them, as M(gpufleet.mig.mig_instances) returns it.
+  description: The processes in them, as M(gpufleet.mig.mig_instances) returns them.
   returned: with O(layout)
   type: list
   elements: dict
   sample: []
 reset_gpus:
-  description: The GPUs that are reset on the way unless the driver activates their mode without.
+  description: The GPUs that are reset during the change unless the driver activates their mode without.
   returned: with O(layout)
   type: list
   elements: dict
   sample:
     - {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
 reset_required:
-  description: Whether there are any of them.
+  description: Whether there are any such GPUs.
   returned: with O(layout)
   type: bool
   sample: true
 reboot_required:
   description:
-    - Whether a mode change will presumably take a reboot, because the GPU is passed through to this virtual machine. A
+    - Whether a mode change will probably need a reboot, because the GPU is passed through to this virtual machine. A
       run tries to reset it first.
   returned: with O(layout)
   type: bool
   sample: false
 nearest:
-  description: For each GPU (by UUID) on which the layout does not fit, or not beside what is in use, the nearest
-    mapping for C(instances) that does.
-  returned: with O(layout), where it does not fit
+  description: For each GPU (by UUID) that the layout does not fit, alone or beside what is in use, the nearest mapping
+    for C(instances) that does.
+  returned: with O(layout), if it does not fit
   type: dict
   sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}
 nvidia_ml_py:
   description:
-    - V(missing) where the host has no fit one and the controller could not lend its own. Then
-      nothing that NVML tells was checked.
-    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+    - V(missing) if the host has no suitable one and the controller could not lend its own. Nothing that depends on NVML
+      was then checked.
+    - V(temporary) if the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

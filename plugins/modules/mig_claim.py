@@ -7,21 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mig_claim
-short_description: One run at a time on a GPU host
-version_added: 0.3.0
+short_description: Limit a GPU host to one run at a time
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - A run that drains, changes and restores a host claims it from before it plans until it has ended. Another run is
-    refused meanwhile, or waits.
-  - The roles of this collection that change a host do this by themselves. In a playbook of your own it keeps other runs
-    away from what several tasks do together.
-  - The claim is the file C(claim.json) in O(state_dir). It says how long the run may be silent. After that it has
-    lapsed, and another run may take the host. As long as none did, the run goes on.
-  - A run on the same controller sees whether the process that has the claim still lives, and takes the host from one
-    that does not at once.
-  - What changes a host as part of such a run has O(change_id) and the option C(claimed), and is refused once the host
-    is another run's. Without them it is refused as long as a run has the host.
+  - A run that drains, changes and restores a host claims it before it plans, until it ends. Until then another run is
+    refused, or waits.
+  - The roles of this collection that change a host do this by themselves. In a playbook of your own, use it to keep
+    other runs away while several tasks work together.
+  - The claim is the file C(claim.json) in O(state_dir). It records how long the run may be silent. After that the claim
+    lapses, and another run may take over the host. As long as none does, the run continues.
+  - A run on the same controller sees whether the claiming process still runs. If not, it takes over the host at once.
+  - Tasks that change a host as part of such a run have O(change_id) and the option C(claimed), and are refused once
+    another run has claimed the host. Without these options they are refused as long as any run holds the claim.
   - A host without NVIDIA GPUs and without NVIDIA's driver is not claimed.
 extends_documentation_fragment:
   - gpufleet.mig.change
@@ -29,24 +28,24 @@ extends_documentation_fragment:
 options:
   state:
     description:
-      - V(taken) claims the host. Within a run that has claimed it already, that claim counts, and RV(taken) is
+      - V(taken) claims the host. Within a run that has claimed it already, that claim applies, and RV(taken) is
         V(false).
-      - V(renewed) begins the next stage, and fails where the host is another run's by now.
-      - V(released) gives the host up, where it is this run's.
+      - V(renewed) begins the next stage, and fails if another run has claimed the host by now.
+      - V(released) releases the host, if the claim is this run's.
     type: str
     choices: [taken, renewed, released]
     default: taken
   change_id:
-    description: The id of the change. With O(state=taken) it is made where it is not given.
+    description: The id of the change. With O(state=taken) one is generated if not given.
     type: str
   stage:
-    description: What the run is about to do, for those that it keeps waiting.
+    description: What the run is about to do, shown to the runs that it keeps waiting.
     type: str
     default: check
   claimed:
     description:
-      - With O(state=taken), whether what surrounds the task has claimed the host with this O(change_id). That claim
-        counts then, and the host is not asked. It is what C(module_defaults) of that claim say.
+      - With O(state=taken), whether the surrounding tasks have claimed the host with this O(change_id). That claim then
+        applies, and the host is not contacted. C(module_defaults) for that claim set it.
       - Otherwise whether this run has claimed the host. With V(false) the task does nothing.
     type: bool
     default: false
@@ -59,38 +58,38 @@ options:
     type: float
     default: 3600
   timeout:
-    description: How many seconds to wait for another run's end.
+    description: How many seconds to wait for another run to end.
     type: float
     default: 0
   force:
-    description: Take the host whoever has it. Only for a host whose run is known to be gone.
+    description: Take over the host whichever run has claimed it. Only for a host whose run is known to be gone.
     type: bool
     default: false
   gpus:
     description:
       - With the stage V(reboot), the GPUs whose mode the reboot activates, RV(gpufleet.mig.mig_mode#module:gpus). The
-        boot leaves their mode alone.
+        program that runs at boot leaves their mode alone.
     type: list
     elements: dict
   user:
-    description: Who claims the host. It is set on the controller.
+    description: Who claims the host. Set on the controller.
     type: str
     default: unknown
   controller:
-    description: What the host is told of the controller and its process. It is set there.
+    description: What the host is told about the controller and its process. Set on the controller.
     type: dict
     default: {}
   over:
-    description: Ids of claims whose processes have ended on the controller. It is set there.
+    description: Ids of claims whose processes have ended on the controller. Set on the controller.
     type: list
     elements: str
 attributes:
   check_mode:
-    description: Neither takes, renews nor releases anything, and nobody is refused.
+    description: Takes, renews and releases nothing, and refuses no run.
     support: full
   action_group:
-    description: Use C(group/gpufleet.mig.claimed) in C(module_defaults) to tell all modules that change a host of a
-      claim.
+    description: Use C(group/gpufleet.mig.claimed) in C(module_defaults) to pass a claim to all modules that change a
+      host.
     support: full
     membership:
       - gpufleet.mig.claimed
@@ -98,7 +97,7 @@ attributes:
     description: There is nothing to compare.
     support: none
   action:
-    description: Runs on the controller, too, which tells the host who it is.
+    description: Also runs on the controller, which identifies itself to the host.
     support: full
 """
 
@@ -109,13 +108,13 @@ EXAMPLES = r"""
       gpufleet.mig.mig_claim:
         timeout: 600
       register: mine
-    - name: MIG on
+    - name: Turn MIG on
       gpufleet.mig.mig_mode:
         state: enabled
         change_id: "{{ mine.change_id }}"
         claimed: "{{ mine.claimed }}"
   always:
-    - name: Give it up
+    - name: Release the host
       gpufleet.mig.mig_claim:
         state: released
         change_id: "{{ mine.change_id }}"
@@ -130,12 +129,12 @@ change_id:
   type: str
   sample: 3f0a1c52-8d0a-4a0e-9d2b-3a4f9d0c7e11
 claimed:
-  description: Whether the run has the host now.
+  description: Whether the run holds the claim now.
   returned: always
   type: bool
   sample: true
 taken:
-  description: Whether this task took it, so that what follows has to give it up.
+  description: Whether this task took the claim, so that a later task has to release it.
   returned: O(state=taken)
   type: bool
   sample: true
@@ -145,7 +144,7 @@ unreachable_host:
   type: bool
   sample: false
 held:
-  description: The claim that is in the way.
+  description: The claim that prevented this one.
   returned: when it fails for that
   type: dict
   sample: {id: 91b8…, who: alice, where: ctl-1, stage: drain, since: "2026-11-20T03:00:00Z", lapsed: false}

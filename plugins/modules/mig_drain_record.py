@@ -7,19 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mig_drain_record
-short_description: What is drained on a host, written down there
-version_added: 0.3.0
+short_description: Keep the record of what is drained on a host
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Reads and writes C(drain.json) in O(state_dir), in which the role P(gpufleet.mig.mig_drain#role) notes what a hook
-    does before it does it. So it can be restored after a reboot, from another controller, or when a run was killed.
-  - Each change is merged into what stands there at that moment, under the host's lock. The file is on the disk when the
-    module ends, and it is gone when nothing is drained.
-  - It drains and restores nothing. A hook of your own writes a step down by the role's C(tasks_from=remember), which
-    runs this module.
+  - Reads and writes C(drain.json) in O(state_dir), in which the role P(gpufleet.mig.mig_drain#role) records each step
+    of a hook before it is taken, so it can be restored after a reboot, from another controller, or after a run was
+    killed.
+  - Each change is merged into the current content, under the host's lock. The file is on disk when the module ends, and
+    is removed when nothing is drained.
+  - It drains and restores nothing. A hook of your own records a step with the role's C(tasks_from=remember), which runs
+    this module.
 notes:
-  - Whoever is root on the host decides what the file says. It must not become a host, a path or a command elsewhere.
+  - Root on the host controls what the file says. It must never become a host, a path or a command elsewhere.
 extends_documentation_fragment:
   - gpufleet.mig.change
   - gpufleet.mig.linux
@@ -28,8 +29,8 @@ options:
     description:
       - V(read) returns what is drained and changes nothing.
       - V(begun) adds an entry of O(hook), with nothing done yet, after all others.
-      - V(present) has the last entry of O(hook) and O(change_id) say O(done), and adds one where there is none; with
-        O(ids) it has one entry say O(done) in place of those.
+      - V(present) sets the last entry of O(hook) and O(change_id) to O(done), and adds one if there is none; with
+        O(ids) it replaces those entries with one whose content is O(done).
       - V(absent) removes the entries O(ids).
     type: str
     choices: [read, begun, present, absent]
@@ -41,15 +42,14 @@ options:
     description: What it did, the fact C(mig_drain_done).
     type: raw
   ids:
-    description: Entries by their RV(entries[].id). One that is not there any more, or says something else by now, is
-      left alone.
+    description: Entries by their RV(entries[].id). An entry that is gone, or has changed, is left alone.
     type: list
     elements: str
   change_id:
     description:
-      - The change that a new entry belongs to; letters, digits, dots, colons, dashes, underscores and blanks. An entry
-        without one is nobody's.
-      - Where a run has claimed the host, what is written must belong to its change.
+      - The change that a new entry belongs to; letters, digits, dots, colons, dashes, underscores and spaces. An entry
+        without one belongs to no change.
+      - If a run has claimed the host, what is written must belong to its change.
     type: str
 attributes:
   action_group:
@@ -65,12 +65,12 @@ attributes:
     description: Shows the entries before and after.
     support: full
   idempotent:
-    description: A second run changes nothing, but with O(state=begun), which always adds an entry.
+    description: A second run changes nothing, except with O(state=begun), which always adds an entry.
     support: partial
 """
 
 EXAMPLES = r"""
-- name: Write down that a hook is about to stop a service
+- name: Record that a hook is about to stop a service
   gpufleet.mig.mig_drain_record:
     state: present
     hook: /srv/hooks/notebooks.yml
@@ -81,7 +81,7 @@ EXAMPLES = r"""
   gpufleet.mig.mig_drain_record:
   register: drained
 
-- name: Forget it, now that it is restored
+- name: Remove the entry once it is restored
   gpufleet.mig.mig_drain_record:
     state: absent
     ids: "{{ drained.entries | selectattr('change', 'equalto', 'ticket-4711') | map(attribute='id') | list }}"
@@ -89,13 +89,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 entries:
-  description: What is drained now or, in check mode, would be, in the order in which it was drained.
+  description: What is drained now (in check mode, what would be), in the order in which it was drained.
   returned: success
   type: list
   elements: dict
   contains:
     id:
-      description: Tells the entry from those that say something else.
+      description: Identifies the entry by its content.
       type: str
     hook:
       description: The hook.
@@ -104,7 +104,7 @@ entries:
       description: What it did.
       type: raw
     change:
-      description: The change that it belongs to, V(null) where it is nobody's.
+      description: The change that it belongs to, V(null) if it belongs to none.
       type: str
   sample:
     - id: 4f5c1d5b5a2f4f0b6c6e1a6d0f6f0a58d3b9f5f6a3a3d1ce7e28d8a4c9b7e6a1

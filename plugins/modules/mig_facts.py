@@ -14,9 +14,9 @@ author:
 description:
   - Reads all NVIDIA GPUs of a host through NVML, with their MIG mode, the profiles and placements they offer, their
     GPU instances and compute instances, and the processes in them.
-  - A host without NVIDIA driver or GPUs is no failure. It has no GPUs, and RV(ansible_facts.mig.reason) says why. So
-    the module may run on a mixed fleet, also as a fact module, listed in C(facts_modules).
-  - Without root it returns what NVML tells to everybody, which is mode, profiles and MIG devices; what NVML keeps
+  - A host without an NVIDIA driver or GPUs is no failure. It has no GPUs, and RV(ansible_facts.mig.reason) says why. So
+    the module can run on a mixed fleet, also as a fact module, listed in C(facts_modules).
+  - Without root it returns what NVML reports to every user, which is mode, profiles and MIG devices. What NVML hides
     from the caller is V(null) and named in RV(ansible_facts.mig.incomplete).
 notes:
   - As a fact module it takes its options from C(module_defaults).
@@ -37,24 +37,24 @@ attributes:
 options:
   gpus:
     description:
-      - Which GPUs to return, V(all) or a list of indexes, UUIDs and PCI addresses. V(all) means every GPU here,
+      - Which GPUs to return, V(all) or a list of indexes, UUIDs and PCI addresses. V(all) here means every GPU,
         MIG-capable or not.
-      - Naming a GPU that is absent is an error on a host with GPUs.
+      - On a host with GPUs, naming an absent one is an error.
     type: raw
     default: all
   gather:
     description:
-      - What to read beyond the GPUs and their mode. Leaving out what is not needed saves time.
-      - V(processes) includes V(instances), in which it shows them.
-      - V(handles), which includes V(processes), looks through all processes of the host for those that have a GPU's
-        device file open although NVML does not list them, such as C(nvidia-persistenced) or a monitoring agent. They
-        keep a GPU from being reset.
+      - What to read beyond the GPUs and their mode. Leaving out what you do not need saves time.
+      - V(processes) includes V(instances), which lists them.
+      - V(handles), which includes V(processes), searches all processes of the host for those that have a GPU's device
+        file open although NVML does not list them, such as C(nvidia-persistenced) or a monitoring agent. They keep a
+        GPU from being reset.
     type: list
     elements: str
     choices: [profiles, instances, processes, handles]
     default: [profiles, instances, processes]
   state_dir:
-    description: Where the changing modules keep their journal on this host, if they were told another directory.
+    description: Where the changing modules keep their journal on this host, if not in the default directory.
     type: path
 """
 
@@ -62,14 +62,14 @@ EXAMPLES = r"""
 - name: Read the GPUs of every host
   gpufleet.mig.mig_facts:
 
-- name: Show what is there
+- name: Show the GPU instances of each GPU
   ansible.builtin.debug:
     msg: "GPU {{ item.index }} ({{ item.product }}): {{ item.instances | map(attribute='profile') | join(', ') }}"
   loop: "{{ ansible_facts.mig.gpus | selectattr('instances') }}"
   loop_control:
     label: "{{ item.uuid }}"
 
-- name: Keep the layout of this host, to be able to apply it again
+- name: Save the layout of this host, to apply it again later
   ansible.builtin.set_fact:
     layout_before: "{{ ansible_facts.mig.gpus | map(attribute='layout') | select | list }}"
 
@@ -91,7 +91,7 @@ ansible_facts:
       type: dict
       contains:
         driver_version:
-          description: Version of the NVIDIA driver, V(null) where there is none.
+          description: Version of the NVIDIA driver, V(null) if there is none.
           returned: always
           type: str
           sample: 570.133.20
@@ -101,21 +101,21 @@ ansible_facts:
           type: str
           sample: 12.570.133.20
         cuda_version:
-          description: The newest CUDA version that the driver serves.
+          description: The newest CUDA version that the driver supports.
           returned: always
           type: str
           sample: "12.8"
         reason:
-          description: Why there are no GPUs, V(null) where there are some.
+          description: Why there are no GPUs, V(null) if there are some.
           returned: always
           type: str
           sample: "libnvidia-ml.so.1, the NVML library, was not found."
         incomplete:
           description:
-            - What NVML kept from this user. Any of V(memory), V(profiles), V(placements), V(orphans) (GPU instances
-              without compute instances), V(instance_profiles) (which of several profiles that are alike a GPU instance
-              has), V(free) and V(processes).
-            - V(allocations) is there where the kubelet's allocations could not be read, and V(handles) where the open
+            - What NVML hid from this user. Any of V(memory), V(profiles), V(placements), V(orphans) (GPU instances
+              without compute instances), V(instance_profiles) (which of several similar profiles a GPU instance has),
+              V(free) and V(processes).
+            - V(allocations) is included if the kubelet's allocations could not be read, and V(handles) if the open
               files of some processes are hidden from this user, or a GPU has no minor number to find its file by.
           returned: always
           type: list
@@ -123,15 +123,17 @@ ansible_facts:
           sample: []
         interrupted:
           description:
-            - The last change of this host if it was cut short, by a power failure say, with who ran it, what it was to
-              do and the layout before, as the journal has it. V(null) where the last change ended, well or not.
+            - The last change of this host if it was cut short, for example by a power failure, with the user who ran
+              it, its steps and the layout before, from the journal. V(null) if the last change ended, successfully or
+              not.
           returned: always
           type: dict
           sample: null
         claim:
           description:
-            - Whose run has claimed this host (M(gpufleet.mig.mig_claim)), as RV(gpufleet.mig.mig_check#module:claim).
-              V(null) where none has, or where the file cannot be read, which the module warns about.
+            - The run that has claimed this host (M(gpufleet.mig.mig_claim)), as in
+              RV(gpufleet.mig.mig_check#module:claim). V(null) if there is none, or if the file cannot be read, which
+              causes a warning.
           returned: always
           type: dict
           sample: null
@@ -152,7 +154,7 @@ ansible_facts:
               type: str
               sample: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4
             pci_address:
-              description: PCI address of the GPU, V(null) of one that has none, such as an integrated GPU.
+              description: PCI address of the GPU, V(null) if it has none, as an integrated GPU.
               returned: always
               type: str
               sample: "00000000:07:00.0"
@@ -162,14 +164,14 @@ ansible_facts:
               type: str
               sample: NVIDIA A100-SXM4-40GB
             pci_device_id:
-              description: PCI device and vendor id, as layouts take it.
+              description: PCI device and vendor id, in the form that layouts take.
               returned: always
               type: str
               sample: "0x20B010DE"
             minor:
               description:
                 - Minor number of the device file, the N in C(/dev/nvidiaN), which may change with the MIG mode.
-                - V(null) of a GPU that has none.
+                - V(null) if the GPU has none.
               returned: always
               type: int
               sample: 0
@@ -179,7 +181,7 @@ ansible_facts:
               type: int
               sample: 40960
             mig_capable:
-              description: Whether the GPU and its driver know MIG.
+              description: Whether the GPU and its driver support MIG.
               returned: always
               type: bool
               sample: true
@@ -194,7 +196,8 @@ ansible_facts:
               type: str
               sample: enabled
             slices:
-              description: How many C(memory) and C(compute) slices the GPU has, V(null) where the driver does not tell.
+              description: How many C(memory) and C(compute) slices the GPU has, V(null) if the driver does not report
+                it.
               returned: always
               type: dict
               sample: {memory: 8, compute: 7}
@@ -205,7 +208,8 @@ ansible_facts:
               elements: dict
               contains:
                 name:
-                  description: Name of the profile. Where the driver gives one name to several, each has its id for one.
+                  description: Name of the profile. If the driver gives several profiles the same name, each is named by
+                    its id.
                   returned: always
                   type: str
                   sample: 3g.20gb
@@ -215,7 +219,7 @@ ansible_facts:
                   type: str
                   sample: 3g.20gb
                 id:
-                  description: The number by which NVML and C(nvidia-smi) know it on this GPU.
+                  description: The number of the profile in NVML and C(nvidia-smi) on this GPU.
                   returned: always
                   type: int
                   sample: 9
@@ -240,21 +244,21 @@ ansible_facts:
                   type: dict
                   sample: {copy: 3, decoder: 2, encoder: 0, jpeg: 0, ofa: 0}
                 placements:
-                  description: Where it may start and how many memory slices it takes. V(null) where the driver does
-                    not tell.
+                  description: Where it can start and how many memory slices it takes. V(null) if the driver does not
+                    report it.
                   returned: always
                   type: list
                   elements: dict
                   sample: [{start: 0, size: 4}, {start: 4, size: 4}]
                 max:
-                  description: How many the GPU holds at the most.
+                  description: How many the GPU holds at most.
                   returned: always
                   type: int
                   sample: 2
             instances:
               description:
                 - The GPU instances, by placement. V(null) if not gathered.
-                - Without privilege those with a MIG device only, without placements.
+                - Without root, only those with a MIG device, and without placements.
               returned: always
               type: list
               elements: dict
@@ -270,7 +274,7 @@ ansible_facts:
                   type: str
                   sample: 3g.20gb
                 profile_id:
-                  description: Its id, which stays with the model where a driver gives the profile another name.
+                  description: Its id, which stays the same for a model even if a driver renames the profile.
                   returned: always
                   type: int
                   sample: 9
@@ -281,20 +285,21 @@ ansible_facts:
                   sample: {start: 4, size: 4}
                 compute_instances:
                   description:
-                    - Its compute instances. An empty list means that memory is held and nothing can run there.
+                    - Its compute instances. An empty list means that it holds memory and nothing can run there.
                     - C(placement) is in the driver's units, which are compute slices of the GPU instance or, on Hopper,
-                      B200 and GB200, eighths of it. V(null) where the driver does not tell it.
-                    - C(index) is the number of the MIG device on its GPU. It is counted anew after every change, so it
-                      names nothing that is to outlive one.
-                    - C(profile) is what layouts call it. C(driver_name) is what the driver does, and so nvidia-smi and
-                      Slurm, which may differ in an attribute such as C(+me), V(null) where it tells none.
-                    - C(memory_mib) is that of the MIG device, which may differ from that of the profile, and V(null)
-                      where the driver does not tell it.
-                    - C(processes) is V(null) where it could not be read.
-                    - C(allocated_to) has the pods to which the kubelet has given the MIG device, with C(uid),
+                      B200 and GB200, eighths of it. V(null) if the driver does not report it.
+                    - C(index) is the number of the MIG device on its GPU. MIG devices are renumbered after every
+                      change, so do not store it.
+                    - C(profile) is the name in layouts. C(driver_name) is the name that the driver gives, and therefore
+                      nvidia-smi and Slurm. It may differ in an attribute such as C(+me), and is V(null) if the driver
+                      gives none.
+                    - C(memory_mib) is the memory of the MIG device, which may differ from that of the profile, and
+                      V(null) if the driver does not report it.
+                    - C(processes) is V(null) if it could not be read.
+                    - C(allocated_to) lists the pods to which the kubelet has allocated the MIG device, with C(uid),
                       C(namespace) and C(name), from their admission on, before they run.
-                    - C(assigned_to) has the systemd service to which the role gpufleet.mig.mig_assign has given it,
-                      whether or not that runs.
+                    - C(assigned_to) is the systemd service to which the role gpufleet.mig.mig_assign has assigned it,
+                      whether it runs or not.
                   returned: always
                   type: list
                   elements: dict
@@ -311,13 +316,13 @@ ansible_facts:
                       assigned_to: null
                 processes:
                   description:
-                    - The processes of all its compute instances, V(null) where one of the lists could not be read.
-                    - A process belongs to a systemd C(unit) (C(user_unit) is that of its user's own manager), to a
-                      C(container), to a Kubernetes C(pod), to a C(slurm_job), as far as root has named its cgroup; what
-                      is not known is V(null).
-                    - C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what a process says of
-                      itself in what root has left to it, a rootless container for instance. Like C(name) and
-                      C(user_unit) it is for people, and nothing may be decided by it.
+                    - The processes of all its compute instances, V(null) if one of the lists could not be read.
+                    - A process belongs to a systemd C(unit) (C(user_unit) is a unit of its user's own manager), a
+                      C(container), a Kubernetes C(pod) and a C(slurm_job), as far as its cgroup has names given by
+                      root; what is unknown is V(null).
+                    - C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), comes from the part of the
+                      cgroup that root has left to the user, such as a rootless container's. Like C(name) and
+                      C(user_unit) it is information for people; never base a decision on it.
                   returned: always
                   type: list
                   elements: dict
@@ -337,8 +342,8 @@ ansible_facts:
             layout:
               description:
                 - One entry for O(gpufleet.mig.mig_instances#module:layout) and O(gpufleet.mig.mig_mode#module:layout)
-                  that brings about exactly what was read.
-                - V(null) on a GPU without MIG, and where placements are not known.
+                  that recreates exactly what was read.
+                - V(null) on a GPU without MIG, or if placements are not known.
               returned: always
               type: dict
               sample:
@@ -351,42 +356,44 @@ ansible_facts:
                       - {profile: 3g.20gb, placement: 0}
             free:
               description:
-                - For each profile, how many more could be created beside what is there, if only that profile were, by
-                  the placements and by what the driver says that remains, whichever is less.
-                - Empty where MIG is off, V(null) where it is not known.
+                - For each profile, how many more could be created beside the existing instances if only that profile
+                  were used, according to the placements and to the driver, whichever is less.
+                - Empty while MIG is off, V(null) if it is not known.
               returned: always
               type: dict
               sample: {1g.5gb: 4, 1g.5gb+me: 1, 1g.10gb: 2, 2g.10gb: 2, 3g.20gb: 1, 4g.20gb: 1, 7g.40gb: 0}
             processes:
-              description: While MIG is off or no GPU instance is there, the processes of the whole GPU, V(null)
-                otherwise and where they could not be read.
+              description: While MIG is off or the GPU has no GPU instance, the processes of the whole GPU. Otherwise,
+                and if they could not be read, V(null).
               returned: always
               type: list
               elements: dict
               sample: null
             allocated_to:
-              description: The pods to which the kubelet has given the whole GPU. V(null) if processes are not gathered.
+              description: The pods to which the kubelet has allocated the whole GPU. V(null) if processes are not
+                gathered.
               returned: always
               type: list
               elements: dict
               sample: []
             handles:
-              description: Processes that have the GPU's device file open and that NVML does not list, in the shape of
+              description: Processes that have the GPU's device file open and that NVML does not list, in the form of
                 RV(ansible_facts.mig.gpus[].instances[].processes). V(null) if not gathered.
               returned: always
               type: list
               elements: dict
               sample: null
             problem:
-              description: Why the GPU could not be read; then most of the rest is V(null).
+              description: Why the GPU could not be read; most other values are then V(null).
               returned: always
               type: str
               sample: null
 nvidia_ml_py:
   description:
-    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
-    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+    - V(missing) if the host has no suitable one and the controller could not lend its own, which is why the module
+      failed.
+    - V(temporary) if the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

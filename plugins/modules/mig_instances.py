@@ -13,20 +13,20 @@ author:
   - gpufleet.mig contributors (@gpufleet)
 description:
   - Gives each GPU that a layout names exactly the GPU instances and compute instances of that layout.
-  - Among all ways to get there it takes the one that destroys least, then creates least, then leaves the most room;
-    instances that may stay do stay, and the processes in them never notice. An instance in use is never destroyed.
-    When one is in the way, nothing is changed and the message names it and its processes.
-  - A change is planned completely before its first step, verified by reading the hardware again, and taken back where a
-    step fails. Only what a GPU instance offers inside is asked once it is there; until then it is a forecast.
-  - Where the driver refuses a place, the GPU is read again. If something is not as it was planned for, the rest is
+  - Of all ways to get there it takes the one that destroys least, then creates least, then leaves the most room.
+    Instances that can stay are left alone, and so are the processes in them. An instance in use is never destroyed. If
+    one is in the way, nothing is changed, and the message names it and its processes.
+  - A change is planned completely before its first step, verified by reading the hardware again, and rolled back if a
+    step fails. What a GPU instance offers inside can be read only once it exists; until then it is a forecast.
+  - If the driver refuses a place, the GPU is read again. If something differs from what was planned for, the rest is
     planned again, once (RV(replanned)). If not, the message says which combination this driver does not allow and what
-    it still offers, and GPUs of that model are not taken to it in this run.
+    it still offers, and no GPU of that model is given that combination in this run.
   - GPUs that the layout does not name are not touched.
 notes:
-  - MIG mode must be on; M(gpufleet.mig.mig_mode) sees to that.
-  - One change of a host runs at a time; a second run waits for it for O(lock_timeout).
-  - The UUID of a MIG device that was created again may differ from the old one, and may be the same though the profile
-    is another. The indexes of a GPU's MIG devices are counted anew. Read both again after a change.
+  - MIG mode must be on; M(gpufleet.mig.mig_mode) turns it on.
+  - A host has one change at a time; a second run waits for it for O(lock_timeout).
+  - The UUID of a MIG device that was created again may differ from the old one, or be the same although the profile
+    differs. The MIG devices of a GPU are renumbered. Read both again after a change.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
   - gpufleet.mig.linux
@@ -36,21 +36,22 @@ options:
   layout:
     description:
       - What each GPU should have, a list of entries.
-      - An entry naming a GPU beats one naming its product or device id, which beats plain V(all).
+      - An entry that names a GPU takes precedence over one that names its product or device id, which takes precedence
+        over plain V(all).
       - Mutually exclusive with O(gpus) and O(instances).
     type: list
     elements: dict
     suboptions:
       gpus:
         description:
-          - Which GPUs it is about, V(all) (every MIG-capable one) or a list of indexes, UUIDs and PCI addresses.
+          - Which GPUs the entry is for, V(all) (every MIG-capable one) or a list of indexes, UUIDs and PCI addresses.
         type: raw
         default: all
       product:
         description: A shell pattern that the product name must match, such as V(NVIDIA A100*).
         type: str
       pci_device_id:
-        description: One or several PCI device and vendor ids such as V(0x20B010DE), as in mig-parted's device-filter.
+        description: One or more PCI device and vendor ids such as V(0x20B010DE), as in mig-parted's device-filter.
         type: raw
       mig_enabled:
         description: Entries with V(false) are left to M(gpufleet.mig.mig_mode).
@@ -58,28 +59,31 @@ options:
         default: true
       instances:
         description:
-          - "As a mapping, how many MIG devices of each profile there are, in any arrangement, for instance
-            V({3g.20gb: 1, 1g.5gb: 4}). An empty mapping empties the GPU."
+          - >-
+            As a mapping, how many MIG devices of each profile there should be, in any arrangement, such as V({3g.20gb:
+            1, 1g.5gb: 4}). An empty mapping empties the GPU.
           - As a list, the GPU instances one by one. An item is a profile, or a mapping with C(profile), optionally
             C(placement), the memory slice it starts at, and C(compute_instances), a list of compute instance profiles
             or of mappings with C(profile) and C(placement). Without C(compute_instances) one compute instance spans the
             GPU instance. A C(placement) there is in the driver's units, which are compute slices or, on Hopper, B200
-            and GB200, eighths of the GPU instance. It is kept or the change fails. Without one the place is the
-            driver's choice.
-          - "Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it: V({19: 7}), or
-            C(profile: 19) in a list, and V(1c.9) for a part of one. Names belong to a model and a driver, ids to the
-            model. A name that two profiles of a GPU share is refused, with their ids."
+            and GB200, eighths of the GPU instance. It is kept or the change fails. Without one the driver chooses the
+            place.
+          - >-
+            Instead of a name, the id of a GPU instance profile as C(nvidia-smi mig -lgip) shows it: V({19: 7}), or
+            C(profile: 19) in a list, and V(1c.9) for a part of one. Names depend on the model and the driver, ids only
+            on the model. A name that two profiles of a GPU share is refused, with their ids.
         type: raw
   gpus:
-    description: With O(instances), which GPUs it is for, V(all) or a list of indexes, UUIDs and PCI addresses.
+    description: With O(instances), the GPUs to change, V(all) or a list of indexes, UUIDs and PCI addresses.
     type: raw
   instances:
     description: The short form of a O(layout) with one entry, like O(layout[].instances).
     type: raw
   keep:
     description:
-      - UUIDs of MIG devices that must survive even when no process uses them, for instance because they are allocated
-        to a job that has not started its work. What the kubelet of this host has given to pods need not be named.
+      - UUIDs of MIG devices that must survive even if no process uses them, for example because they are allocated to a
+        job that has not started its work. Devices that the kubelet of this host has allocated to pods need not be
+        named.
     type: list
     elements: str
     default: []
@@ -120,7 +124,7 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - The ordered steps from what is there to what is wanted. Check mode and a run return the identical plan.
+    - The ordered steps from the current to the wanted layout. Check mode and a run return the same plan.
     - Empty when the change is refused.
   returned: always
   type: list
@@ -138,22 +142,22 @@ plan:
       type: str
     placement:
       description:
-        - Where the instance is, in memory slices of the GPU, or for a compute instance in units of its GPU instance,
-          which are the driver's.
-        - What goes into a new GPU instance has a C(start) alone where the layout names it, and no placement elsewhere.
-          The driver tells them once the GPU instance is there.
+        - Where the instance is, in memory slices of the GPU or, for a compute instance, in the driver's units of its
+          GPU instance.
+        - An item in a new GPU instance has only a C(start) if the layout gives one, and no placement otherwise. The
+          driver reports both once the GPU instance exists.
       type: dict
     gpu_instance:
       description: For a compute instance, the placement of its GPU instance.
       type: dict
     gpu_instance_id:
-      description: The id of the GPU instance, where it exists already.
+      description: The id of the GPU instance, if it already exists.
       type: int
     compute_instance_id:
-      description: The id of the compute instance, where it exists already.
+      description: The id of the compute instance, if it already exists.
       type: int
     uuid:
-      description: The UUID of the MIG device, where it exists already.
+      description: The UUID of the MIG device, if it already exists.
       type: str
     mig_enabled:
       description: The mode that is set, or that a reset makes active.
@@ -164,7 +168,7 @@ plan:
       profile: 3g.20gb
       placement: {start: 4, size: 4}
 not_checked:
-  description: The GPUs not planned yet, because MIG is off and their driver tells profiles only while it is on.
+  description: The GPUs not planned yet, because MIG is off and their driver reports profiles only while it is on.
   returned: in check mode and with O(rehearse)
   type: list
   elements: dict
@@ -176,24 +180,25 @@ actions:
   elements: str
   sample: ["GPU 0: create GPU instance 3g.20gb at slices 4-7"]
 kept:
-  description: UUIDs of the MIG devices that lived through the change.
+  description: UUIDs of the MIG devices that stayed.
   returned: unless the change is refused
   type: list
   elements: str
   sample: [MIG-3865483f-9559-58f2-95b1-401a95d3bdd7]
 disrupted:
-  description: UUIDs of the MIG devices that did not.
+  description: UUIDs of the MIG devices that were destroyed.
   returned: unless the change is refused
   type: list
   elements: str
   sample: []
 must_be_free:
   description:
-    - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
+    - The smallest set of MIG devices in use or kept that must be freed before the layout can be reached, with what
+      holds them.
     - C(because) is one of V(busy), V(unreadable) (a process list that could not be read counts as busy), V(allocated)
-      (the kubelet has given it to the pods in C(allocated_to), which run nothing in it yet) and V(kept).
-    - Without a UUID it is the whole GPU that must be free. While it has no GPU instance, processes on it keep it from
-      its first one. C(profile_id) is that of the GPU instance.
+      (the kubelet has allocated it to the pods in C(allocated_to), which do not run anything in it yet) and V(kept).
+    - Without a UUID it is the whole GPU that must be free. While it has no GPU instance, processes on it prevent the
+      first one. C(profile_id) is the GPU instance's.
   returned: when the change is refused, and for a rehearsal
   type: list
   elements: dict
@@ -210,15 +215,16 @@ must_be_free:
       allocated_to: []
 blockers:
   description:
-    - The processes in the way, each with the GPU and the MIG device that it holds. Where NVML names nobody, those that
-      have the device file open.
-    - C(unit) is its systemd unit and C(user_unit) that of its user's own manager, C(container) has C(id) and
-      C(runtime), C(pod) has C(uid), C(namespace) and C(name), C(slurm_job) has C(id), C(step) and C(name). What is not
-      known is V(null).
-    - These are what root and Slurm say. C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what
-      the process says of itself in what root has left to it, a rootless container for instance. Like C(name) and
-      C(user_unit) it is for people, and nothing may be decided by it.
-    - C(pid) is V(null) for a pod to which the kubelet has given the device and which runs nothing in it yet.
+    - The processes in the way, each with the GPU and the MIG device that it holds. If NVML lists none, those that have
+      the device file open.
+    - C(unit) is its systemd unit and C(user_unit) a unit of its user's own manager, C(container) has C(id) and
+      C(runtime), C(pod) has C(uid), C(namespace) and C(name), C(slurm_job) has C(id), C(step) and C(name). What is
+      unknown is V(null).
+    - These come from root and Slurm. C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), comes from
+      the part of the cgroup that root has left to the user, such as a rootless container's. Like C(name) and
+      C(user_unit) it is information for people; never base a decision on it.
+    - C(pid) is V(null) for a pod to which the kubelet has allocated the device and which does not run anything in it
+      yet.
   returned: when the change is refused or failed, and for a rehearsal
   type: list
   elements: dict
@@ -237,8 +243,8 @@ blockers:
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:
   description:
-    - The steps that were executed, with the ids and UUIDs of what they created. What was made in a new GPU instance has
-      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was planned.
+    - The steps that were executed, with the ids and UUIDs of what they created. What was created in a new GPU instance
+      has its C(placement) there, and C(replanned), whether that or its profile id differs from the plan.
   returned: after a change, and on failure
   type: list
   elements: dict
@@ -250,11 +256,10 @@ done:
       gpu_instance_id: 2
 replanned:
   description:
-    - Whether a part of RV(plan) had to be planned again on the way. A compute instance came to be under another profile
-      id or at another place than was planned; those steps of RV(done) say C(replanned) and where it is. Or the driver
-      refused a place because something else had changed the GPU, or because a new GPU instance offers other than was
-      forecast.
-    - The layout is reached all the same, unless the run failed.
+    - Whether a part of RV(plan) had to be planned again. Either a compute instance got another profile id or place than
+      planned; those steps of RV(done) have C(replanned) and the place. Or the driver refused a place because something
+      else had changed the GPU, or because a new GPU instance offers something other than forecast.
+    - The layout is still reached, unless the run failed.
   returned: unless the change is refused, and not in check mode
   type: bool
   sample: false
@@ -265,7 +270,7 @@ replanned_steps:
   elements: str
   sample: []
 undone:
-  description: The steps that went back after a failure.
+  description: The steps that were rolled back after a failure.
   returned: on failure
   type: list
   elements: dict
@@ -277,13 +282,13 @@ pending:
   elements: dict
   sample: []
 left:
-  description: What could not be brought back after a failure, in sentences.
+  description: What could not be restored after a failure, in sentences.
   returned: on failure
   type: list
   elements: str
   sample: []
 failed_step:
-  description: The step that failed; null where every step succeeded and reading again shows something else.
+  description: The step that failed; null if every step succeeded and reading again shows something else.
   returned: on failure
   type: dict
   sample:
@@ -293,21 +298,22 @@ failed_step:
     placement: {start: 0, size: 1}
     gpu_instance_id: 7
 nvml_code:
-  description: What NVML answered, without C(NVML_ERROR_).
+  description: NVML's answer, without C(NVML_ERROR_).
   returned: on failure
   type: str
   sample: IN_USE
 nearest:
-  description: For each GPU (by UUID) on which the layout does not fit, or not beside what is in use, the nearest
-    mapping for C(instances) that does.
+  description: For each GPU (by UUID) that the layout does not fit, alone or beside what is in use, the nearest mapping
+    for C(instances) that does.
   returned: when a layout is refused
   type: dict
   sample: {"GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4": {"3g.20gb": 2}}
 nvidia_ml_py:
   description:
-    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
-    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+    - V(missing) if the host has no suitable one and the controller could not lend its own, which is why the module
+      failed.
+    - V(temporary) if the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

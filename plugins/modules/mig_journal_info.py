@@ -7,17 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mig_journal_info
-short_description: What the journal of a host tells of its changes
-version_added: 0.3.0
+short_description: Read the past changes of a host from its journal
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Reads the journal that M(gpufleet.mig.mig_mode) and M(gpufleet.mig.mig_instances) keep, from its end. Says which
-    layout the GPUs had before the last change, and who changed which GPU last.
-  - Records of one change (O(gpufleet.mig.mig_instances#module:change_id)) count together. What came back after a boot
-    is nobody's change, however many boots there were.
-  - A host without a journal has had no change. A journal that is no regular file, or that this user may not read, is an
-    error.
+  - Reads the journal that M(gpufleet.mig.mig_mode) and M(gpufleet.mig.mig_instances) keep, from its end. Returns the
+    layout that the GPUs had before the last change, and who last changed each GPU.
+  - Records of one change (O(gpufleet.mig.mig_instances#module:change_id)) count as one. Layouts restored at a boot are
+    not counted as changes, however many boots there were.
+  - A host without a journal has had no change. A journal that is not a regular file, or that this user may not read, is
+    an error.
   - It changes nothing, needs no driver, and takes little memory, however long the journal is.
 seealso:
   - module: gpufleet.mig.mig_facts
@@ -32,7 +32,7 @@ attributes:
     support: none
 options:
   state_dir:
-    description: Where the changing modules keep their journal on this host, if they were told another directory.
+    description: Where the changing modules keep their journal on this host, if not in the default directory.
     type: path
 """
 
@@ -41,7 +41,7 @@ EXAMPLES = r"""
   gpufleet.mig.mig_journal_info:
   register: journal
 
-- name: Say who changed what last
+- name: Show who last changed which GPU
   ansible.builtin.debug:
     msg: "{{ journal.gpus }}"
 """
@@ -49,8 +49,8 @@ EXAMPLES = r"""
 RETURN = r"""
 layout:
   description:
-    - An entry for each GPU that the last change was about, as that GPU was before it, for the
-      O(gpufleet.mig.mig_instances#module:layout) option of the modules. Empty where there was no change, and with
+    - An entry for each GPU of the last change, as that GPU was before it, for the
+      O(gpufleet.mig.mig_instances#module:layout) option of the modules. Empty if there was no change, or with
       RV(problem).
   returned: success
   type: list
@@ -59,7 +59,7 @@ layout:
     - gpus: [GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4]
       mig_enabled: false
 last:
-  description: The last change that was no boot's, V(null) where there was none.
+  description: The last change not made at a boot, V(null) if there was none.
   returned: success
   type: dict
   sample: null
@@ -70,7 +70,7 @@ last:
       type: str
       sample: 4e1cf7a2-1c5d-4d0e-9a55-6f7f5a1c2b3d
     cause:
-      description: V(ansible), or V(boot) where a saved layout came back.
+      description: V(ansible), or V(boot) for a saved layout restored at boot.
       returned: success
       type: str
       sample: ansible
@@ -80,7 +80,7 @@ last:
       type: str
       sample: root
     sudo_user:
-      description: Who became that user with sudo, else V(null).
+      description: The user who became that user with sudo, otherwise V(null).
       returned: success
       type: str
       sample: alice
@@ -90,7 +90,7 @@ last:
       type: str
       sample: "2026-11-21T15:59:35Z"
 gpus:
-  description: By UUID, the last change that touched the GPU, a boot's too, in the shape of RV(last).
+  description: By UUID, the last change of the GPU, including those at a boot, in the form of RV(last).
   returned: success
   type: dict
   sample:
@@ -102,8 +102,8 @@ gpus:
       time: "2026-11-21T15:59:35Z"
 problem:
   description:
-    - Why it is not known what was there before the last change, V(null) where it is. Then lines that are no records
-      stand where those of that change, or of a later one, would; and RV(last) may be of an earlier one.
+    - Why the layout before the last change is unknown, V(null) if it is known. In that case there are invalid lines
+      where the records of that change, or of a later one, would be, and RV(last) may be an earlier one.
   returned: success
   type: str
   sample: null

@@ -12,17 +12,17 @@ version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Sets the MIG mode of GPUs and sees to it that the mode is active, not only pending.
+  - Sets the MIG mode of GPUs and makes sure that the mode is active, not only pending.
   - On Ampere a change needs a reset of the GPU. The module resets exactly that GPU, with C(nvidia-smi --gpu-reset -i),
-    and only when nobody uses it. From Hopper on the mode changes without a reset, and is lost on reboot; where the
-    driver leaves it pending all the same, the GPU is reset, too, and RV(replanned) is true.
-  - GPUs of Ampere on NVSwitches (HGX A100) are only reset all together while Fabric Manager is not running. Then the
-    change is refused unless every one of them is named. Those whose mode stays must be free too, and get the instances
-    back that they had.
-  - A change of the mode takes the GPU's instances with it. Idle ones are destroyed as part of the plan; one that is in
-    use is never destroyed, and then nothing is changed and the message names it and its processes.
+    and only when no process uses it. From Hopper on the mode changes without a reset, and is lost on reboot; if the
+    driver still leaves it pending, the GPU is reset, too, and RV(replanned) is true.
+  - Ampere GPUs on NVSwitches (HGX A100) can only be reset all together while Fabric Manager is not running. The change
+    is then refused unless every one of them is named. Those whose mode stays must be free too, and get their instances
+    back.
+  - A mode change takes the GPU's instances with it. Idle ones are destroyed as part of the plan. If one is in use,
+    nothing is changed, and the message names it and its processes.
 notes:
-  - Where the driver does not reset a GPU, as most that are passed through to a virtual machine, the mode stays pending
+  - If the driver cannot reset a GPU, as with most that are passed through to a virtual machine, the mode stays pending
     until the (virtual) machine reboots; the task succeeds and RV(reboot_required) is true.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
@@ -40,14 +40,14 @@ options:
     default: all
   layout:
     description:
-      - The wanted mode of each GPU as its entry in a layout says, the same layout that M(gpufleet.mig.mig_instances)
-        takes. Its C(instances) are left to that module.
+      - The wanted mode of each GPU from its entry in a layout, the same layout that M(gpufleet.mig.mig_instances)
+        takes. That module handles its C(instances).
     type: list
     elements: dict
   when_busy:
     description:
-      - What to do about a GPU in use. V(fail) changes nothing; V(pending) sets the mode, which then becomes active with
-        the next reset or reboot, and counts that as right.
+      - What to do about a GPU in use. V(fail) changes nothing; V(pending) sets the mode, which becomes active with the
+        next reset or reboot, and counts as success.
     type: str
     choices: [fail, pending]
     default: fail
@@ -73,7 +73,7 @@ EXAMPLES = r"""
     when_busy: pending
   register: mode
 
-- name: The modes that a layout wants
+- name: Set the modes that a layout wants
   gpufleet.mig.mig_mode:
     layout:
       - instances: {1g.5gb: 7}
@@ -84,7 +84,7 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - The ordered steps from what is there to what is wanted. Check mode and a run return the identical plan.
+    - The ordered steps from the current to the wanted mode. Check mode and a run return the same plan.
     - Empty when the change is refused.
   returned: always
   type: list
@@ -107,13 +107,13 @@ plan:
       description: For a compute instance, the placement of its GPU instance.
       type: dict
     gpu_instance_id:
-      description: The id of the GPU instance, where it exists already.
+      description: The id of the GPU instance, if it already exists.
       type: int
     compute_instance_id:
-      description: The id of the compute instance, where it exists already.
+      description: The id of the compute instance, if it already exists.
       type: int
     uuid:
-      description: The UUID of the MIG device, where it exists already.
+      description: The UUID of the MIG device, if it already exists.
       type: str
     mig_enabled:
       description: The mode that is set, or that a reset makes active.
@@ -133,23 +133,24 @@ actions:
   elements: str
   sample: ["GPU 0: enable MIG mode", "GPU 0: reset the GPU at 00000000:07:00.0 if the mode is not active by then"]
 kept:
-  description: UUIDs of the MIG devices that lived through the change.
+  description: UUIDs of the MIG devices that stayed.
   returned: unless the change is refused
   type: list
   elements: str
   sample: [MIG-3865483f-9559-58f2-95b1-401a95d3bdd7]
 disrupted:
-  description: UUIDs of the MIG devices that did not.
+  description: UUIDs of the MIG devices that were destroyed.
   returned: unless the change is refused
   type: list
   elements: str
   sample: []
 must_be_free:
   description:
-    - The smallest set of MIG devices in use or kept whose end lets the layout be reached, with who holds them.
+    - The smallest set of MIG devices in use or kept that must be freed before the mode can change, with what holds
+      them.
     - C(because) is one of V(busy), V(unreadable) (a process list that could not be read counts as busy), V(allocated)
-      (the kubelet has given it to the pods in C(allocated_to), which run nothing in it yet) and V(kept).
-    - Without a UUID it is the whole GPU that must be free. C(profile_id) is that of the GPU instance.
+      (the kubelet has allocated it to the pods in C(allocated_to), which do not run anything in it yet) and V(kept).
+    - Without a UUID it is the whole GPU that must be free. C(profile_id) is the GPU instance's.
   returned: when the change is refused, and for a rehearsal
   type: list
   elements: dict
@@ -166,15 +167,16 @@ must_be_free:
       allocated_to: []
 blockers:
   description:
-    - The processes in the way, each with the GPU and the MIG device that it holds. Where NVML names nobody, those that
-      have the device file open.
-    - C(unit) is its systemd unit and C(user_unit) that of its user's own manager, C(container) has C(id) and
-      C(runtime), C(pod) has C(uid), C(namespace) and C(name), C(slurm_job) has C(id), C(step) and C(name). What is not
-      known is V(null).
-    - These are what root and Slurm say. C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), is what
-      the process says of itself in what root has left to it, a rootless container for instance. Like C(name) and
-      C(user_unit) it is for people, and nothing may be decided by it.
-    - C(pid) is V(null) for a pod to which the kubelet has given the device and which runs nothing in it yet.
+    - The processes in the way, each with the GPU and the MIG device that it holds. If NVML lists none, those that have
+      the device file open.
+    - C(unit) is its systemd unit and C(user_unit) a unit of its user's own manager, C(container) has C(id) and
+      C(runtime), C(pod) has C(uid), C(namespace) and C(name), C(slurm_job) has C(id), C(step) and C(name). What is
+      unknown is V(null).
+    - These come from root and Slurm. C(claimed), with a C(container), C(pod) and C(slurm_job) or V(null), comes from
+      the part of the cgroup that root has left to the user, such as a rootless container's. Like C(name) and
+      C(user_unit) it is information for people; never base a decision on it.
+    - C(pid) is V(null) for a pod to which the kubelet has allocated the device and which does not run anything in it
+      yet.
   returned: when the change is refused or failed, and for a rehearsal
   type: list
   elements: dict
@@ -193,8 +195,8 @@ blockers:
       uuid: MIG-3865483f-9559-58f2-95b1-401a95d3bdd7
 done:
   description:
-    - The steps that were executed, with the ids and UUIDs of what they created. What was made in a new GPU instance has
-      the C(placement) that it got there, and C(replanned), whether that or its profile id is not what was planned.
+    - The steps that were executed, with the ids and UUIDs of what they created. What was created in a new GPU instance
+      has its C(placement) there, and C(replanned), whether that or its profile id differs from the plan.
   returned: after a change, and on failure
   type: list
   elements: dict
@@ -205,11 +207,11 @@ done:
       activation: SUCCESS
 replanned:
   description:
-    - Whether a part of RV(plan) had to be planned again on the way. A compute instance came to be under another profile
-      id or at another place than was planned; those steps of RV(done) say C(replanned) and where it is. Or the driver
-      refused a place because something else had changed the GPU, or because a new GPU instance offers other than was
-      forecast. Or it left a mode pending that was to be active at once, and the GPU was reset.
-    - The layout is reached all the same, unless the run failed.
+    - Whether a part of RV(plan) had to be planned again. Either a compute instance got another profile id or place than
+      planned; those steps of RV(done) have C(replanned) and the place. Or the driver refused a place because something
+      else had changed the GPU, or because a new GPU instance offers something other than forecast. Or it left a mode
+      pending that should have been active at once, and the GPU was reset.
+    - The layout is still reached, unless the run failed.
   returned: unless the change is refused, and not in check mode
   type: bool
   sample: false
@@ -220,7 +222,7 @@ replanned_steps:
   elements: str
   sample: []
 undone:
-  description: The steps that went back after a failure.
+  description: The steps that were rolled back after a failure.
   returned: on failure
   type: list
   elements: dict
@@ -232,13 +234,13 @@ pending:
   elements: dict
   sample: []
 left:
-  description: What could not be brought back after a failure, in sentences.
+  description: What could not be restored after a failure, in sentences.
   returned: on failure
   type: list
   elements: str
   sample: []
 failed_step:
-  description: The step that failed; null where every step succeeded and reading again shows something else.
+  description: The step that failed; null if every step succeeded and reading again shows something else.
   returned: on failure
   type: dict
   sample:
@@ -246,7 +248,7 @@ failed_step:
     gpu: {index: 0, uuid: GPU-5f2cd73b-6a4e-4f4d-8a6f-3d3d7f0ddba4, pci_address: "00000000:07:00.0"}
     mig_enabled: true
 nvml_code:
-  description: What NVML answered, without C(NVML_ERROR_).
+  description: NVML's answer, without C(NVML_ERROR_).
   returned: on failure
   type: str
   sample: IN_USE
@@ -274,9 +276,10 @@ reboot_required:
   sample: false
 nvidia_ml_py:
   description:
-    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
-    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+    - V(missing) if the host has no suitable one and the controller could not lend its own, which is why the module
+      failed.
+    - V(temporary) if the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

@@ -8,23 +8,23 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mig_persistence
 short_description: Keep the MIG layout of a host across reboots
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
   - MIG instances do not survive a reboot, and from Hopper on neither does the MIG mode. This module saves a layout on
-    the host and installs a systemd unit that brings it back at boot, before kubelet, container engines, slurmd and
-    other users of the GPUs start.
+    the host and installs a systemd unit that restores it at boot, before kubelet, container engines, slurmd and other
+    users of the GPUs start.
   - The unit, C(gpufleet-mig.service), runs the collection's own planner and transaction with the host's Python; it
-    needs neither Ansible nor a network. It waits for the driver, changes nothing that is right already, and never
+    needs neither Ansible nor a network. It waits for the driver, changes nothing that is already right, and never
     destroys an instance in use.
-  - It fails where a GPU does not get its layout, and C(systemctl status gpufleet-mig) says which one and why. The other
-    GPUs get theirs. A GPU that was replaced by another is reported, not guessed.
-  - Whenever the module changes something it starts the unit at once (see O(start)), which proves that it works. With
-    the layout that the host has, that changes no GPU.
+  - It fails if a GPU does not get its layout, and C(systemctl status gpufleet-mig) says which one and why. The other
+    GPUs still get theirs. A replaced GPU is reported, never guessed.
+  - Whenever the module changes something it starts the unit at once (see O(start)), which proves that it works. If the
+    host already has that layout, this changes no GPU.
 notes:
   - The host needs systemd and, for the interpreter that runs this module, nvidia-ml-py.
-  - The lock and the journal in O(state_dir) stay with O(state=absent); they belong to all changes of the host.
+  - O(state=absent) keeps the lock and the journal in O(state_dir), which belong to all changes of the host.
 extends_documentation_fragment:
   - gpufleet.mig.attributes
   - gpufleet.mig.change
@@ -32,13 +32,13 @@ extends_documentation_fragment:
 options:
   state:
     description:
-      - V(present) saves O(layout); V(absent) ends what either backend was given to keep, and changes no GPU.
+      - V(present) saves O(layout); V(absent) removes what either backend was given to keep, and changes no GPU.
     type: str
     choices: [present, absent]
     default: present
   layout:
     description:
-      - What to keep, the entries that M(gpufleet.mig.mig_facts) returns as C(layout), one a GPU. Each names one GPU by
+      - The layout to keep, one entry per GPU as M(gpufleet.mig.mig_facts) returns in C(layout). Each names one GPU by
         its UUID, and every instance with its placement.
       - Required with O(state=present). GPUs that it does not name are left alone at boot.
     type: list
@@ -47,16 +47,17 @@ options:
     description:
       - V(builtin) is the unit described above.
       - V(nvidia-mig-manager) is for hosts on which C(nvidia-mig-manager.service) is enabled. That service gets a
-        configuration of its own and is not restarted. It keeps how many MIG devices of each profile there are, not
-        their placements, which the module warns about; a layout that such counts cannot say is refused, and one that
-        leaves a MIG-capable GPU of the host out.
+        configuration of its own and is not restarted. It keeps the number of MIG devices of each profile, not their
+        placements, which the module warns about. A layout that such counts cannot express is refused, and so is one
+        that leaves out a MIG-capable GPU of the host.
     type: str
     choices: [builtin, nvidia-mig-manager]
     default: builtin
   start:
     description:
-      - Whether to start the unit at once where something changed, or where its last run failed.
-      - V(false) is for a layout that the host gets with the next reboot, such as a MIG mode that is pending until then.
+      - Whether to start the unit at once if something changed, or if its last run failed.
+      - V(false) is for a layout that should apply only from the next reboot on, such as a MIG mode that is pending
+        until then.
     type: bool
     default: true
   driver_timeout:
@@ -65,7 +66,7 @@ options:
     default: 120
 attributes:
   check_mode:
-    description: Says what would be written and done, and does nothing.
+    description: Reports what would be written and done, and does nothing.
     support: full
   diff_mode:
     description: Shows each file before and after.
@@ -76,14 +77,14 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Read what is there
+- name: Read the current layout
   gpufleet.mig.mig_facts:
 
 - name: Keep it across reboots
   gpufleet.mig.mig_persistence:
     layout: "{{ ansible_facts.mig.gpus | map(attribute='layout') | select | list }}"
 
-- name: End that
+- name: Stop keeping it
   gpufleet.mig.mig_persistence:
     state: absent
 """
@@ -98,7 +99,7 @@ actions:
     - write /etc/gpufleet-mig/layout.json
     - restart gpufleet-mig.service
 unit:
-  description: What systemd said of C(gpufleet-mig.service) before.
+  description: The state of C(gpufleet-mig.service) in systemd before.
   returned: always
   type: dict
   contains:
@@ -109,7 +110,7 @@ unit:
       description: Whether its last run succeeded.
       type: bool
     status:
-      description: Its own words about its last run, where there was one since the boot.
+      description: Its message about its last run, if there was one since the boot.
       type: str
   sample:
     enabled: true
@@ -117,9 +118,10 @@ unit:
     status: 8 of 8 GPUs have the saved layout (8 brought back, 0 left as they were).
 nvidia_ml_py:
   description:
-    - V(missing) where the host has no fit one and the controller could not lend its own, which is why it failed.
-    - V(temporary) where the module ran with a copy of the controller's, removed at its end.
-  returned: on a host without a fit nvidia-ml-py
+    - V(missing) if the host has no suitable one and the controller could not lend its own, which is why the module
+      failed.
+    - V(temporary) if the module ran with a copy of the controller's, removed at its end.
+  returned: on a host without a suitable nvidia-ml-py
   type: str
   sample: temporary
 """

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mig_summary
-short_description: Tell what became of every host that was to be partitioned
-version_added: 0.2.0
+short_description: Summarise the outcome of every host that was to be partitioned
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
   - Shows a table of all hosts of the play, from the fact C(mig_partition_result) that the role
-    gpufleet.mig.mig_partition leaves on each, and says of the others that they were lost or not reached.
-  - Runs once for all hosts of a batch (C(serial)) and tells of those; after the last batch, and where a whole batch has
-    failed, it tells of the whole play.
-  - It is the last but one task of that role and of little use elsewhere.
+    gpufleet.mig.mig_partition sets on each. Other hosts are shown as lost or not reached.
+  - Runs once for all hosts of a batch (C(serial)) and covers those; after the last batch, and if a whole batch has
+    failed, it covers the whole play.
+  - It is the last task but one of that role and of little use elsewhere.
 options:
   report:
     description: Write the same as JSON to this file on the controller, also in check mode.
     type: path
 attributes:
   check_mode:
-    description: Tells what would happen.
+    description: Shows what would happen.
     support: full
   diff_mode:
     description: There is nothing to compare.
@@ -37,7 +37,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Tell what became of every host
+- name: Summarise the outcome of every host
   gpufleet.mig.mig_summary:
     report: "{{ playbook_dir }}/partition.json"
 """

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: slurm_device_record
-short_description: Which MIG devices slurmd of this host has read
-version_added: 0.3.0
+short_description: Record which MIG devices slurmd of this host has read
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Slurm does not tell which device files its slurmd has read. The role gpufleet.mig.mig_slurm writes that down in
-    C(slurm.json), and compares it with what is there.
-  - A record that is damaged counts as none, with a warning, because the role makes a new one when it restarts slurmd.
+  - Slurm does not report which device files its slurmd has read. The role gpufleet.mig.mig_slurm records that in
+    C(slurm.json), and compares it with the existing devices.
+  - A damaged record counts as none, with a warning, because the role makes a new one when it restarts slurmd.
 options:
   state_dir:
     description: The directory of C(slurm.json).
@@ -22,16 +22,17 @@ options:
     required: true
   devices:
     description:
-      - What slurmd has read, to be written down. Of each device a list of its type, its UUID, its device files and what
-        it is besides these, which another size can have once it is gone. That is a list of its profile's id, its place,
-        its compute slices (V(null) for all of the GPU instance's) and its place in the GPU instance; V(null) for a GPU.
+      - What slurmd has read, to be recorded. For each device, a list of its type, its UUID, its device files and its
+        identity, because a device of another size can have the first three once this one is gone. The identity is a
+        list of its profile's id, its place, its compute slices (V(null) for all of the GPU instance's) and its place in
+        the GPU instance; it is V(null) for a GPU.
       - Without this option nothing is written.
     type: list
     elements: list
   there:
     description:
-      - The devices that are there, as in O(devices). Release 0.1.0 wrote down type, UUID and files alone; what is there
-        with these is returned as it is there.
+      - The existing devices, in the form of O(devices). Release 0.1.0 recorded only type, UUID and files; recorded
+        devices that match an existing one in these are returned with its identity.
     type: list
     elements: list
     default: []
@@ -39,7 +40,7 @@ extends_documentation_fragment:
   - gpufleet.mig.linux
 attributes:
   check_mode:
-    description: Says whether it would write, and writes nothing.
+    description: Reports whether it would write, and writes nothing.
     support: full
   diff_mode:
     description: There is no difference to show.
@@ -47,11 +48,11 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Read which devices slurmd has read
+- name: Read the record of slurmd's devices
   gpufleet.mig.slurm_device_record:
     state_dir: /var/lib/gpufleet-mig
   register: record
-- name: Write it down
+- name: Record the devices that slurmd has read
   gpufleet.mig.slurm_device_record:
     state_dir: /var/lib/gpufleet-mig
     devices:
@@ -63,7 +64,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 devices:
-  description: What is written down, V(null) where that is not known.
+  description: The record, V(null) if there is none.
   returned: success
   type: list
   elements: list

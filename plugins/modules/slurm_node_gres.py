@@ -7,23 +7,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: slurm_node_gres
-short_description: The GPUs of a node in slurm.conf and gres.conf
-version_added: 0.3.0
+short_description: Set the GPUs of a node in slurm.conf and gres.conf
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
   - Writes the GPUs of one node into the C(Gres=) of its C(NodeName=) line in C(slurm.conf), or in a file that it
     includes, and a block of lines about it into C(gres.conf) beside it. All other lines stay as they are.
-  - Where one line defines several nodes, the node gets a line of its own after it, with the same settings.
-  - Runs that change the files of a host at the same time do so one after the other. Each file is written whole, with
-    the mode and owner that it had, and the earlier one is kept beside it.
-  - Takes only what it can have been given for GPUs - types of letters, digits and C(_.+-), and the device files of
-    NVIDIA's driver - because it may be a host of less trust that says what its GPUs are. Whatever else fails, and
-    nothing is written.
-  - Warns of a type that the node no longer has, because jobs that ask for it cannot start there.
+  - If one line defines several nodes, the node gets a line of its own after it, with the same settings.
+  - Runs that change the files of a host at the same time do so one after the other. Each file is written atomically,
+    keeps its mode and owner, and leaves the previous one beside it.
+  - Accepts only what GPUs can be - types of letters, digits and C(_.+-), and the device files of NVIDIA's driver -
+    because a less trusted host may have described its GPUs. Anything else fails, and nothing is written.
+  - Warns of a type that the node no longer has, because jobs that request it cannot start there.
   - Restarts nothing.
 requirements:
-  - scontrol, where one line of C(slurm.conf) defines several nodes
+  - scontrol, if one line of C(slurm.conf) defines several nodes
 options:
   node:
     description: The node, as C(NodeName) in C(slurm.conf) names it.
@@ -32,19 +31,19 @@ options:
   gres:
     description:
       - Its GPUs, as C(Gres=) lists them, each with type and count. Other gres of the node stay.
-      - Needed unless O(restore) is given.
+      - Required unless O(restore) is given.
     type: str
   lines:
     description:
       - Its lines in C(gres.conf), between two comments that name the collection and the node; empty for none. Each is
-        C(NodeName=NODE AutoDetect=nvml), or one of P(gpufleet.mig.slurm_gres#filter) with the node in front.
+        C(NodeName=NODE AutoDetect=nvml), or one from P(gpufleet.mig.slurm_gres#filter) preceded by the node.
       - Without this option C(gres.conf) stays as it is.
     type: list
     elements: str
   restore:
     description:
-      - Puts these files back as they were, RV(files) of an earlier run, instead of writing GPUs. Only files of this
-        configuration are put back, and only from what is kept beside them. Nothing is kept of what they replace.
+      - Restores these files, RV(files) of an earlier run, instead of writing GPUs. Only files of this configuration are
+        restored, and only from the copies beside them. What they replace is not kept.
     type: list
     elements: dict
     suboptions:
@@ -53,7 +52,7 @@ options:
         type: str
         required: true
       backup:
-        description: The earlier one; empty where there was none, which is removed then.
+        description: The previous file; empty if there was none, in which case the file is removed.
         type: str
         required: true
   config:
@@ -62,18 +61,18 @@ options:
     default: /etc/slurm/slurm.conf
   slurmd:
     description:
-      - The path of slurmd. With it nothing is written; RV(would_have) says what slurmd makes of the files as they would
-        be.
+      - The path of slurmd. If given, nothing is written, and RV(would_have) has what slurmd makes of the files as they
+        would be.
     type: path
   directory:
-    description: The directory of C(scontrol), where it is not on the host's C(PATH).
+    description: The directory of C(scontrol), if it is not on the host's C(PATH).
     type: path
     default: ""
 extends_documentation_fragment:
   - gpufleet.mig.linux
 attributes:
   check_mode:
-    description: Says what it would change, and changes nothing.
+    description: Reports what it would change, and changes nothing.
     support: full
   diff_mode:
     description: Shows each file before and after.
@@ -81,14 +80,14 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Two MIG devices, which slurmd finds by itself
+- name: Set two MIG devices, which slurmd finds by itself
   gpufleet.mig.slurm_node_gres:
     node: gpu-7
     gres: gpu:nvidia_a100_3g.20gb:2
     lines: [NodeName=gpu-7 AutoDetect=nvml]
   register: written
   delegate_to: slurm-controller
-- name: Have the earlier files back
+- name: Restore the previous files
   gpufleet.mig.slurm_node_gres:
     node: gpu-7
     restore: "{{ written.files }}"
@@ -98,9 +97,9 @@ EXAMPLES = r"""
 RETURN = r"""
 files:
   description:
-    - The files that were changed, or would be in check mode, each with that of the earlier one in C(backup).
-    - On failure those that were written before it.
-  returned: success, and on failure where some were written
+    - The files that were changed, or would be in check mode, each with the path of the previous one in C(backup).
+    - On failure, those that were written before it.
+  returned: success, and on failure if some were written
   type: list
   elements: dict
   sample:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: slurm_node_info
-short_description: The state of a Slurm node, and the jobs that hold its GPUs
-version_added: 0.3.0
+short_description: Read the state of a Slurm node and the jobs that hold its GPUs
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Asks C(scontrol) and C(squeue) for a node and for the jobs that hold its GPUs, and can wait until none does.
+  - Asks C(scontrol) and C(squeue) for a node and the jobs that hold its GPUs, and can wait until none does.
   - Works wherever these commands reach the cluster, on the node or on another host. Changes nothing, neither on the
     host nor in Slurm.
 requirements:
   - scontrol and squeue, of Slurm 20.11 or later
 notes:
-  - While it waits, it asks for the jobs that are left, each by its id, after a second at first and every 15 seconds in
-    the end. The whole queue is read at the beginning and at the end only.
+  - While it waits, it asks for each remaining job by its id, after a second at first and eventually every 15 seconds.
+    It reads the whole queue only at the beginning and at the end.
 options:
   name:
     description: The node, as C(NodeName) in C(slurm.conf) names it.
@@ -27,23 +27,23 @@ options:
     required: true
   gres:
     description:
-      - Whether every job counts that was given gres C(gpu), C(mps) or C(shard) on the node, and every job of which
-        Slurm does not tell whether it was.
+      - Whether to count every job that was given gres C(gpu), C(mps) or C(shard) on the node, and every job for which
+        Slurm does not report whether it was.
     type: bool
     default: true
   jobs:
-    description: The ids of jobs that count whatever they were given.
+    description: The ids of jobs that always count.
     type: list
     elements: int
     default: []
   timeout:
     description:
-      - How many seconds to wait at most until no job counts any more. V(0) only looks, and so does check mode.
-      - That jobs are left after that is no failure; RV(jobs) has them.
+      - How many seconds to wait for the last job that counts. V(0) only looks, and so does check mode.
+      - Jobs left after that are no failure; RV(jobs) has them.
     type: int
     default: 0
   directory:
-    description: The directory of C(scontrol) and C(squeue), where they are not on the host's C(PATH).
+    description: The directory of C(scontrol) and C(squeue), if they are not on the host's C(PATH).
     type: path
     default: ""
 extends_documentation_fragment:
@@ -56,13 +56,13 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Wait half an hour for the jobs on the GPUs of this node, as a host sees it that has Slurm's commands
+- name: Wait up to half an hour for the jobs on the GPUs of this node, on a host that has Slurm's commands
   gpufleet.mig.slurm_node_info:
     name: "{{ inventory_hostname_short }}"
     timeout: 1800
   register: node
   delegate_to: slurm-controller
-- name: Say whose jobs are left
+- name: Show whose jobs are left
   ansible.builtin.debug:
     msg: "{{ node.jobs | map(attribute='user') | unique }}"
 """
@@ -81,18 +81,17 @@ node:
       type: list
       elements: str
     reason:
-      description: >-
-        The reason that was given for its state, without who gave it; null where there is none. What does not print is
-        made visible in it.
+      description: The reason given for its state, without the name of the user who gave it; null if there is none.
+        Characters that do not print are made visible.
       type: str
     in_service:
-      description: Whether Slurm starts any job there; not where it is drained, down, failing or in maintenance.
+      description: Whether Slurm starts any job there; false if it is drained, down, failing or in maintenance.
       type: bool
     gres:
-      description: Its gres as slurmctld has them, each with the sockets it is near; empty where it has none.
+      description: Its gres according to slurmctld, each with the sockets it is near; empty if it has none.
       type: str
     slurmd_start:
-      description: When its slurmd started, or last took up its configuration; slurmctld hears of it from slurmd.
+      description: When its slurmd started, or last read its configuration, as slurmd reported it to slurmctld.
       type: str
   sample:
     name: gpu-7
@@ -112,8 +111,8 @@ jobs:
       type: int
     task:
       description:
-        - What C(scancel) and C(scontrol) call this job alone. That is not the id of a task of an array or of a part
-          of a heterogeneous job, because it may stand for all of them.
+        - The name by which C(scancel) and C(scontrol) address this job alone. For a task of an array or a part of a
+          heterogeneous job that is not its id, because the id may stand for all of them.
       type: str
     user:
       description: Whose job it is.
@@ -123,17 +122,17 @@ jobs:
       type: str
     name:
       description:
-        - Its name, for people, with what does not print made visible. Whoever submits a job writes it, so nothing may
-          be decided by it.
+        - Its name, for people, with characters that do not print made visible. The user who submits a job chooses it,
+          so never base a decision on it.
       type: str
     gres:
       description:
-        - The GPUs that it was given on the node, with the indexes that Slurm numbers them by; empty where it has none.
+        - The GPUs that it was given on the node, with Slurm's indexes; empty if it has none.
       type: str
     certain:
       description:
-        - Whether Slurm, asked for this job alone, said that it is on the node and holds GPUs there, or O(jobs) has it.
-          A job that is not certain is to be waited for, and not to be ended.
+        - Whether Slurm, asked for this job alone, reported that it is on the node and holds GPUs there, or O(jobs) has
+          it. Wait for a job that is not certain; do not end it.
       type: bool
   sample:
     - id: 4711

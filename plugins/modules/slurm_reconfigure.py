@@ -7,42 +7,42 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: slurm_reconfigure
-short_description: Has slurmctld read a configuration that was written since it started
-version_added: 0.3.0
+short_description: Make slurmctld read a configuration that changed since it started
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Asks slurmctld when it started and compares that with the times of its configuration files. Where one of them is
-    newer, slurmctld reads them again; otherwise nothing is done. So a play over many nodes restarts it once.
-  - Since Slurm 23.11 that is C(scontrol reconfigure), which has every daemon start anew and take over from the earlier
-    one, or go on as it was where it does not come up. Before that, slurmctld does not take another number of GPUs by
-    it, and C(slurmctld.service) of this host is restarted. Jobs run on, either way.
+  - Asks slurmctld when it started and compares that with the times of its configuration files. If one of them is newer,
+    slurmctld reads them again; otherwise nothing is done. So a play over many nodes restarts it once.
+  - Since Slurm 23.11 this is C(scontrol reconfigure), which starts every daemon anew and has it take over from the old
+    one; if a new one does not start, the old one continues. Older releases do not accept another number of GPUs that
+    way, so C(slurmctld.service) of this host is restarted. Jobs continue in either case.
 requirements:
   - scontrol, as root, SlurmUser or a Slurm administrator; with Slurm before 23.11 root on the host of slurmctld
 options:
   config:
-    description: The path of C(slurm.conf). What it includes, and C(gres.conf) beside it, count as well.
+    description: The path of C(slurm.conf). The files it includes, and C(gres.conf) beside it, count as well.
     type: path
     default: /etc/slurm/slurm.conf
   force:
     description:
-      - Have slurmctld read them though it has. It forgets then what else it knows of the gres of nodes, such as those
-        that a node had registered before.
+      - Make slurmctld read them even if it already has. It then forgets what else it knew about the gres of nodes, such
+        as those that a node had registered before.
     type: bool
     default: false
   timeout:
-    description: How many seconds to wait at most until slurmctld answers again.
+    description: How many seconds to wait until slurmctld answers again.
     type: int
     default: 60
   directory:
-    description: The directory of C(scontrol), where it is not on the host's C(PATH).
+    description: The directory of C(scontrol), if it is not on the host's C(PATH).
     type: path
     default: ""
 extends_documentation_fragment:
   - gpufleet.mig.linux
 attributes:
   check_mode:
-    description: Says what it would do with the configuration as it is, and does nothing.
+    description: Reports what it would do with the present configuration, and does nothing.
     support: full
   diff_mode:
     description: There is no difference to show.
@@ -50,14 +50,14 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Have slurmctld know the nodes that slurm.conf now has
+- name: Make slurmctld read the nodes that slurm.conf now has
   gpufleet.mig.slurm_reconfigure:
   delegate_to: slurm-controller
 """
 
 RETURN = r"""
 command:
-  description: What was done, or would be in check mode; empty where nothing was.
+  description: What was done, or would be in check mode; empty if nothing was.
   returned: success
   type: str
   sample: scontrol reconfigure

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: systemd_start_units
-short_description: Start systemd units that were stopped, as many as can be
-version_added: 0.3.0
+short_description: Start systemd units that were stopped, as many as possible
+version_added: 0.1.0
 author:
   - gpufleet.mig contributors (@gpufleet)
 description:
-  - Starts units again that were stopped, sockets first, then the last that was stopped. One that does not start keeps
-    no other from being started, and is tried again for as long as others start, because it may need them.
-  - What is still stopping is waited for first. One that does not end is not started, nor is its socket.
-  - What runs is left as it is. A socket is not started by ending the service that runs in its place.
-  - It fails in the end with all that do not run, each with the reason and what to do.
+  - Starts stopped units again, sockets first, then in the reverse order of their stopping. A unit that does not start
+    holds up no other, and is tried again as long as others start, because it may need them.
+  - Units that are still stopping are waited for first. A unit that does not finish stopping is not started, nor is its
+    socket.
+  - Running units are left alone. A socket is not started by ending the service that runs in its place.
+  - It fails at the end with all units that do not run, each with the reason and what to do.
 options:
   units:
     description: The units, in the order in which they were stopped.
@@ -24,14 +25,14 @@ options:
     elements: str
     required: true
   timeout:
-    description: How many seconds each may take, and so many to wait for what is still stopping.
+    description: How many seconds each may take, and also how many to wait for units that are still stopping.
     type: int
     default: 600
 extends_documentation_fragment:
   - gpufleet.mig.linux
 attributes:
   check_mode:
-    description: Says which do not run, and starts none.
+    description: Reports which do not run, and starts none.
     support: full
   diff_mode:
     description: There is no difference to show.
@@ -42,20 +43,20 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Start a service again with what depends on it
+- name: Start a service again together with what depends on it
   gpufleet.mig.systemd_start_units:
     units: [notebooks.socket, notebook-watch.service, notebooks.service]
 """
 
 RETURN = r"""
 started:
-  description: Those that did not run and do now or, in check mode, would be started.
+  description: Units that did not run and do now (in check mode, that would be started).
   returned: always
   type: list
   elements: str
   sample: [notebooks.socket, notebooks.service]
 left:
-  description: Those that do not run, in their order.
+  description: Units that do not run, in their order.
   returned: always
   type: list
   elements: str
