@@ -17,8 +17,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.claimant import claimant, is_gone, is_this_run
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.connection_variables import planted_connection
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import planted_refusal
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.connection_variables import planted_connection
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_options import planted_refusal
 
 # A connection that is silent for long may be cut, and a controller that holds a host may end meanwhile.
 WAIT_SECONDS = 20

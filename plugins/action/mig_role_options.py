@@ -16,9 +16,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gpufleet.mig.plugins import filter as filters
-from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import LayoutError
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.connection_variables import connection_variables
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import (
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LayoutError
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.connection_variables import connection_variables
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_options import (
     argument_specs,
     begins_like_an_option,
     controller_refusal,
@@ -29,7 +29,7 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import (
     planted_refusal,
     strategy_refusal,
 )
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.variable_places import place_of, places
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.variable_places import place_of, places
 
 # ansible-core loads this before it forks the first task: what is said here is said once, and ends the run.
 if (_refusal := controller_refusal()) is not None:

@@ -13,8 +13,8 @@ import tempfile
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_report import report, table
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.role_options import planted, planted_refusal
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.fleet import report, table
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_options import planted, planted_refusal
 
 
 class ActionModule(ActionBase):

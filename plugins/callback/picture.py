@@ -36,7 +36,7 @@ requirements:
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.color import ANSIBLE_COLOR
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.picture import LEGEND, draw, paint
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.picture import LEGEND, draw, paint
 
 
 class CallbackModule(CallbackBase):

@@ -56,8 +56,8 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin import expected
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing import config
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.expected import expected
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.sharing import config
 
 
 def device_plugin(gpus, strategy, time_slicing=None, mps=None, flags=None, target=None):

@@ -61,7 +61,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_deployment import deployment
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.deployment import deployment
 
 
 class FilterModule:

@@ -52,7 +52,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_problems import (
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.problems import (
     allocatable_problems,
     device_problems,
     forgotten_problems,

@@ -75,7 +75,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain_restoring import drain_restoring
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.restoring import drain_restoring
 
 
 class FilterModule:

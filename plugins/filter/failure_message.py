@@ -35,7 +35,7 @@ _value:
   type: str
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_result import failure_message
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.host import failure_message
 
 
 class FilterModule:

@@ -78,8 +78,8 @@ _value:
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted
-from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import LayoutError
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LayoutError
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.mig_parted import from_mig_parted
 
 
 class _Loader(yaml.SafeLoader):

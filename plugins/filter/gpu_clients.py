@@ -47,7 +47,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.gpu_clients import gpu_clients
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.gpu_clients import gpu_clients
 
 
 class FilterModule:

@@ -38,7 +38,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_gres import gres_differences
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import gres_differences
 
 
 class FilterModule:

@@ -47,7 +47,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.in_the_way import in_the_way
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.in_the_way import in_the_way
 
 
 class FilterModule:

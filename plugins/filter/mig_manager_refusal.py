@@ -37,7 +37,7 @@ _value:
   type: str
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_deployment import mig_manager_refusal
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.deployment import mig_manager_refusal
 
 
 class FilterModule:

@@ -44,7 +44,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition_result import partition_result
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.host import partition_result
 
 
 class FilterModule:

@@ -75,7 +75,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_gres import slurm_gres
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurm_gres
 
 
 class FilterModule:

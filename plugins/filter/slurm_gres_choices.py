@@ -60,7 +60,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_choices import slurm_gres_choices
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.choices import slurm_gres_choices
 
 
 class FilterModule:

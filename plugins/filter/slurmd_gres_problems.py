@@ -39,7 +39,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_gres import slurmd_gres_problems
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurmd_gres_problems
 
 
 class FilterModule:

@@ -45,7 +45,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_choices import slurmd_service
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.choices import slurmd_service
 
 
 class FilterModule:

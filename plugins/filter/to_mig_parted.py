@@ -67,8 +67,8 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import to_mig_parted
-from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import LayoutError
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LayoutError
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.mig_parted import to_mig_parted
 
 
 def _filter(value, label):

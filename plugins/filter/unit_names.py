@@ -44,7 +44,7 @@ _value:
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.units import unit_names
+from ansible_collections.gpufleet.mig.plugins.module_utils.host.units import unit_names
 
 
 def _filter(value, where):

@@ -57,7 +57,7 @@ _value:
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.systemd_units import units_to_stop
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.systemd_units import units_to_stop
 
 
 def _filter(text, wanted):

@@ -37,7 +37,7 @@ CLAIM = {
     "over": {"type": "list", "elements": "str"},
 }
 
-# One entry of the option layout; layout.py checks what stands in it and says more than a type could.
+# One entry of the option layout; layout/entries.py checks what stands in it and says more than a type could.
 LAYOUT_OPTIONS = {
     "gpus": {"type": "raw", "default": "all"},
     "product": {"type": "str"},

@@ -123,3 +123,14 @@ class BindingMissing(MigError):
             "The role gpufleet.mig.mig_driver brings it, also without pip and internet; "
             f"or install it, for instance with {executable} -m pip install '{requirement}'."
         )
+
+
+class LayoutError(MigError):
+    """What a user wrote cannot be meant; the message names the place, what was expected and what to do."""
+
+
+def code_name(value):
+    """The name of a return code without NVML_ERROR_; a number that nvml.h did not know reads UNKNOWN_123."""
+    if 0 <= value < len(CODES):
+        return CODES[value]
+    return "UNKNOWN" if value == 999 else f"UNKNOWN_{value}"

@@ -107,7 +107,7 @@ class Claimed(NamedTuple):
 class Process(NamedTuple):
     """A process on a MIG device or a GPU; what is not known is None. ``started`` is UTC: 2026-01-31T03:00:00Z.
 
-    From ``unit`` on it is holders.py that knows. ``unit`` and ``user_unit`` are systemd's, of the system's manager and
+    From ``unit`` on it is holders/naming.py that knows. ``unit`` and ``user_unit`` are systemd's, of the system's manager and
     of a user's. ``pid`` is None for a pod that has a device allocated and does not run yet. Whoever runs the process
     can write ``name``, ``user_unit`` and ``claimed``; nothing is decided by them.
     """
@@ -277,7 +277,7 @@ class Snapshot(NamedTuple):
     ``incomplete`` names what NVML kept from the caller; ``reason`` says why there is no GPU; ``places_gpu_instances``
     whether the driver creates GPU instances at given placements (R460 and later), ``places_compute_instances`` whether
     compute instances (R525 and later). ``kept_profiles`` is what the host remembers of the names of profiles, {GPU UUID
-    in lower case: KeptProfiles} (kept_profiles.py).
+    in lower case: KeptProfiles} (layout/kept_profiles.py).
     """
 
     gpus: Tuple[Gpu, ...] = ()
@@ -309,7 +309,7 @@ class WantedInstance(NamedTuple):
 class GpuLayout(NamedTuple):
     """What one GPU should have: with MIG on either ``counts``, MIG devices by profile name, or ``instances``.
 
-    ``kept`` is what its names meant where it was saved, KeptProfiles (kept_profiles.py).
+    ``kept`` is what its names meant where it was saved, KeptProfiles (layout/kept_profiles.py).
     """
 
     mig_enabled: bool = True

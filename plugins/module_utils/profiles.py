@@ -11,6 +11,8 @@ profiles may share a name. So names are made here, and what tells profiles apart
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .model import ComputeProfile, Placement
 
 # NVML_COMPUTE_INSTANCE_PROFILE_<N>_SLICE of nvml.h, and the one that is the whole of a double-memory 1g
@@ -173,3 +175,12 @@ def forecast(profile, eighths=False):
     identity = WHOLE_DOUBLE_MEMORY if double else IDS.get(profile.slices, 0)
     spanning = ComputeProfile(profile.name, identity, profile.slices, (Placement(0, width),), 1)
     return (*found, spanning)
+
+
+class ProfileName(NamedTuple):
+    """A profile name taken apart: ``1c.3g.20gb`` takes 1 of 3 compute slices; ``3c.3g.20gb`` is named ``3g.20gb``."""
+
+    name: str
+    gpu_instance: str
+    compute: int
+    slices: int

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from reprlib import Repr
 
 # How a line begins that is about something else than what failed: warnings of the program itself and of Python, pip,
 # apt, logfmt and klog, what ssh says of its connection, and where ssh or Ansible was asked to say more.
@@ -56,3 +57,15 @@ def said(text):
 def visible_lines(text):
     """The same for text of several lines, which stay lines."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+_short = Repr()
+
+
+def shown(value):
+    """How messages quote what was written: never more than a line of it, and quick for any nesting."""
+    try:
+        text = _short.repr(value)
+    except ValueError:  # Python does not print an int of thousands of digits
+        text = "a number without end"
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -141,14 +141,14 @@ import traceback
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.drain_filters import Rules, name_of, place
-from ansible_collections.gpufleet.mig.plugins.module_utils.pod_eviction import (
+from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.eviction import (
     NodePods,
     Refused,
     blocked,
     choose,
     evict,
 )
+from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.eviction_rules import Rules, name_of, place
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said
 
 MISSING = None

@@ -58,8 +58,8 @@ problem:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.kubelet import DIRECTORY, SECONDS
-from ansible_collections.gpufleet.mig.plugins.module_utils.pod_resources import allocatable
+from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.kubelet import DIRECTORY, SECONDS
+from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.pod_resources import allocatable
 
 
 def main():

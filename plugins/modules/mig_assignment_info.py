@@ -356,8 +356,8 @@ nvidia_ml_py:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.assigning import assignment
-from ansible_collections.gpufleet.mig.plugins.module_utils.assignment_record import PATH
+from ansible_collections.gpufleet.mig.plugins.module_utils.assign.record import PATH
+from ansible_collections.gpufleet.mig.plugins.module_utils.assign.run import assignment
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
 SERVICE = {

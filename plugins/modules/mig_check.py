@@ -421,7 +421,7 @@ nvidia_ml_py:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import LAYOUT_OPTIONS
-from ansible_collections.gpufleet.mig.plugins.module_utils.checking import check
+from ansible_collections.gpufleet.mig.plugins.module_utils.check.run import check
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
 

@@ -152,8 +152,8 @@ held:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.claiming import claim
 from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CLAIM
-from ansible_collections.gpufleet.mig.plugins.module_utils.claiming import claim
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
 

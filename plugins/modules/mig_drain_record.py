@@ -115,9 +115,9 @@ entries:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.claims import heeding_claims
 from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGE
-from ansible_collections.gpufleet.mig.plugins.module_utils.claims import heeding_claims
-from ansible_collections.gpufleet.mig.plugins.module_utils.drain_record import drain_record
+from ansible_collections.gpufleet.mig.plugins.module_utils.drain.record import drain_record
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
 

@@ -400,16 +400,16 @@ nvidia_ml_py:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.assignment import owners_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.assignment_record import owners
-from ansible_collections.gpufleet.mig.plugins.module_utils.claims import known_claim
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.claims import known_claim
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.journal import UNKNOWN, WAY_OUT
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.assign.assignment import owners_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.assign.record import owners
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
-from ansible_collections.gpufleet.mig.plugins.module_utils.journal import UNKNOWN, WAY_OUT
+from ansible_collections.gpufleet.mig.plugins.module_utils.facts.snapshot import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot, processes_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import GATHER, Session
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml_read import REMAINING
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.reading import REMAINING
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.session import GATHER, Session
 
 
 def read(gpus, gather):
@@ -417,7 +417,7 @@ def read(gpus, gather):
     only = None
     if gpus != "all":
         # Loaded only where it is used: compiling it is a good part of what reading costs.
-        from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import select_gpus
+        from ansible_collections.gpufleet.mig.plugins.module_utils.layout.selectors import select_gpus
 
         def only(found):
             return select_gpus(gpus, found, mig_capable_only=False) if found else found
@@ -433,14 +433,17 @@ def read(gpus, gather):
 def with_holders(snapshot, gather):
     """The Snapshot with all that can be known of who holds its devices. What is not needed is not even loaded."""
     if "processes" in gather and snapshot.gpus:
-        from ansible_collections.gpufleet.mig.plugins.module_utils.kubelet import allocations, with_allocations
+        from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.kubelet import (
+            allocations,
+            with_allocations,
+        )
 
         allocated, problem = allocations()
         snapshot = with_allocations(snapshot, allocated)
         if problem:
             snapshot = snapshot._replace(incomplete=(*snapshot.incomplete, "allocations"))
     if "handles" in gather or any(map(processes_of, snapshot.gpus)):
-        from ansible_collections.gpufleet.mig.plugins.module_utils import holders
+        from ansible_collections.gpufleet.mig.plugins.module_utils.holders import naming as holders
 
         snapshot = holders.with_origins(snapshot)
         if "handles" in gather:

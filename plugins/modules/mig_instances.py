@@ -320,12 +320,12 @@ nvidia_ml_py:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.run import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGING, LAYOUT_OPTIONS
-from ansible_collections.gpufleet.mig.plugins.module_utils.changing import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import short_form, validate_layout
-from ansible_collections.gpufleet.mig.plugins.module_utils.results import not_checked, result_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import short_form, validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.host import decide_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.results.change import not_checked, result_of
 
 
 def main():

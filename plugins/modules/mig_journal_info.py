@@ -111,9 +111,9 @@ problem:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.journal import history
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
-from ansible_collections.gpufleet.mig.plugins.module_utils.journal import history
 
 
 def main():

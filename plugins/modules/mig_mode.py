@@ -286,13 +286,13 @@ nvidia_ml_py:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.run import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGING
-from ansible_collections.gpufleet.mig.plugins.module_utils.changing import run
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_modes
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml_read import GATHER_FOR_RESET
-from ansible_collections.gpufleet.mig.plugins.module_utils.results import mode_data, result_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.reading import GATHER_FOR_RESET
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.host import decide_modes
+from ansible_collections.gpufleet.mig.plugins.module_utils.results.change import mode_data, result_of
 
 
 def main():

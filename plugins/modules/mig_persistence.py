@@ -130,7 +130,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGE
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.keeping import keep
+from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.run import keep
 
 
 def main():

@@ -80,8 +80,8 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import host_files
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.host import files as host_files
 
 VERSION = 2
 NOT_KNOWN = "So which devices slurmd has read is not known; the role mig_slurm restarts slurmd once to know it."

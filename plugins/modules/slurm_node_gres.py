@@ -118,12 +118,12 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import (
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.configuration import (
     check_gres,
     check_lines,
     check_node,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_files import Configuration, lock, write
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.files import Configuration, lock, write
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said, visible_lines
 
 # slurmd waits some time for each device file that gres.conf names and that is not there.

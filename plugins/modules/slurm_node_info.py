@@ -147,7 +147,7 @@ jobs:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_node import Slurm, wait
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.node import Slurm, wait
 
 
 def main():

@@ -66,8 +66,8 @@ command:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_controller import Controller
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_files import Configuration, lock
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.controller import Controller
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.files import Configuration, lock
 
 
 def main():

@@ -65,8 +65,8 @@ left:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.drain.starting import check_names, start, would_start
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.starting import check_names, start, would_start
 
 
 def main():

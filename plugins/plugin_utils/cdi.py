@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import (
+from ansible_collections.gpufleet.mig.plugins.module_utils.host.device_files import (
     capabilities,
     capability_file,
     capability_proc_file,

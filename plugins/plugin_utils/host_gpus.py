@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.device_files import MOST_GPUS, MOST_MIG_DEVICES
+from ansible_collections.gpufleet.mig.plugins.module_utils.host.device_files import MOST_GPUS, MOST_MIG_DEVICES
 
 from .host_words import shown
 

@@ -13,7 +13,7 @@ import os
 from ansible.plugins.action import normal
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.driver_releases import is_older
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import REQUIREMENT
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.binding import REQUIREMENT
 
 NAME, _operator, MINIMUM = REQUIREMENT.partition(">=")
 FILE = "pynvml.py"

@@ -19,21 +19,21 @@ import time
 from model_gpu import A30, A100, H100, RTX, gpu, legal
 from planner_proof import BUSY, present, sampled_pairs
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.geometry import Geometry
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     DESTROY_COMPUTE_INSTANCE,
     GpuInstance,
     GpuLayout,
     Refusal,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.geometry import Geometry
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.gpu import plan_instances
 
 PAIRS = 20000
 IMPORT = """
 import time
 import ansible.module_utils.basic
 started = time.process_time()
-import ansible_collections.gpufleet.mig.plugins.module_utils.planner
+import ansible_collections.gpufleet.mig.plugins.module_utils.plan.gpu
 print(1000 * (time.process_time() - started))
 """
 

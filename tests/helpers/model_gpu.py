@@ -302,7 +302,7 @@ def slots(placement):
 
 
 def legal(gpu, instances):
-    """Whether GPU instances may be on a GPU together, written without geometry.py."""
+    """Whether GPU instances may be on a GPU together, written without plan/geometry.py."""
     profiles = {profile.name: profile for profile in gpu.profiles}
     taken = [slot for one in instances for slot in slots(one.placement)]
     whole = max(gpu.profiles, key=lambda profile: (profile.placements[0].size, profile.engines[1:]))

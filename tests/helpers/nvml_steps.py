@@ -20,7 +20,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     Placement,
     Step,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import Session
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.session import Session
 from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import by_name
 
 __all__ = [

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.claims import Claim, now, path_of, read_claim, take
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.claims import Claim, now, path_of, read_claim, take
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
 
 ELSEWHERE = {"name": "ctl-2", "host": "gpu-host", "boot_id": "another", "pid_namespace": 1, "pid": 1, "started": "1"}
 

@@ -16,13 +16,15 @@ import yaml
 from model_gpu import A30, A100, H100, RTX, ModelPort, gpu, gpu_instance
 
 from ansible_collections.gpufleet.mig.plugins.filter import from_mig_parted as filter_plugin
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.outcome import Options
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.transaction import change
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances, decide_modes
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import parse_profile, validate_layout
-from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted, to_mig_parted
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.mig_parted import from_mig_parted, to_mig_parted
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.parsing import parse_profile
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.selectors import select_gpus
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Gpu
-from ansible_collections.gpufleet.mig.plugins.module_utils.selectors import select_gpus
-from ansible_collections.gpufleet.mig.plugins.module_utils.transaction import Options, change
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.host import decide_instances, decide_modes
 
 # A busy A100, one that is empty, one with MIG off, an RTX, an A30 and one without MIG.
 GPUS = (

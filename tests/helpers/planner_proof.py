@@ -19,7 +19,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     WantedComputeInstance,
     WantedInstance,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.gpu import plan_instances
 
 IDLE, BUSY, ORPHAN = "idle", "busy", "orphan"
 

@@ -16,7 +16,7 @@ import pip
 import pynvml
 import pytest
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import PRIVATE_DIRECTORY
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.binding import PRIVATE_DIRECTORY
 
 A100 = [{"model": "A100-SXM4-40GB", "count": 2}]
 CHECK = "gpufleet.mig.mig_check"

@@ -12,7 +12,7 @@ import pytest
 from kills import killed_at_each_task
 from playbook import Run
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.in_the_way import in_the_way
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.in_the_way import in_the_way
 
 FACTS, MODE, PARTITION = "gpufleet.mig.mig_facts", "gpufleet.mig.mig_mode", "gpufleet.mig.partition"
 

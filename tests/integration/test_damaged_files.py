@@ -19,7 +19,7 @@ from modules import arguments, parsed
 from own_files import may_mount
 from paths import COLLECTIONS
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
 
 A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
 SEVEN, ONE = {"instances": {"1g.5gb": 7}}, {"instances": {"7g.40gb": 1}}

@@ -11,7 +11,7 @@ import re
 import yaml
 from paths import ROOT
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import nvml
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import session as nvml
 
 LAYOUT = [{"product": "*A100*", "instances": {"1g.10gb": 4}}, {"product": "*H100*", "instances": {"1g.10gb": 7}}]
 TASKS = [

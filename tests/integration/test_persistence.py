@@ -19,8 +19,8 @@ from kept_host import MIG_MANAGER, OURS, KeptHost, layout_now
 from other_runs import claim_of_bob, claim_on
 from paths import ROOT
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import persistence
-from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.mig_parted import from_mig_parted
+from ansible_collections.gpufleet.mig.plugins.module_utils.persistence import files as persistence
 
 A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
 WISH = {A100: {"1c.3g.20gb": 2, "1g.5gb": 3}, H100: {"1c.3g.40gb": 2, "1g.10gb": 3}}

@@ -20,7 +20,7 @@ from model_gpu import catalogue
 from modules import ModulesHere
 from strange import MODELS, NEWEST, PAIRS, Card, Walk, Wish, rows, switches, usual
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import execution
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply import execution
 
 SEEDS = range(8)
 PROVE_SEEDS = 60

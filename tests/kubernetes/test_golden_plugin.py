@@ -18,7 +18,7 @@ from go_programs import kubernetes_programs
 from golden_table import ROWS
 from kubernetes_node import nvidia_programs
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing import config
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.sharing import config
 
 # Where the plugin looks: the simulated driver's files, and its sockets in a folder that is seen from outside.
 ISOLATED = """

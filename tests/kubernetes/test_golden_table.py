@@ -12,7 +12,7 @@ import pytest
 from go_programs import kubernetes_programs
 from golden_table import ROWS
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing import config
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.sharing import config
 
 # The labels that a row is about; others tell the memory, engines and slices of a MIG device.
 LABEL = re.compile(r"nvidia\.com/(mig\.strategy|(gpu|mig-.+)\.(product|count|replicas|sharing-strategy))")

@@ -14,8 +14,12 @@ from gpus import A100, host
 from paths import ROOT
 from playbook import Run
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import LayoutError, resolve_layout, validate_layout
-from ansible_collections.gpufleet.mig.plugins.module_utils.mig_parted import from_mig_parted
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import (
+    LayoutError,
+    resolve_layout,
+    validate_layout,
+)
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.mig_parted import from_mig_parted
 
 PAGE = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

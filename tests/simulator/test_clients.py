@@ -25,9 +25,9 @@ import yaml
 from go_programs import go
 from pci_devices import write_pci_devices
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.saved_layout import exact_entries
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Gpu
-from ansible_collections.gpufleet.mig.plugins.module_utils.persistence import MIG_MANAGER_LABEL, mig_manager_files
-from ansible_collections.gpufleet.mig.plugins.module_utils.saved_layout import exact_entries
+from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.files import MIG_MANAGER_LABEL, mig_manager_files
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = Path(__file__).parent / "clients"

@@ -19,7 +19,7 @@ from playbook import Run
 
 from ansible_collections.gpufleet.mig.plugins.filter import from_mig_parted, to_mig_parted
 
-FILE = Path(__file__).parent.parent / "module_utils" / "files" / "mig-parted.yaml"
+FILE = Path(__file__).parent.parent / "module_utils" / "layout" / "files" / "mig-parted.yaml"
 from_file = from_mig_parted.FilterModule().filters()["from_mig_parted"]
 to_file = to_mig_parted.FilterModule().filters()["to_mig_parted"]
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import pytest
 from model_gpu import A30, A100, H100, RTX, gpu, gpu_instance
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.geometry import geometry_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_planner import decide_instances
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout import validate_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     ComputeProfile,
     GpuLayout,
@@ -21,8 +19,10 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     WantedComputeInstance,
     WantedInstance,
 )
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml_read import SUFFIXES, profile_name_by_rule
-from ansible_collections.gpufleet.mig.plugins.module_utils.planner import plan_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.reading import SUFFIXES, profile_name_by_rule
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.geometry import geometry_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.gpu import plan_instances
+from ansible_collections.gpufleet.mig.plugins.module_utils.plan.host import decide_instances
 from ansible_collections.gpufleet.mig.plugins.module_utils.profiles import (
     by_name,
     counts_in_eighths,

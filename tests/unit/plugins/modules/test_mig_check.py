@@ -12,7 +12,7 @@ from layouts import profiles
 from modules import run_module
 from nvml_process import in_session
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import checking
+from ansible_collections.gpufleet.mig.plugins.module_utils.check import run as checking
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LibraryMissing
 from ansible_collections.gpufleet.mig.plugins.modules import mig_check
 

@@ -16,10 +16,10 @@ import pytest
 from damage import NO_FILES, NO_JSON, put
 from modules import run_module
 
-from ansible_collections.gpufleet.mig.plugins.module_utils import drain_record
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.drain import record as drain_record
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_files import RELEASE
-from ansible_collections.gpufleet.mig.plugins.module_utils.host_state import HostState
+from ansible_collections.gpufleet.mig.plugins.module_utils.host.files import RELEASE
 
 DEFAULTS = {
     "state": "read", "hook": None, "done": None, "ids": None, "change_id": None, "claimed": False, "lock_timeout": 300,

@@ -77,7 +77,7 @@ def test_what_the_collection_writes(files):
     ],
 )
 def test_what_it_takes_from_nobody(files, params, words):
-    """tests/unit/plugins/module_utils/test_slurm_configuration.py has all of it."""
+    """tests/unit/plugins/module_utils/slurm/test_configuration.py has all of it."""
     result = files.run(**{"gres": "gpu:b:2", "lines": [WHOLE], **params}).failed()
     assert words in result["msg"]
     assert result["msg"].isprintable()

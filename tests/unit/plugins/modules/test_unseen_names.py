@@ -14,12 +14,12 @@ import pytest
 from modules import run_module
 from paths import COLLECTIONS
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.saved_layout import exact_entries
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.saved_layout import exact_entries
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin import expected
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin_sharing import sharing_of
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.picture import draw, paint
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_gres import slurm_gres
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.expected import expected
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.sharing import sharing_of
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.picture import draw, paint
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurm_gres
 
 A100 = "A100-SXM4-40GB"
 NAMES = {"1g.5gb": "1g.0gb", "1g.5gb+me": "1g.0gb+xyz", "1g.10gb": "1g.0gb+a1.b2", "2g.10gb": "2g.0gb-abc"}

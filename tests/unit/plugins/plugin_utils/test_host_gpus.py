@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm_configuration import (
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.configuration import (
     check_gres,
     check_lines,
     gpu_counts,
 )
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin import expected
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_choices import slurm_gres_choices
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm_gres import slurm_gres
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.expected import expected
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.choices import slurm_gres_choices
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurm_gres
 
 EVIL = "NVIDIA A100\nPrologSlurmctld=/shared/evil"
 FINE = [

@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_words import (
-    json_change,
-    lines,
-    path_refusal,
-    shown,
-)
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_words import json_change, lines, path_refusal, shown
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which units of systemd have to be stopped so that some of them stop and stay so. Pure."""
+
+from __future__ import annotations
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.host.units import unit_names
+
+RUNNING = {"active", "activating", "reloading", "refreshing"}
+# See systemd.unit(5): what would start a unit again, and what would stop with it and not come back with it.
+BEFORE_IT = ("TriggeredBy", "RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
+# See systemctl(1) and systemd.unit(5).
+REFUSALS = {
+    "RefuseManualStop": "refuses to be stopped by hand (RefuseManualStop=yes)",
+    "RefuseManualStart": "could not be started again by hand (RefuseManualStart=yes)",
+    "Transient": "was made by systemd-run and is gone once it is stopped",
+}
+# A target only groups others; starting it again would start them all.
+KINDS = (".service", ".socket", ".timer", ".path", ".mount", ".automount")
+
+
+def units_to_stop(text, wanted):
+    """What to stop for the ``wanted`` units, a list of names: {"units": names in order, "groups": the same in lists of
+    what is to be stopped together, "refusals": {name: why}}.
+
+    ``text`` is what `systemctl show` prints of all units. Those that run are taken; before each what starts it by
+    itself, then what would stop with it. These are one group: if a run ended between a socket's stop and its service's,
+    nobody could start the socket again without stopping the service. ``refusals`` has those that cannot be stopped, or
+    not be started again. Raises MigError for wanted names that no unit has.
+    """
+    wanted = unit_names("wanted", wanted)
+    units = {}
+    for unit in map(_properties, text.split("\n\n")):
+        units.update(dict.fromkeys(unit.get("Names", "").split(), unit))
+    seen, order, groups = set(), [], []
+
+    def take(name):
+        unit = units.get(name, {})
+        if unit.get("ActiveState") not in RUNNING or unit["Id"] in seen or not unit["Id"].endswith(KINDS):
+            return
+        seen.add(unit["Id"])
+        for kind in BEFORE_IT:
+            for other in unit.get(kind, "").split():
+                take(other)
+        order.append(unit)
+
+    for name in wanted:
+        before = len(order)
+        take(name)
+        groups.append([unit["Id"] for unit in order[before:]])
+    return {
+        "units": [unit["Id"] for unit in order],
+        "groups": [group for group in groups if group],
+        "refusals": {
+            unit["Id"]: why
+            for unit in order
+            for property_name, why in reversed(REFUSALS.items())
+            if unit.get(property_name) == "yes"
+        },
+    }
+
+
+def _properties(block):
+    return dict(line.partition("=")[::2] for line in block.splitlines())

@@ -1,0 +1,228 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of all hosts in a run of the role mig_partition: a report for programs and a table for people. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
+
+from .host import (
+    CHANGED,
+    FAILED,
+    NO_GPUS,
+    NOT_CHECKED,
+    NOT_REACHED,
+    NOTHING_TO_COMPARE,
+    UNCHANGED,
+    UNFINISHED,
+    UNREACHABLE,
+    WOULD_CHANGE,
+)
+
+VERSION = 2
+WIDTH, INDENT = 110, "    "
+LISTS = (
+    *("gpus", "plan", "actions", "kept", "disrupted", "replanned_steps", "drained", "hooks", "reset_gpus"),
+    "not_checked",
+)
+DEEPEST = 30  # levels of a result, which has half as many
+LONGEST_PRODUCT = 60
+LONGEST_MESSAGE = 10000  # in the table; the report has all of it
+WORDS = {
+    NO_GPUS: "no MIG-capable GPU",
+    NOTHING_TO_COMPARE: "nothing to compare",
+    UNCHANGED: "as wanted",
+    CHANGED: "changed",
+    WOULD_CHANGE: "would change",
+    NOT_CHECKED: "not checked",
+    FAILED: "FAILED",
+    UNREACHABLE: "UNREACHABLE",
+    UNFINISHED: "UNFINISHED",
+    NOT_REACHED: "not reached",
+}
+LOST = (
+    "The host left the run before its end: the connection was lost, or a task outside this role failed; see the output "
+    "above. What is on its GPUs is not known. Run again for this host: it goes on from what is there, and restores "
+    "what was drained."
+)
+BEFORE = (
+    "The host failed before this role had begun with it, so nothing was done; see the output above. Its variables may "
+    "be wrong, a task before the role may have failed, or the connection was lost."
+)
+ODD = (
+    "What the host said of its GPUs is nothing that the modules of this collection return, so it is not shown. Find "
+    "out what answers there before you run again."
+)
+
+
+def report(results, everyone, batch, present, check_mode, refused=()):
+    """The report as plain data. Who is in the play but takes no part in the change is not in it.
+
+    :param results: {host: its mig_partition_result}, of the hosts that have one
+    :param everyone: the hosts of the play in their order
+    :param batch: those of the present batch (``serial``)
+    :param present: those that are still in the play
+    :param refused: {host: why nothing more is done with it}
+    """
+    last = everyone.index(batch[-1]) if batch and batch[-1] in everyone else len(everyone) - 1
+    hosts, refused = {}, dict(refused)
+    for number, host in enumerate(everyone):
+        result = begun = results.get(host)
+        if host in batch and host not in present:
+            result = None
+        if result and result["state"] != UNFINISHED:
+            # One host's words must not keep the others from being told of.
+            hosts[host] = result if _is_whole(result) else _unknown(FAILED, ODD, check_mode)
+        elif number > last and not result:
+            hosts[host] = _unknown(NOT_REACHED, None, check_mode)
+        elif begun:
+            hosts[host] = _unknown(UNFINISHED, refused.get(host, LOST), check_mode)
+        elif host not in present:
+            hosts[host] = {**_unknown(FAILED, refused.get(host, BEFORE), check_mode), "stage": "check"}
+    ends = last == len(everyone) - 1 or all(host in hosts and is_failure(hosts[host]) for host in batch)
+    counts = Counter(result["state"] for result in hosts.values())
+    return {
+        "version": VERSION,
+        "check_mode": check_mode,
+        "complete": ends,
+        "counts": {state: counts[state] for state in WORDS if counts[state]},
+        "hosts": hosts,
+    }
+
+
+def _unknown(state, message, check_mode):
+    """The result of a host that could not give one."""
+    return {
+        "state": state,
+        "check_mode": check_mode,
+        "changed": None if state == UNFINISHED else False,
+        "stage": None,
+        "message": message,
+        **{name: [] for name in LISTS},
+        "replanned": False,
+        "reboot": False,
+        "brought_back": None,
+        "claim": None,
+    }
+
+
+def _is_whole(result):
+    """Whether what the table shows of a result has the types that it needs."""
+    gpus, hooks = result.get("gpus"), result.get("hooks")
+    numbered = ("reset_gpus", "not_checked")
+    return (
+        all(isinstance(result.get(name), (list, tuple)) for name in LISTS)
+        and all(isinstance(gpu, Mapping) and isinstance(gpu.get("product"), (str, type(None))) for gpu in gpus)
+        and all(isinstance(gpu, Mapping) and "index" in gpu for name in numbered for gpu in result[name])
+        and all(isinstance(words, str) for words in (*hooks, *result["replanned_steps"]))
+        and isinstance(result.get("message"), (str, type(None)))
+        and isinstance(result.get("claim"), (Mapping, type(None)))
+        and not _is_deep(result)
+    )
+
+
+def _is_deep(value):
+    """Whether it is nested so deeply that writing it down as JSON could fail."""
+    level = [value]
+    for _number in range(DEEPEST):
+        inside = [one.values() if isinstance(one, Mapping) else one for one in level]
+        level = [one for several in inside for one in several if isinstance(one, (Mapping, list, tuple))]
+    return bool(level)
+
+
+def is_failure(result):
+    """Whether the host of this result has to be looked at."""
+    return result["state"] in (FAILED, UNREACHABLE, UNFINISHED)
+
+
+def table(data, hosts):
+    """The lines of a report for a terminal: a row for each of these hosts in it, below it why it failed."""
+    hosts = [host for host in hosts if host in data["hosts"]]
+    rows = [("HOST", "GPUS", "RESULT", "KEPT", "DISRUPTED", "DRAINED")]
+    rows += [_row(host, data["hosts"][host]) for host in hosts]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    lines = [_headline(data, hosts)]
+    for host, row in zip((None, *hosts), rows):
+        cells = [f"{cell:{align}{width}}" for cell, align, width in zip(row, "<<<>><", widths)]
+        lines.append("  ".join(cells).rstrip())
+        for message in _below(data["hosts"][host]) if host else ():
+            lines += textwrap.wrap(
+                message[:LONGEST_MESSAGE],
+                WIDTH,
+                initial_indent=INDENT,
+                subsequent_indent=INDENT,
+                break_long_words=False,
+            )
+    again = [host for host in hosts if is_failure(data["hosts"][host])]
+    if again:
+        lines.append(f"Once the cause is gone: --limit {','.join(again)}")
+    return [visible(line) for line in lines]
+
+
+def _below(result):
+    """The sentences below a host's row. A failure that is about a claim names it already."""
+    claim = result["claim"]
+    if result["replanned_steps"]:
+        yield f"Planned again on the way: {'; '.join(result['replanned_steps'])}."
+    if result["message"]:
+        yield result["message"]
+    elif claim:
+        lapsed = " It has lapsed." if claim["lapsed"] else ""
+        yield (
+            f"Claimed by {claim['who']} from {claim['where'] or 'an unknown controller'}, stage {claim['stage']}, "
+            f"since {claim['since']}.{lapsed}"
+        )
+
+
+def _headline(data, hosts):
+    counts = Counter(data["hosts"][host]["state"] for host in hosts)
+    words = ", ".join(f"{counts[state]} {word}" for state, word in WORDS.items() if counts[state])
+    return f"MIG{' (check mode)' if data['check_mode'] else ''}: {words}"
+
+
+def _row(host, result):
+    if result["state"] in (NO_GPUS, NOTHING_TO_COMPARE, NOT_CHECKED, UNREACHABLE, UNFINISHED, NOT_REACHED):
+        return (host, _gpus(result), WORDS[result["state"]], "", "", "")
+    drained = len(result["drained"])
+    names = ", ".join(hook.rpartition("/")[2] for hook in result["hooks"])
+    return (
+        host,
+        _gpus(result),
+        _words(result),
+        str(len(result["kept"])),
+        str(len(result["disrupted"])),
+        f"{drained} by {names}" if drained and names else names,
+    )
+
+
+def _gpus(result):
+    products = Counter((gpu["product"] or "unknown").replace("NVIDIA ", "")[:LONGEST_PRODUCT] for gpu in result["gpus"])
+    return ", ".join(f"{count} x {product}" for product, count in products.items())
+
+
+def _words(result):
+    """The result column: the word for the state and what else a tired person should see at once."""
+    words = [WORDS[result["state"]]]
+    if result["state"] == FAILED:
+        words = [f"FAILED ({result['stage']})"]
+        if result["brought_back"] is not None:
+            words.append("brought back" if result["brought_back"] else "NOT BROUGHT BACK")
+        elif result["changed"] and not result["check_mode"]:
+            words.append("the new layout stays")
+    if result["reset_gpus"]:
+        words.append(f"reset GPU {_indexes(result['reset_gpus'])}")
+    if result["reboot"]:
+        words.append("reboot")
+    if result["not_checked"]:
+        words.append(f"instances of GPU {_indexes(result['not_checked'])} not planned yet")
+    return ", ".join(words)
+
+
+def _indexes(gpus):
+    return ",".join(str(gpu["index"]) for gpu in gpus)
