@@ -107,9 +107,9 @@ class Claimed(NamedTuple):
 class Process(NamedTuple):
     """A process on a MIG device or a GPU; what is not known is None. ``started`` is UTC: 2026-01-31T03:00:00Z.
 
-    From ``unit`` on it is holders/naming.py that knows. ``unit`` and ``user_unit`` are systemd's, of the system's manager and
-    of a user's. ``pid`` is None for a pod that has a device allocated and does not run yet. Whoever runs the process
-    can write ``name``, ``user_unit`` and ``claimed``; nothing is decided by them.
+    holders/naming.py fills in what follows from ``unit`` on. ``unit`` and ``user_unit`` are systemd's, of the system's
+    manager and of a user's. ``pid`` is None for a pod that has a device allocated and does not run yet. Whoever runs
+    the process can write ``name``, ``user_unit`` and ``claimed``; nothing is decided by them.
     """
 
     pid: Optional[int]

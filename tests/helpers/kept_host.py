@@ -17,12 +17,13 @@ from paths import COLLECTIONS
 
 MODULE = """
 import os, sys
-from ansible_collections.gpufleet.mig.plugins.module_utils import persistence, saved_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout import saved_layout
+from ansible_collections.gpufleet.mig.plugins.module_utils.persistence import files
 from ansible_collections.gpufleet.mig.plugins.modules import mig_persistence
 root = sys.argv.pop()
 saved_layout.PATH = root + saved_layout.PATH
 for name in ("UNIT_PATH", "PROGRAM_PATH", "MIG_MANAGER_CONFIG", "MIG_MANAGER_DROP_IN"):
-    setattr(persistence, name, root + getattr(persistence, name))
+    setattr(files, name, root + getattr(files, name))
 mig_persistence.main()
 """
 SYSTEMCTL = Path(__file__).with_name("systemctl.py")

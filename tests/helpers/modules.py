@@ -102,7 +102,7 @@ def parsed(status, stdout, stderr):
 SERVER = """
 import gc, importlib, json, os, sys
 import pynvml
-from ansible_collections.gpufleet.mig.plugins.module_utils import execution
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply import execution
 execution.BUSY_AFTER_DESTROY_SECONDS = 1
 execution.ACTIVATION_SECONDS, execution.ACTIVATION_POLL_SECONDS = 1, 0.01
 prefix, *names = sys.argv.pop().split()

@@ -131,7 +131,7 @@ WRONG_ASSIGNMENTS = [
 ]
 FACTS = """
 import sys
-from ansible_collections.gpufleet.mig.plugins.module_utils import assignment_record
+from ansible_collections.gpufleet.mig.plugins.module_utils.assign import record as assignment_record
 from ansible_collections.gpufleet.mig.plugins.modules import mig_facts
 assignment_record.PATH = sys.argv.pop()
 mig_facts.main()

@@ -20,7 +20,7 @@ from other_runs import claim_of_bob, claim_on
 from paths import ROOT
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.mig_parted import from_mig_parted
-from ansible_collections.gpufleet.mig.plugins.module_utils.persistence import files as persistence
+from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.program import program_bytes
 
 A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
 WISH = {A100: {"1c.3g.20gb": 2, "1g.5gb": 3}, H100: {"1c.3g.40gb": 2, "1g.10gb": 3}}
@@ -389,7 +389,7 @@ def test_an_upgrade_of_the_collection_changes_no_host(modules, of_release_before
     done = host.run({"layout": layout}).ok()
     assert (done["changed"], done["actions"]) == (False, [f"replace {host.program}, which another release wrote"])
     assert (foretold["changed"], foretold["actions"]) == (False, done["actions"])
-    assert host.program.read_bytes() == persistence.program_bytes()
+    assert host.program.read_bytes() == program_bytes()
     assert host.run({"layout": layout}).ok()["actions"] == []
     assert (host.layout.read_bytes(), host.calls()) == (text, [])
     # The program that was put there takes the layout of the release before, and the next change writes the new form.

@@ -250,7 +250,7 @@ def test_a_check_rehearses_the_whole_group(modules, simulated_host):
 
 
 READ = """
-from ansible_collections.gpufleet.mig.plugins.module_utils import reset_peers
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import reset_peers
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.reading import GATHER_FOR_RESET
 reset_peers.ROOT = root
 result = [len(gpu.reset_peers) for gpu in session.read(GATHER_FOR_RESET).gpus]

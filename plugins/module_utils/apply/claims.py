@@ -4,7 +4,7 @@
 
 """One run's claim on a host: ``claim.json`` in the state directory, from before the run plans until it has ended.
 
-The lock of apply/state_directory.py keeps one change from another; a claim keeps a whole run (check, drain, change, expose,
+The lock of state_directory.py keeps one change from another; a claim keeps a whole run (check, drain, change, expose,
 restore) from another run, and from what such a run would bring back. It is written only under that lock.
 
 A claim says how long its run may be silent. After that it has lapsed: another run may take it, but as long as none

@@ -17,13 +17,13 @@ from ..errors import LayoutError
 from ..model import GpuLayout, WantedComputeInstance, WantedInstance
 from ..visible import shown
 from .parsing import (
-    _parse_start,
-    _profile_or_id,
     check_keys,
     check_product,
     parse_boolean,
     parse_counts,
     parse_device_ids,
+    parse_start,
+    profile_or_id,
 )
 from .selectors import Selector, find_gpus, in_order, parse_selectors, require_mig_capable
 
@@ -136,7 +136,7 @@ def _parse_entry(entry, prefix):
     elif instances is None:
         raise LayoutError(f"{prefix}instances: missing; write {{}} for MIG on and no instances, or mig_enabled: false")
     elif isinstance(instances, dict):
-        layout = GpuLayout(counts=parse_counts(instances, prefix + "instances", _profile_or_id))
+        layout = GpuLayout(counts=parse_counts(instances, prefix + "instances", profile_or_id))
     elif isinstance(instances, (list, tuple)):
         layout = GpuLayout(instances=_parse_instances(instances, prefix + "instances"))
     else:
@@ -152,7 +152,7 @@ def _parse_instances(instances, where):
     for number, item in enumerate(instances):
         here = f"{where}[{number}]"
         item = _item(item, ("profile", "placement", "compute_instances"), here)
-        profile = _profile_or_id(item.get("profile"), here + ".profile")
+        profile = profile_or_id(item.get("profile"), here + ".profile")
         if profile.name != profile.gpu_instance:
             raise LayoutError(
                 f"{here}.profile: {profile.name} is a compute instance; write profile: {profile.gpu_instance}"
@@ -163,7 +163,7 @@ def _parse_instances(instances, where):
             computes = (WantedComputeInstance(profile.name),)
         else:
             computes = _parse_compute_instances(computes, profile, here + ".compute_instances")
-        wanted.append(WantedInstance(profile.name, _parse_start(item, here), computes))
+        wanted.append(WantedInstance(profile.name, parse_start(item, here), computes))
     _check_starts(wanted, where)
     return tuple(wanted)
 
@@ -179,13 +179,13 @@ def _parse_compute_instances(items, outer, where):
     for number, item in enumerate(items):
         here = f"{where}[{number}]"
         item = _item(item, ("profile", "placement"), here)
-        profile = _as_inside(_profile_or_id(item.get("profile"), here), outer)
+        profile = _as_inside(profile_or_id(item.get("profile"), here), outer)
         if profile.gpu_instance != outer.name and outer.slices:
             raise LayoutError(
                 f"{here}: {profile.name} does not belong in a {outer.name}; its names end in {outer.name}"
             )
         taken += profile.compute
-        wanted.append(WantedComputeInstance(profile.name, _parse_start(item, here)))
+        wanted.append(WantedComputeInstance(profile.name, parse_start(item, here)))
     if taken > outer.slices and outer.slices:
         raise LayoutError(
             f"{where}: they take {taken} compute slices, and {outer.name} has {outer.slices}; leave some out"

@@ -14,6 +14,12 @@ from ..model import PROFILE_NAME
 from ..profiles import ProfileName
 from ..visible import shown
 
+PROFILE_ID = re.compile(r"(?:(?P<compute>[1-9][0-9]?)c\.)?(?P<id>0|[1-9][0-9]{0,3})")
+DEVICE_ID = re.compile(r"0x[0-9a-f]{1,8}|[0-9]{1,10}", re.IGNORECASE)
+WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
+TRUE = ("true", "yes", "on", "y", "t", "1")
+FALSE = ("false", "no", "off", "n", "f", "0")
+
 
 def as_text(value):
     """A string without blanks around it, or an int or bool as a string; "" for anything else."""
@@ -27,13 +33,6 @@ def as_list(value):
     if isinstance(value, (list, tuple)):
         return list(value)
     return value.split(",") if isinstance(value, str) else [value]
-
-
-PROFILE_ID = re.compile(r"(?:(?P<compute>[1-9][0-9]?)c\.)?(?P<id>0|[1-9][0-9]{0,3})")
-DEVICE_ID = re.compile(r"0x[0-9a-f]{1,8}|[0-9]{1,10}", re.IGNORECASE)
-WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
-TRUE = ("true", "yes", "on", "y", "t", "1")
-FALSE = ("false", "no", "off", "n", "f", "0")
 
 
 def parse_counts(counts, where, parse=None):
@@ -51,7 +50,7 @@ def parse_counts(counts, where, parse=None):
     return tuple(sorted((profile, count) for profile, count in found.items() if count))
 
 
-def _profile_or_id(value, where):
+def profile_or_id(value, where):
     """parse_profile, and for an id, 19 or 1c.19, a ProfileName that knows of no slices.
 
     :raises LayoutError: as parse_profile
@@ -92,7 +91,7 @@ def _meant(value):
     return text if PROFILE_NAME.fullmatch(text) else None
 
 
-def _parse_start(item, where):
+def parse_start(item, where):
     start = item.get("placement")
     return None if start is None else parse_whole_number(start, where + ".placement", "the first slice, such as 4")
 

@@ -5,8 +5,8 @@
 """The layout that a host comes back with after a boot, as a file: JSON, every GPU by its UUID, every placement said.
 
 ``{"version": 2, "written_by": release, "layout": [entries], "profiles": tables}``; an entry is one of the layout
-option, as mig_facts returns it, and the tables say what the names of profiles meant (layout/kept_profiles.py). Version 1 had
-no tables.
+option, as mig_facts returns it, and the tables say what the names of profiles meant (kept_profiles.py).
+Version 1 had no tables.
 """
 
 from __future__ import annotations

@@ -9,15 +9,12 @@ those of nvidia-mig-manager. Pure: what should be where, as text and bytes.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from ..errors import LayoutError
 from ..layout import saved_layout
-from .program import ROOMS, program_bytes
+from .program import MODULES, program_bytes
 from .unit import unit_text
-
-if TYPE_CHECKING:  # never run: Ansible sends a module with all that is imported anywhere, so the program's rooms too
-    from . import restore as boot  # noqa: F401
 
 UNIT = "gpufleet-mig.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
@@ -85,10 +82,10 @@ def builtin_files(layout, python, state_dir, driver_timeout):
 
     ``layout`` is the text of the saved layout, ``python`` the interpreter, ``driver_timeout`` in seconds.
     """
-    unit = unit_text(python, state_dir, driver_timeout)
+    unit = unit_text(PROGRAM_PATH, python, state_dir, driver_timeout)
     program = program_bytes()
     return [
-        File(PROGRAM_PATH, program, f"{len(ROOMS)} modules of gpufleet.mig\n"),
+        File(PROGRAM_PATH, program, f"{len(MODULES)} modules of gpufleet.mig\n"),
         File(saved_layout.PATH, layout.encode(), layout),
         File(UNIT_PATH, unit.encode(), unit),
         File(MIG_MANAGER_DROP_IN, None),

@@ -16,6 +16,7 @@ from ..host.units import systemctl, units
 from ..layout import saved_layout
 from ..layout.kept_profiles import kept_of, merged
 from . import files as persistence
+from .program import is_program
 
 RUN = ("restart", persistence.UNIT)
 
@@ -121,7 +122,7 @@ def _profiles():
 def _as_upgrade(file):
     """The File; where it takes the place of another release's restore program, it says so."""
     content = host_files.found(file.path) if file.path == persistence.PROGRAM_PATH and file.content else None
-    replaces = content is not None and content != file.content and persistence.is_program(content)
+    replaces = content is not None and content != file.content and is_program(content)
     return file._replace(upgrade=replaces)
 
 

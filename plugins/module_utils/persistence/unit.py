@@ -10,11 +10,10 @@ import os
 import re
 
 from ..layout import saved_layout
-from .files import PROGRAM_PATH
 
 
-def unit_text(python, state_dir, driver_timeout):
-    """The unit file.
+def unit_text(program, python, state_dir, driver_timeout):
+    """The unit file, for the restore program at the path ``program``.
 
     Its order follows nvidia-mig-manager.service and nvidia-gpu-reset.target (deployments/systemd in
     github.com/NVIDIA/mig-parted, v0.15.0), which dcgm, nvsm and DGX OS's docker order themselves after.
@@ -26,7 +25,7 @@ def unit_text(python, state_dir, driver_timeout):
         for word in (
             python,
             "-I",
-            PROGRAM_PATH,
+            program,
             saved_layout.PATH,
             "--state-dir",
             state_dir,
@@ -53,7 +52,7 @@ Before=nvidia-gpu-reset.target nvidia-cdi-refresh.service nvidia-dcgm.service nv
 Before=dcgm.service dcgm-exporter.service nvsm.service display-manager.service
 Before=docker.service containerd.service crio.service podman.service
 Before=kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service slurmd.service
-RequiresMountsFor={PROGRAM_PATH} {saved_layout.PATH}
+RequiresMountsFor={program} {saved_layout.PATH}
 # Where the journal is; a layout comes back without it, too.
 After={" ".join(_mounts(state_dir))}
 

@@ -98,7 +98,8 @@ def test_the_directory_may_be_roots_link_and_nobody_elses(tmp_path):
 
 READ = """
 import sys
-from ansible_collections.gpufleet.mig.plugins.module_utils import errors, host_files
+from ansible_collections.gpufleet.mig.plugins.module_utils import errors
+from ansible_collections.gpufleet.mig.plugins.module_utils.host import files as host_files
 try:
     print(host_files.read_json(sys.argv[1]))
 except errors.MigError as error:

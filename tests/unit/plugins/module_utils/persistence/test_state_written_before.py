@@ -31,7 +31,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigErro
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout import saved_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.kept_profiles import memory_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.persistence import files as persistence
+from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.program import is_program
 from ansible_collections.gpufleet.mig.plugins.module_utils.plan.host import decide_instances
 from ansible_collections.gpufleet.mig.plugins.modules.slurm_device_record import recorded
 
@@ -153,9 +153,9 @@ def test_what_slurmd_has_read():
 
 
 def test_the_program_of_that_release_says_which_form_it_meets(tmp_path):
-    assert persistence.is_program((BEFORE / "restore.pyz").read_bytes())
-    assert not persistence.is_program((BEFORE / "restore.pyz").read_bytes()[:-100])
-    assert not persistence.is_program(b"else")
+    assert is_program((BEFORE / "restore.pyz").read_bytes())
+    assert not is_program((BEFORE / "restore.pyz").read_bytes()[:-100])
+    assert not is_program(b"else")
     path = tmp_path / "layout.json"
     entries = saved_layout.read(str(BEFORE / "layout.json"))
     path.write_text(saved_layout.to_text(entries, memory_of([gpu(H100, uuid=UUID)])), encoding="utf-8")

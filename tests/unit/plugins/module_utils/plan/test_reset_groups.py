@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from model_gpu import A30, A100, ModelPort, fail, gpu, gpu_instance, job, lie
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.apply import transaction
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply import execution, transaction
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.outcome import Options
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import NvmlError
@@ -171,9 +171,7 @@ def test_one_reset_serves_the_group(tmp_path):
 @pytest.mark.parametrize("atomic", [False, True])
 def test_any_step_that_fails_leaves_the_group_as_before_or_in_its_layout(tmp_path, monkeypatch, number, wrong, atomic):
     monkeypatch.setattr(transaction, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(
-        "ansible_collections.gpufleet.mig.plugins.module_utils.apply.execution.BUSY_AFTER_DESTROY_SECONDS", 0
-    )
+    monkeypatch.setattr(execution, "BUSY_AFTER_DESTROY_SECONDS", 0)
     port = GroupPort(*GPUS)
     port.hooks[number] = wrong
     result, message = run(port, tmp_path, atomic=atomic)
