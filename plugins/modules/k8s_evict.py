@@ -137,26 +137,9 @@ diff:
   sample: {before: "ml/train-0\n", after: ""}
 """
 
-import traceback
-
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.eviction import (
-    NodePods,
-    Refused,
-    blocked,
-    choose,
-    evict,
-)
-from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.eviction_rules import Rules, name_of, place
-from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said
-
-MISSING = None
-try:
-    import kubernetes
-    from urllib3.exceptions import HTTPError
-except ImportError:
-    MISSING = traceback.format_exc()
+from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.run import MISSING, Refused, eviction
 
 
 def main():
@@ -184,59 +167,9 @@ def main():
     if MISSING:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=MISSING)
     try:
-        module.exit_json(**_run(module))
+        module.exit_json(**eviction(module.params, module.check_mode))
     except Refused as refused:
         module.fail_json(msg=str(refused))
-    except kubernetes.config.ConfigException as error:
-        module.fail_json(msg=f"No Kubernetes cluster to ask: {error}. Set kubeconfig, and context if need be.")
-    except kubernetes.client.ApiException as error:
-        module.fail_json(
-            msg=f"The API server refused a request: {error.status} {error.reason}. {said(error.body or '')}"
-        )
-    except HTTPError as error:
-        module.fail_json(msg=f"The API server did not answer: {error}")
-
-
-def _run(module):
-    given = module.params
-    client = _client(given["kubeconfig"], given["context"])
-    node = NodePods(
-        given["node"],
-        kubernetes.client.CoreV1Api(client),
-        kubernetes.client.AppsV1Api(client),
-        kubernetes.client.ApiException,
-    )
-    rules = Rules(
-        given["ignore_daemonsets"],
-        given["force"],
-        given["delete_emptydir_data"],
-        tuple(given["ignore_node_selectors"]),
-    )
-    chosen = choose(node, rules, given["pods"])
-    result = {
-        "changed": bool(chosen.pods),
-        "pods": [dict(zip(("namespace", "name"), place(pod)), uid=pod["metadata"]["uid"]) for pod in chosen.pods],
-        "remarks": chosen.remarks,
-        "diff": {"before": "".join(f"{name_of(pod)}\n" for pod in chosen.pods), "after": ""},
-    }
-    if module.check_mode:
-        return dict(result, blocked=blocked(node, chosen.pods))
-    evict(node, chosen.pods, given["timeout"])
-    return result
-
-
-def _client(kubeconfig, context):
-    """A client in the order of kubernetes.core: what is named, else the cluster that this runs in, else the usual."""
-    configuration = kubernetes.client.Configuration()
-    in_cluster = not (kubeconfig or context)
-    if in_cluster:
-        try:
-            kubernetes.config.load_incluster_config(client_configuration=configuration)
-        except kubernetes.config.ConfigException:
-            in_cluster = False
-    if not in_cluster:
-        kubernetes.config.load_kube_config(kubeconfig, context, client_configuration=configuration)
-    return kubernetes.client.ApiClient(configuration)
 
 
 if __name__ == "__main__":

@@ -405,50 +405,10 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.apply.journal import 
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
 from ansible_collections.gpufleet.mig.plugins.module_utils.assign.assignment import owners_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.assign.record import owners
-from ansible_collections.gpufleet.mig.plugins.module_utils.errors import DriverMissing, LibraryMissing, MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
+from ansible_collections.gpufleet.mig.plugins.module_utils.facts.run import read
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts.snapshot import facts_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.model import Snapshot, processes_of
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.reading import REMAINING
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.session import GATHER, Session
-
-
-def read(gpus, gather):
-    """Read the host and return a Snapshot; raises MigError."""
-    only = None
-    if gpus != "all":
-        # Loaded only where it is used: compiling it is a good part of what reading costs.
-        from ansible_collections.gpufleet.mig.plugins.module_utils.layout.selectors import select_gpus
-
-        def only(found):
-            return select_gpus(gpus, found, mig_capable_only=False) if found else found
-
-    try:
-        with Session() as session:
-            snapshot = session.read((*gather, REMAINING) if gather else gather, only)
-    except (DriverMissing, LibraryMissing) as error:
-        return Snapshot(reason=str(error))
-    return with_holders(snapshot, gather)
-
-
-def with_holders(snapshot, gather):
-    """The Snapshot with all that can be known of who holds its devices. What is not needed is not even loaded."""
-    if "processes" in gather and snapshot.gpus:
-        from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.kubelet import (
-            allocations,
-            with_allocations,
-        )
-
-        allocated, problem = allocations()
-        snapshot = with_allocations(snapshot, allocated)
-        if problem:
-            snapshot = snapshot._replace(incomplete=(*snapshot.incomplete, "allocations"))
-    if "handles" in gather or any(map(processes_of, snapshot.gpus)):
-        from ansible_collections.gpufleet.mig.plugins.module_utils.holders import naming as holders
-
-        snapshot = holders.with_origins(snapshot)
-        if "handles" in gather:
-            snapshot = holders.with_handles(snapshot)
-    return snapshot
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.reading import GATHER
 
 
 def main():

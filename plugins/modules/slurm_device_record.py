@@ -75,50 +75,12 @@ devices:
       - [19, 4, null, 0]
 """
 
-import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.host import files as host_files
-
-VERSION = 2
-NOT_KNOWN = "So which devices slurmd has read is not known; the role mig_slurm restarts slurmd once to know it."
-
-
-def recorded(path, there=()):
-    """The devices that are written down, None where nothing is; one without its place gets that of the device that is
-    ``there``. Raises MigError.
-    """
-    record = host_files.read_json(path, what_to_do=NOT_KNOWN)
-    if record is None:
-        return None
-    host_files.check_version(path, record, VERSION, NOT_KNOWN)
-    devices = record.get("devices")
-    if not isinstance(devices, list) or not all(map(_is_device, devices)):
-        raise MigError(f"{path} is damaged: it has no devices as this release writes them. {NOT_KNOWN}")
-    return [one if len(one) == 4 else next((new for new in there if new[:3] == one), one) for one in devices]
-
-
-def _is_device(one):
-    """A type, a UUID, device files and, since release 0.1.0, what it is besides; a whole GPU is a device, too."""
-    return (
-        isinstance(one, list)
-        and len(one) in (3, 4)
-        and all(word is None or isinstance(word, str) for word in one[:2])
-        and isinstance(one[2], list)
-        and all(isinstance(file, str) for file in one[2])
-        and (len(one) == 3 or one[3] is None or _is_place(one[3]))
-    )
-
-
-def _is_place(numbers):
-    return (
-        isinstance(numbers, list)
-        and len(numbers) == 4
-        and all(one is None or (isinstance(one, int) and not isinstance(one, bool)) for one in numbers)
-    )
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.record import record, recorded
 
 
 def main():
@@ -133,12 +95,7 @@ def main():
     path, devices = os.path.join(module.params["state_dir"], "slurm.json"), module.params["devices"]
     try:
         if devices is not None:
-            content = (
-                json.dumps({"version": VERSION, "written_by": host_files.RELEASE, "devices": devices}) + "\n"
-            ).encode()
-            changed = host_files.differs(path, content)
-            if changed and not module.check_mode:
-                host_files.write(path, content, module.atomic_move)
+            changed = record(path, devices, None if module.check_mode else module.atomic_move)
             module.exit_json(changed=changed, devices=devices)
     except MigError as error:
         module.fail_json(msg=str(error))

@@ -112,22 +112,10 @@ would_have:
   sample: "slurmd: Gres Name=gpu Type=a100_1g.5gb Count=1 Index=67 File=/dev/nvidia0,/dev/nvidia-caps/nvidia-cap66"
 """
 
-import functools
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.configuration import (
-    check_gres,
-    check_lines,
-    check_node,
-)
-from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.files import Configuration, lock, write
-from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said, visible_lines
-
-# slurmd waits some time for each device file that gres.conf names and that is not there.
-SECONDS = "60"
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.run import node_gres
 
 
 def main():
@@ -149,93 +137,12 @@ def main():
         mutually_exclusive=[("gres", "restore"), ("lines", "restore"), ("slurmd", "restore")],
         supports_check_mode=True,
     )
-    params = module.params
-
-    @functools.lru_cache(maxsize=None)
-    def expand(names):
-        return scontrol("hostnames", names)
-
-    def scontrol(what, hosts):
-        program = os.path.join(params["directory"], "scontrol")
-        status, output, errors = module.run_command([program, "show", what, hosts])
-        if status:
-            raise MigError(f"scontrol show {what} {hosts}: {said(errors or output)}")
-        return output.split()
-
     files = []
     try:
-        check_node(params["node"])
-        check_gres(params["gres"] or "")
-        check_lines(params["lines"] or [], params["node"])
-        if not os.path.exists(params["config"]):
-            raise MigError(
-                f"There is no {params['config']}. A slurmd that gets its files from slurmctld (configless) has none of"
-                " its own: name the controller then."
-            )
-        with lock(params["config"]):
-            found = Configuration(params["config"])
-            if params["restore"] is not None:
-                result = _restore(module, found, files)
-            else:
-                changed = found.changed(
-                    params["node"],
-                    params["gres"],
-                    params["lines"],
-                    expand=expand,
-                    fold=lambda names: "".join(scontrol("hostlist", ",".join(names))),
-                )
-                lost = changed and not params["slurmd"] and found.lost(params["node"], params["gres"], expand)
-                if lost:
-                    module.warn(lost)
-                result = _try(module, found, changed) if params["slurmd"] else _apply(module, found, changed, files)
+        result = node_gres(module, files)
     except (MigError, OSError) as error:
         module.fail_json(msg=str(error), **({"files": files} if files else {}))
     module.exit_json(**result)
-
-
-def _try(module, found, changed):
-    """Write what would change into another folder, for slurmd to read: the module's result."""
-    found.write_into(module.tmpdir, changed)
-    command = ["timeout", SECONDS, module.params["slurmd"], "-G", "-f", os.path.join(module.tmpdir, "slurm.conf")]
-    # A configuration that it does not take is told in what it prints.
-    _status, output, errors = module.run_command(command)
-    files = [{"path": path, "backup": ""} for path in changed]
-    return {"changed": False, "files": files, "would_have": visible_lines(f"{output}\n{errors}")}
-
-
-def _apply(module, found, changed, files):
-    """Write what changed, each file into ``files`` once it is there: the module's result."""
-    for path, text in changed.items():
-        backup = ""
-        if not module.check_mode:
-            backup = module.backup_local(path) if os.path.exists(path) else ""
-            write(path, text, module.atomic_move)
-        files.append({"path": path, "backup": backup})
-    return {"changed": bool(changed), "files": files, "diff": _difference(found, changed)}
-
-
-def _restore(module, found, files):
-    """Put the earlier files back, each into ``files`` once it is there: the module's result."""
-    earlier = found.earlier(module.params["restore"])
-    now = {**found.texts, found.gres_path: found.gres_text if os.path.exists(found.gres_path) else None}
-    changed = {path: text for path, text in earlier.items() if text != now[path]}
-    for path, text in changed.items():
-        if not module.check_mode:
-            if text is None:
-                os.unlink(path)
-            else:
-                write(path, text, module.atomic_move)
-        files.append({"path": path, "backup": ""})
-    difference = _difference(found, {path: text or "" for path, text in changed.items()})
-    return {"changed": bool(changed), "files": files, "diff": difference}
-
-
-def _difference(found, changed):
-    earlier = {**found.texts, found.gres_path: found.gres_text}
-    return [
-        {"before_header": path, "after_header": path, "before": earlier[path], "after": text}
-        for path, text in changed.items()
-    ]
 
 
 if __name__ == "__main__":
