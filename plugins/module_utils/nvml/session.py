@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The door to NVML: a session that reads Snapshots and executes Steps. The only room that imports pynvml.
+"""The door to NVML: a session that reads Snapshots and executes Steps.
 
 pynvml is imported when a session opens, so the modules load on hosts that lack it.
 """
@@ -10,19 +10,10 @@ pynvml is imported when a session opens, so the modules load on hosts that lack 
 from __future__ import annotations
 
 from contextlib import suppress
-from ctypes import byref
 
 from ..errors import DriverMissing, LibraryMissing, NvmlError, code_name
-from ..model import (
-    CREATE_COMPUTE_INSTANCE,
-    CREATE_GPU_INSTANCE,
-    DESTROY_COMPUTE_INSTANCE,
-    DESTROY_GPU_INSTANCE,
-    RESET_GPU,
-    SET_MIG_MODE,
-)
 from .binding import DRIVER_CODES, import_binding
-from .reading import GATHER, Reader, as_placement
+from .reading import GATHER, Reader
 
 
 class Session:
@@ -34,7 +25,7 @@ class Session:
     """
 
     def __init__(self, run_command=None, gather=GATHER):
-        self._run_command = run_command
+        self.run_command = run_command
         self._gather = gather
 
     def __enter__(self):
@@ -51,20 +42,21 @@ class Session:
         return self
 
     def __exit__(self, *exception):
-        self._close()
+        self.close()
 
     def _open(self):
         self.call("nvmlInit")
         self._opened = Reader(self)
 
-    def _close(self):
+    def close(self):
+        """Let go of the driver; what is read or executed next opens the session again."""
         if self._opened:
             self._opened = None
             with suppress(NvmlError):  # nothing is left to release, and an error here would hide the one that matters
                 self.call("nvmlShutdown")
 
     @property
-    def _reader(self):
+    def reader(self):
         """The Reader of the open session, which a reset has closed: then it opens again."""
         if not self._opened:
             self._open()
@@ -114,17 +106,17 @@ class Session:
         to read.
         A GPU that fails is in the Snapshot with its ``problem``; it does not keep the others from being read.
         """
-        return self._reader.snapshot(self._gather if gather is None else gather, only)
+        return self.reader.snapshot(self._gather if gather is None else gather, only)
 
     def read_gpu(self, gpu):
         """Read one GPU again and return a Gpu: mode, instances and processes; what cannot have changed is kept."""
-        return self._reader.gpu(gpu)
+        return self.reader.gpu(gpu)
 
     def state(self, gpu):
         """Read what else may stand in the way of a change on one GPU and return a GpuState."""
         from .gpu_state import read_state
 
-        return read_state(self, self._reader.handle(gpu))
+        return read_state(self, self.reader.handle(gpu))
 
     def execute(self, step):
         """Execute one Step. Returns what it brought about:
@@ -135,94 +127,19 @@ class Session:
         create_compute_instance: before R525 it is the driver that chooses the place,
         and {} for the others. An id or UUID that NVML does not tell is left out.
         """
+        from .steps import ACTIONS  # only for who changes something
+
         return ACTIONS[step.action](self, step)
 
     def remaining(self, gpu):
         """How many more GPU instances of each profile the driver has room for: {profile name: count}, None untold."""
-        return self._reader.remaining(gpu)
+        return self.reader.remaining(gpu)
 
     def inside(self, step):
         """Ask the GPU instance around a create_compute_instance step what it offers and holds.
 
         Returns (a tuple of ComputeProfile, its compute slices, a tuple of ComputeInstance without processes).
         """
-        return self._reader.inside(step.gpu, self._gpu_instance(step))
+        from .steps import gpu_instance_of
 
-    def _set_mig_mode(self, step):
-        status = self.call("nvmlDeviceSetMigMode", self._handle(step), int(step.mig_enabled))
-        return {"activation": code_name(status)}
-
-    def _reset_gpu(self, step):
-        from .reset import reset_gpus
-
-        for gpu in (step.gpu, *step.peers):
-            if not gpu.pci_address:
-                text = f"{gpu.name} has no PCI address, by which a GPU is reset, so it was not reset."
-                raise NvmlError("nvidia-smi --gpu-reset", "NOT_SUPPORTED", text)
-        self._close()  # an open session is itself a client that holds the GPU
-        reset_gpus([gpu.pci_address for gpu in (step.gpu, *step.peers)], self._run_command)
-        return {}
-
-    def _destroy_compute_instance(self, step):
-        gpu_instance = self._gpu_instance(step)
-        instance = self.call("nvmlGpuInstanceGetComputeInstanceById", gpu_instance, step.compute_instance_id)
-        self.call("nvmlComputeInstanceDestroy", instance)
-        return {}
-
-    def _destroy_gpu_instance(self, step):
-        self.call("nvmlGpuInstanceDestroy", self._gpu_instance(step))
-        return {}
-
-    def _create_gpu_instance(self, step):
-        placement = self.ctype("c_nvmlGpuInstancePlacement_t")(*step.placement)
-        function = "nvmlDeviceCreateGpuInstanceWithPlacement"
-        instance = self.call(function, self._handle(step), step.profile_id, byref(placement))
-        created = {}
-        with suppress(NvmlError):  # it is there all the same; reading the GPU again proves it
-            created["gpu_instance_id"] = self.call("nvmlGpuInstanceGetInfo", instance).id
-        return created
-
-    def _create_compute_instance(self, step):
-        gpu_instance = self._gpu_instance(step)
-        if self.places_compute_instances:
-            placement = self.ctype("c_nvmlComputeInstancePlacement_t")(*step.placement)
-            function = "nvmlGpuInstanceCreateComputeInstanceWithPlacement"
-            instance = self.call(function, gpu_instance, step.profile_id, byref(placement))
-        else:
-            instance = self.call("nvmlGpuInstanceCreateComputeInstance", gpu_instance, step.profile_id)
-        created = {}
-        with suppress(NvmlError):  # as above
-            created["gpu_instance_id"] = self.call("nvmlGpuInstanceGetInfo", gpu_instance).id
-            info = self._reader.compute_instance_info(instance)
-            created["compute_instance_id"] = info.id
-            created["uuid"] = self._reader.uuid_of(self._handle(step), *created.values())
-            if info.placement.size:
-                created["placement"] = as_placement(info.placement)
-        return created
-
-    def _handle(self, step):
-        return self._reader.handle(step.gpu)
-
-    def _gpu_instance(self, step):
-        """The handle of the GPU instance that a step acts on or in: by its id, or before that is known by its start."""
-        if step.gpu_instance_id is not None:
-            return self.call("nvmlDeviceGetGpuInstanceById", self._handle(step), step.gpu_instance_id)
-        placement = step.gpu_instance or step.placement
-        for instance, info, _profile in self._reader.gpu_instances(step.gpu):
-            if info.placement.start == placement.start:
-                return instance
-        raise NvmlError(
-            "nvmlDeviceGetGpuInstances",
-            "NOT_FOUND",
-            f"{step.gpu.name} has no GPU instance at slice {placement.start}.",
-        )
-
-
-ACTIONS = {
-    SET_MIG_MODE: Session._set_mig_mode,
-    RESET_GPU: Session._reset_gpu,
-    DESTROY_COMPUTE_INSTANCE: Session._destroy_compute_instance,
-    DESTROY_GPU_INSTANCE: Session._destroy_gpu_instance,
-    CREATE_GPU_INSTANCE: Session._create_gpu_instance,
-    CREATE_COMPUTE_INSTANCE: Session._create_compute_instance,
-}
+        return self.reader.inside(step.gpu, gpu_instance_of(self, step))

@@ -21,6 +21,7 @@ apply/state_directory apply/transaction apply/verification driver_releases error
 holders/naming holders/open_files host/device_files host/evidence host/files host/processes kubernetes/kubelet
 kubernetes/pod_resources layout/entries layout/kept_profiles layout/parsing layout/saved_layout layout/selectors
 layout/written model nvml/binding nvml/gpu_state nvml/reading nvml/reset nvml/reset_peers nvml/session
+nvml/steps
 persistence/restore plan/by_name plan/geometry plan/gpu plan/host plan/refusals plan/reset_groups plan/search profiles
 results/change results/data slurm/jobs visible
 """

@@ -54,7 +54,7 @@ def test_a_gpu_without_pci_address_is_not_reset(simulated_host):
     assert "None" not in " ".join(check["actions"])
     code = """
 ran = []
-session._run_command = lambda *command, **options: ran.append(command)
+session.run_command = lambda *command, **options: ran.append(command)
 gpu = session.read().gpus[0]
 try:
     reset(session, gpu)
@@ -210,11 +210,11 @@ def test_a_compute_instance_without_a_place_leaves_the_gpu_readable(simulated_ho
     host = two_instances(simulated_host("--mig", A100))
     code = """
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
-def info(instance, known=session._reader.compute_instance_info):
+def info(instance, known=session.reader.compute_instance_info):
     found = known(instance)
     found.placement.size = 0
     return found
-session._reader.compute_instance_info = info
+session.reader.compute_instance_info = info
 snapshot = session.read()
 result = snapshot, facts_of(snapshot, ("profiles", "instances", "processes"))["gpus"][0]
 """
