@@ -23,7 +23,7 @@ kubernetes/pod_resources layout/entries layout/kept_profiles layout/parsing layo
 layout/written model nvml/binding nvml/gpu_state nvml/reading nvml/reset nvml/reset_peers nvml/session
 nvml/steps
 persistence/restore plan/by_name plan/geometry plan/gpu plan/host plan/refusals plan/reset_groups plan/search profiles
-results/change results/data slurm/jobs visible
+results/change results/data slurm/commands slurm/jobs visible
 """
 MODULES = _MODULES.split()
 MAIN = "import sys\n\nfrom gpufleet_mig.persistence.restore import main\n\nsys.exit(main())\n"

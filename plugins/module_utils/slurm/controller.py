@@ -11,9 +11,8 @@ import re
 import time
 
 from ..errors import MigError
-from ..visible import said
+from .commands import output_of
 
-SECONDS = 60  # a command of Slurm itself gives up after MessageTimeout
 # Before, `scontrol reconfigure` leaves the number of GPUs as it was: "Attempt to change gres/gpu Count ... invalid with
 # File configuration" in slurmctld's log.
 RECONFIGURES_SINCE = (23, 11)
@@ -37,17 +36,8 @@ class Controller:
         self._run_command = run_command
         self._scontrol = os.path.join(directory, "scontrol")
 
-    def _run(self, *command):
-        # With SLURM_TIME_FORMAT times look otherwise.
-        environment = {"LC_ALL": "C", "SLURM_TIME_FORMAT": "standard"}
-        status, output, errors = self._run_command(["timeout", str(SECONDS), *command], environ_update=environment)
-        if status:
-            words = said(errors or output) or "no answer"
-            raise MigError(f"{' '.join(command)}: exit status {status}: {words}")
-        return output
-
     def _start(self):
-        return parse_start(self._run(self._scontrol, "show", "config"))
+        return parse_start(output_of([self._scontrol, "show", "config"], self._run_command))
 
     def command_for(self, paths, force=False):
         """The command that has slurmctld read these files, [] where it has since they were written, unless forced.
@@ -66,7 +56,7 @@ class Controller:
         if command == RESTART:
             # systemd would refuse the sixth restart of ten seconds.
             self._run_command(["systemctl", "reset-failed", RESTART[-1]])
-        self._run(*command)
+        output_of(command, self._run_command)
         end = clock() + seconds
         while True:
             try:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import shutil
 
+from ..errors import MigError
 from ..model import SlurmJob
 from ..visible import visible
+from .commands import output_of
 
 SECONDS = 5
 
@@ -61,6 +63,8 @@ def jobs_by_pid(text):
 
 
 def _output(command, run_command):
-    """What a command prints, "" where it fails or does not end: run_command knows no time limit, timeout sets one."""
-    status, output, _errors = run_command(["timeout", str(SECONDS), *command], environ_update={"LC_ALL": "C"})
-    return "" if status else output
+    """What a command prints, "" where it fails or does not end."""
+    try:
+        return output_of(command, run_command, seconds=SECONDS)
+    except MigError:
+        return ""

@@ -18,10 +18,10 @@ import time
 from typing import NamedTuple, Optional
 
 from ..errors import MigError
-from ..visible import said, visible
+from ..visible import visible
+from .commands import output_of
 
 # A command of Slurm itself gives up after MessageTimeout (10 s), once for each slurmctld that slurm.conf names.
-SECONDS = 60
 # The words of a node's state with which Slurm starts no jobs there, or only those of a reservation for maintenance.
 OUT_OF_SERVICE = {"DOWN", "DRAIN", "DRAINED", "DRAINING", "ERROR", "FAIL", "FAILING", "FUTURE", "MAINT", "MAINTENANCE"}
 # Not --json: its shape differs from release to release, and many builds come without it.
@@ -154,16 +154,7 @@ class Slurm:
         self._directory = directory
 
     def _output(self, program, *arguments, absent=(), times="standard"):
-        """What it prints; None where it fails with a word of ``absent``, else a failure is a MigError."""
-        command = ["timeout", str(SECONDS), os.path.join(self._directory, program), *arguments]
-        environment = {"LC_ALL": "C", "SLURM_TIME_FORMAT": times}
-        status, output, errors = self._run_command(command, environ_update=environment)
-        if status == 0:
-            return output
-        answer = said(errors or output)
-        if any(words in answer for words in absent):
-            return None
-        raise MigError(f"{' '.join([program, *arguments])}: exit status {status}: {answer or 'no answer'}")
+        return output_of([os.path.join(self._directory, program), *arguments], self._run_command, absent, times)
 
     def node(self):
         """The Node; a MigError where there is none of that name."""

@@ -10,7 +10,8 @@ import functools
 import os
 
 from ..errors import MigError
-from ..visible import said, visible_lines
+from ..visible import visible_lines
+from .commands import output_of
 from .configuration import check_gres, check_lines, check_node
 from .files import Configuration, lock, write
 
@@ -46,10 +47,7 @@ def _changed(module, found):
 
     def scontrol(what, hosts):
         program = os.path.join(params["directory"], "scontrol")
-        status, output, errors = module.run_command([program, "show", what, hosts])
-        if status:
-            raise MigError(f"scontrol show {what} {hosts}: {said(errors or output)}")
-        return output.split()
+        return output_of([program, "show", what, hosts], module.run_command).split()
 
     @functools.lru_cache(maxsize=None)
     def expand(names):
