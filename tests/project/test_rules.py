@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 
 
 def in_python(source, module):
-    """{(rule, module.function)} of what a module's docstrings say."""
+    """{(rule, room.module.function)} of what a module's docstrings say."""
     found = set()
 
     def look(node, name):
@@ -40,7 +40,8 @@ def in_python(source, module):
 def in_code():
     found = set()
     for path in sorted((ROOT / "plugins").rglob("*.py")):
-        found |= in_python(path.read_text(encoding="utf-8"), path.stem)
+        name = ".".join(path.relative_to(ROOT / "plugins").with_suffix("").parts[1:])
+        found |= in_python(path.read_text(encoding="utf-8"), name)
     for folder in ("roles", "playbooks"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".yml", ".j2"):

@@ -21,7 +21,7 @@ from .connection_variables import planted_connection
 OURS = re.compile(r"_*mig_")
 # How many names a message lists, and how much of each.
 NAMES, LENGTH = 8, 60
-COLLECTION = Path(__file__).resolve().parents[2]
+COLLECTION = Path(__file__).resolve().parents[3]
 ROLES = COLLECTION / "roles"
 NAME = re.compile(r"\bmig_\w+")
 

@@ -16,7 +16,7 @@ from paths import COLLECTIONS
 
 OPEN = """
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import Session
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.session import Session
 try:
     with Session():
         print("open")

@@ -165,7 +165,7 @@ def call(function, *arguments, asked=session.call):
         raise NvmlError(function, "INVALID_ARGUMENT")
     return asked(function, *arguments)
 before = session.read().gpus[0]
-session._close()
+session.close()
 session.call = call
 result = before, session.read().gpus[0]
 """
@@ -209,7 +209,7 @@ result = session.read()
 def test_a_compute_instance_without_a_place_leaves_the_gpu_readable(simulated_host):
     host = two_instances(simulated_host("--mig", A100))
     code = """
-from ansible_collections.gpufleet.mig.plugins.module_utils.facts import facts_of
+from ansible_collections.gpufleet.mig.plugins.module_utils.facts.snapshot import facts_of
 def info(instance, known=session.reader.compute_instance_info):
     found = known(instance)
     found.placement.size = 0
