@@ -9,7 +9,10 @@ BIN := $(CURDIR)/$(VENV)/bin
 COLLECTION := build/collections/ansible_collections/gpufleet/mig
 KUBERNETES := build/collections/ansible_collections/kubernetes/core
 SIMULATOR := build/simulator
-PYTEST_WORKERS ?= $(shell nproc)
+# Python compiles what it imports, and tests keep that elsewhere.
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+# One more than cores: tests also wait, for hosts and clusters.
+PYTEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv simulator demo demo-down test bench prove mutants picture changelog clean
@@ -31,15 +34,15 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv --clear $(VENV)
 
 $(VENV)/.demo: requirements-demo.txt | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-demo.txt
+	$(PIP) -r requirements-demo.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.demo
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/.prove: requirements-prove.txt $(VENV)/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-prove.txt
+	$(PIP) -r requirements-prove.txt
 	@touch $@
 
 # Ansible finds a collection by its folder's name.
@@ -63,7 +66,7 @@ venv: $(VENV)/.dev $(COLLECTION) $(KUBERNETES)/.here
 # A C compiler from PyPI where the machine has none.
 simulator: $(VENV)/.demo
 	@command -v "$${CC:-cc}" >/dev/null || $(BIN)/python -c 'import ziglang' 2>/dev/null \
-	    || $(BIN)/pip install --quiet --disable-pip-version-check -r requirements-compiler.txt
+	    || $(PIP) -r requirements-compiler.txt
 	@$(MAKE) --no-print-directory -C roles/mig_simulator/files BUILD='$(CURDIR)/$(SIMULATOR)' PYTHON='$(BIN)/python'
 
 demo: $(VENV)/.demo $(COLLECTION) simulator

@@ -58,8 +58,17 @@ def pytest_xdist_make_scheduler(config, log):
     return HostsTogether(config, log)
 
 
-# First what needs nothing that is built meanwhile, then hosts, then Kubernetes; the many short tests fill the end.
-ORDER = ("tests/project/", "tests/integration/", "tests/hosts/", "tests/kubernetes/")
+# First what needs nothing that is built meanwhile, then hosts and Kubernetes with the longest files in front, so that
+# no worker has one of those left when the others have ended; the many short tests fill the end.
+ORDER = (
+    "tests/project/",
+    "tests/integration/",
+    "tests/hosts/test_partition.py",
+    "tests/hosts/test_container_runtime.py",
+    "tests/kubernetes/test_four_worlds.py",
+    "tests/hosts/",
+    "tests/kubernetes/",
+)
 
 
 def pytest_configure(config):

@@ -91,17 +91,7 @@ def virtual_environment(name, interpreter, requirements):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
             subprocess.run([interpreter, "-m", "venv", "--clear", directory], check=True)
-            subprocess.run(
-                [
-                    directory / "bin" / "python",
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    *requirements,
-                ],
-                check=True,
-            )
+            install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+            subprocess.run([directory / "bin" / "python", *install, *requirements], check=True)
             stamp.write_text(wanted, encoding="utf-8")
     return directory

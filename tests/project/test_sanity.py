@@ -10,10 +10,12 @@ import ansible_test
 import pytest
 from paths import ROOT
 
+# pylint and an import with each Python take longer than all the others; each of the rest needs an environment of its
+# own. For every day ruff, yamllint, antsibull-changelog and tests/integration/test_interpreters.py are as good.
+EVERY_DAY = ("pylint", "import", "pep8", "yamllint", "changelog")
 
-# pylint and an import with each Python take longer than all the others; ruff and tests/integration/test_interpreters.py
-# are as good for every day.
-@pytest.mark.parametrize("skipped", [("pylint", "import"), pytest.param((), marks=pytest.mark.prove)])
+
+@pytest.mark.parametrize("skipped", [EVERY_DAY, pytest.param((), marks=pytest.mark.prove)], ids=["every day", "all"])
 def test_sanity_passes(edge_environment, skipped):
     status, complaints = ansible_test.sanity(edge_environment, skipped)
     assert status == 0, f"{edge_environment.name}\n{complaints}"
