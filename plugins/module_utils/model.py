@@ -21,6 +21,7 @@ PROFILE_NAME = re.compile(
     r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>0|[1-9][0-9]*)gb"
     r"(?:[+-][a-z0-9]+(?:[.+-][a-z0-9]+)*)?)$"
 )
+LONGEST_PROFILE_NAME = 40  # in a layout; no real name is as long
 
 
 class Placement(NamedTuple):
