@@ -21,6 +21,7 @@ PROFILE_NAME = re.compile(
     r"^(?:(?P<compute>[1-9][0-9]*)c\.)?(?P<gpu_instance>(?P<slices>[1-9][0-9]*)g\.(?P<memory>0|[1-9][0-9]*)gb"
     r"(?:[+-][a-z0-9]+(?:[.+-][a-z0-9]+)*)?)$"
 )
+LONGEST_PROFILE_NAME = 40  # in a layout; no real name is as long
 
 
 class Placement(NamedTuple):
@@ -213,12 +214,15 @@ class Gpu(NamedTuple):
 
     def profile_id(self, one):
         """The id of the profile of a GpuInstance, or of what is placed or wanted on this Gpu, where a name stands for
-        one profile; the name of one that is not listed. Another reading may have other names.
+        one profile; the name of one that is neither listed nor there. Another reading may have other names.
         """
         told = getattr(one, "profile_id", None)
         if told is not None:
             return told
-        return next((profile.id for profile in self.profiles if profile.name == one.profile), one.profile)
+        listed = ((profile.name, profile.id) for profile in self.profiles)
+        there = ((instance.profile, instance.profile_id) for instance in self.instances or ())
+        known = (identity for name, identity in (*listed, *there) if name == one.profile and identity is not None)
+        return next(known, one.profile)
 
     @property
     def name(self):

@@ -60,6 +60,7 @@ def visible_lines(text):
 
 
 _short = Repr()
+_short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
 
 def shown(value):

@@ -27,7 +27,7 @@ MOST_GPUS = 4096
 UNKNOWN = "Whether the last change of this host ended is not known."
 WAY_OUT = "Run as root (become: true); or move it away, and the next change begins a new one."
 
-# What a record has, as results.journal_record and changing.journal_of make it.
+# What a record has, as journal_record (results/change.py) and journal_of (apply/run.py) make it.
 WORDS = ("change", "cause", "user", "sudo_user", "time")
 WHO = ("change", "cause", "user", "sudo_user", "time")
 # As json.dumps writes them. Inside a string quotes have a backslash before them, so nothing else can look like this.

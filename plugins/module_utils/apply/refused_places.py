@@ -32,6 +32,7 @@ FOR_CLIENTS = (
 )
 CHANGED = "Something else has changed the GPU since it was read."
 OTHER_INSIDE = "The GPU instance does not offer what was forecast."
+_INSIDE = {CREATE_COMPUTE_INSTANCE: 1, DESTROY_COMPUTE_INSTANCE: -1}  # how many more a step leaves in a GPU instance
 
 
 class RefusedPlaces:
@@ -40,7 +41,7 @@ class RefusedPlaces:
     def __init__(self, decide=None):
         self._decide = decide
         self._refused = []  # (product, PCI device id, set of (profile id, start), name of the GPU)
-        self._refused_inside = []  # the same with (profile id, Counter of compute slices, None for all) as the third
+        self._refused_inside = []  # the same with what _inside returns as the third
 
     @staticmethod
     def concerns(failure):
@@ -176,11 +177,11 @@ def _inside(plan, step):
 
 
 def _contents(gpu, steps, start):
-    """What steps leave in the GPU instance at ``start``: {compute slices of a compute instance, None for all: how many}
-    as a Counter.
+    """What steps leave in the GPU instance at ``start``: {(compute slices of a compute instance, None for all; where it
+    was to be, None for anywhere): how many} as a Counter.
     """
     inside = Counter(
-        part(device.profile)
+        (part(device.profile), None)
         for instance in gpu.instances or ()
         if instance.placement.start == start
         for device in instance.compute_instances
@@ -189,7 +190,7 @@ def _contents(gpu, steps, start):
         if step.action == RESET_GPU or (step.action == CREATE_GPU_INSTANCE and step.placement.start == start):
             inside.clear()
         elif step.gpu_instance and step.gpu_instance.start == start:
-            inside[part(step.profile)] += {CREATE_COMPUTE_INSTANCE: 1, DESTROY_COMPUTE_INSTANCE: -1}.get(step.action, 0)
+            inside[part(step.profile), step.start] += _INSIDE.get(step.action, 0)
     return inside
 
 

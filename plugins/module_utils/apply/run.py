@@ -29,7 +29,7 @@ from .transaction import change, rehearse
 def run(module, decide, leave_pending=False, gather=GATHER):
     """Change the host, or in check mode and for a rehearsal only plan to. Returns a Change.
 
-    ``module`` is the AnsibleModule, ``decide(snapshot)`` is a decision of host_planner, ``gather`` what it needs to
+    ``module`` is the AnsibleModule, ``decide(snapshot)`` is a decision of plan/host.py, ``gather`` what it needs to
     know. Raises MigError.
     """
     params = module.params

@@ -4,7 +4,7 @@
 
 """Who holds a GPU or MIG device: processes with their systemd unit, container, Kubernetes pod and Slurm job.
 
-All of this costs reading, so this room is imported where there is somebody to name and not before.
+All of this costs reading, so this module is imported where there is somebody to name and not before.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Who has a device file of a GPU or MIG device open, which tells of handles that NVML does not list."""
+"""The device files of GPUs and MIG devices, and the capabilities by which the driver numbers the latter."""
 
 from __future__ import annotations
 

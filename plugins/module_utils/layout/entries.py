@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The layout language: from what a user writes to one GpuLayout per GPU, and from what is on a GPU back to an entry.
+"""The layout language: from what a user writes to one GpuLayout per GPU; layout/written.py is the way back.
 
 Nothing here asks whether a profile exists on a GPU or fits there: that is the planner's business.
 """

@@ -10,7 +10,7 @@ import re
 from fnmatch import fnmatchcase
 
 from ..errors import LayoutError
-from ..model import PROFILE_NAME
+from ..model import LONGEST_PROFILE_NAME, PROFILE_NAME
 from ..profiles import ProfileName
 from ..visible import shown
 
@@ -68,8 +68,9 @@ def parse_profile(value, where):
 
     Rule: names in a layout
     """
-    # No real name is long, and int() refuses numbers of thousands of digits in a way of its own.
-    found = PROFILE_NAME.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 40 else None
+    # int() refuses numbers of thousands of digits in a way of its own.
+    short = isinstance(value, str) and len(value) <= LONGEST_PROFILE_NAME
+    found = PROFILE_NAME.fullmatch(value.strip()) if short else None
     if found is None:
         meant = _meant(value)
         raise LayoutError(

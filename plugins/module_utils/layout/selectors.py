@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import LayoutError
-from ..visible import _short, shown
+from ..visible import shown
 from .parsing import as_list, as_text
 
 INDEX = re.compile(r"[0-9]{1,9}")
@@ -18,8 +18,6 @@ UUID = re.compile(r"GPU-[0-9a-z-]{1,92}", re.IGNORECASE)
 YAML_NUMBER = re.compile(r"[0-9]+\.[0-9]*")
 PCI_ADDRESS = re.compile(r"(?:([0-9a-f]{1,8}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})\.([0-7])", re.IGNORECASE)
 EXPECTED = "expected all, an index (0), a UUID (GPU-...) or a PCI address in quotes ('07:00.0')"
-
-_short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
 
 class Selector(NamedTuple):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ..model import PROFILE_NAME, in_place
+from ..model import LONGEST_PROFILE_NAME, PROFILE_NAME, in_place
 from ..profiles import with_name
 
 
@@ -14,11 +14,16 @@ def wanted_data(gpu, placed):
     """A PlacedInstance of a Gpu in the words of the layout option, which has no other names than such of profiles: what
     a driver calls otherwise is called by its id.
     """
-    if not PROFILE_NAME.fullmatch(placed.profile):
+    if not _is_in_the_language(placed.profile):
         placed = with_name(placed, {placed.profile: str(gpu.profile_id(placed))})
     devices = sorted(placed.compute_instances, key=in_place)
     inside = [{"profile": device.profile, "placement": device.start} for device in devices]
     return {"profile": placed.profile, "placement": placed.start, "compute_instances": inside}
+
+
+def _is_in_the_language(name):
+    """Whether a layout can have this name of a GPU instance profile, also with that of a part in front."""
+    return bool(PROFILE_NAME.fullmatch(name)) and len("1c." + name) <= LONGEST_PROFILE_NAME
 
 
 def layout_entry(gpu, placed):

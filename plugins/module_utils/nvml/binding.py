@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The one room that imports pynvml: finding nvidia-ml-py, and whether it fits the driver."""
+"""The one module that imports pynvml: finding nvidia-ml-py, and whether it fits the driver."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def restore(port, entries, host_state, memory=None):
 
 
 def _one_by_one(decide, entries, problems):
-    """A decision of host_planner on saved ``entries`` that holds no GPU up for another's sake.
+    """A decision of plan/host.py on saved ``entries`` that holds no GPU up for another's sake.
 
     Why a GPU is left out goes into ``problems``.
     """

@@ -62,10 +62,13 @@ def _geometry(profiles, without):
 def engines_of(profiles, sizes):
     """How many engines a GPU has of each of ENGINES: as many as the profile that takes all of it tells.
 
+    A profile without any engine, as with_unlisted makes them, tells nothing of engines.
+
     Rule: engines
     """
-    largest = max(sizes, default=0)
-    whole = [profile.engines[1:] for profile, size in zip(profiles, sizes) if size == largest]
+    told = [(profile.engines[1:], size) for profile, size in zip(profiles, sizes) if any(profile.engines)]
+    largest = max((size for _counts, size in told), default=0)
+    whole = [counts for counts, size in told if size == largest]
     return tuple(max(counts) for counts in zip(*whole)) if whole else ()
 
 

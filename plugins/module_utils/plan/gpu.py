@@ -220,7 +220,7 @@ def _layout_of(placed):
 
 
 def _refusals():
-    """The room that words refusals, imported only where there is one: every run pays for each line that it imports."""
+    """The module that words refusals, imported only where there is one: each line that is imported costs every run."""
     from . import refusals
 
     return refusals

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Values of the model as the plain data that modules return, and layouts in the words of the layout option."""
+"""Values of the model as the plain data that modules return. Pure."""
 
 from __future__ import annotations
 

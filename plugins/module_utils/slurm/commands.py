@@ -11,7 +11,8 @@ import os
 from ..errors import MigError
 from ..visible import said
 
-SECONDS = 60  # a command of Slurm itself gives up after MessageTimeout
+# A command of Slurm itself gives up after MessageTimeout (10 s), once for each slurmctld that slurm.conf names.
+SECONDS = 60
 
 
 def output_of(command, run_command, absent=(), times="standard", seconds=SECONDS):

@@ -21,7 +21,6 @@ from ..errors import MigError
 from ..visible import visible
 from .commands import output_of
 
-# A command of Slurm itself gives up after MessageTimeout (10 s), once for each slurmctld that slurm.conf names.
 # The words of a node's state with which Slurm starts no jobs there, or only those of a reservation for maintenance.
 OUT_OF_SERVICE = {"DOWN", "DRAIN", "DRAINED", "DRAINING", "ERROR", "FAIL", "FAILING", "FUTURE", "MAINT", "MAINTENANCE"}
 # Not --json: its shape differs from release to release, and many builds come without it.

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import runpy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.gpufleet.mig.plugins.module_utils import visible as module
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said, visible, visible_lines
 
 
@@ -58,3 +61,11 @@ def test_what_a_command_only_warned_of_is_no_part_of_its_reason():
 
 def test_lines_stay_lines():
     assert visible_lines("a\x1b[1m\nb\r\n") == "a\\x1b[1m\nb\\r\n"
+
+
+def test_what_was_written_is_quoted_in_one_way_whichever_modules_are_loaded():
+    shown = runpy.run_path(module.__file__)["shown"]
+    path = "/var/lib/gpufleet-mig/of-a-host-with-a-long-name"
+    assert shown(path) == repr(path)
+    assert shown([[[["deep"]]]]) == "[[[...]]]"
+    assert len(shown("x" * 1000)) == 80

@@ -236,6 +236,24 @@ def test_compute_instances_that_the_driver_does_not_allow_together_are_not_tried
     assert run(port, tmp_path, wanted)[1] is None
 
 
+def test_a_place_that_the_driver_does_not_allow_is_no_reason_against_another_place(tmp_path):
+    port = ModelPort(gpu(H100), gpu(H100, index=1), refused_inside=[Placement(0, 2)])
+    entries = [
+        {
+            "gpus": [index],
+            "instances": [{"profile": "3g.40gb", "compute_instances": [{"profile": "2c.3g.40gb", "placement": start}]}],
+        }
+        for index, start in ((0, 0), (1, 2))
+    ]
+    decide = partial(decide_instances, entries=validate_layout(entries))
+    state = HostState(str(tmp_path / "state"))
+    _result, message = result_of(transaction.change(lambda: port, decide, state, 5, Options()))
+    assert "so this driver does not allow a 2c.3g.40gb there" in message
+    assert "has just refused" not in message
+    assert port.gpus["GPU-0"].instances == ()
+    assert [one.compute_instances[0].placement.start for one in port.gpus["GPU-1"].instances] == [2]
+
+
 def two_parts_at_the_most(profile):
     """A driver that says of a 3g that it holds two 1c, whatever its placements allow."""
     found = forecast(profile, eighths=True)

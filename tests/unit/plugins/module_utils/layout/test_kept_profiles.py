@@ -28,6 +28,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.layout.kept_profiles 
     to_data,
 )
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.saved_layout import exact_entries, read, to_text
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.written import layout_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Refusal
 from ansible_collections.gpufleet.mig.plugins.module_utils.persistence import restore as boot
 from ansible_collections.gpufleet.mig.plugins.module_utils.plan import host as host_planner
@@ -160,6 +161,14 @@ def test_one_sentence_tells_of_all_gpus():
         " told by their ids; write the new names."
     )
     assert in_words([(NEW, {})]) is None
+
+
+@pytest.mark.parametrize("name", ["a name", "7g.80gb" + "+x" * 20])
+def test_a_layout_that_was_read_can_be_applied_whatever_its_profiles_are_called(name):
+    profiles = tuple(one._replace(name=name) if one.name == "7g.80gb" else one for one in OLD.profiles)
+    now = gpu(H100, [gpu_instance(0, name, 0, 8, (f"1c.{name}", 0, 1, False))], profiles=profiles)
+    (entry,) = exact_entries([layout_of(now)]).values()
+    assert [(one.profile, one.compute_instances[0].profile) for one in entry.layout.instances] == [("0", "1c.0")]
 
 
 def decided(now, wanted, memory, decide=decide_instances):

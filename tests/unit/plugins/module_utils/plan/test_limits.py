@@ -13,6 +13,7 @@ from nvml_process import in_session
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.outcome import Options
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.transaction import apply
+from ansible_collections.gpufleet.mig.plugins.module_utils.apply.verification import difference
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts.snapshot import facts_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import validate_layout
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.written import layout_of
@@ -188,8 +189,29 @@ def test_what_the_driver_does_not_list_and_the_gpu_holds_may_stay_and_is_not_mad
         ("create_gpu_instance", "1g.5gb"),
         ("create_compute_instance", "1g.5gb"),
     ]
+    (made, _inside) = decision.steps
+    done = now._replace(instances=(*now.instances, gpu_instance(8, "1g.5gb", made.placement.start, 1)))
+    assert difference(decision, done, None) is None
+    assert "missing 77 at slice 0" in difference(decision, done._replace(instances=done.instances[1:]), None)
     decision, _warnings = decide(now, {"3g.20gb": 2})
     assert [one.profile for one in decision.blockers] == ["77"]
     for elsewhere in ([{"profile": 77, "placement": 4}], {"77": 2}):
         assert isinstance(decide(now, elsewhere)[0], Refusal)
     assert decide(gpu(A100), layout)[0].kind == "no_such_profile"
+
+
+def test_what_the_driver_does_not_list_tells_no_engines():
+    """What takes the whole GPU says how many engines that has, if it says anything."""
+    there = gpu_instance(0, "99", 0, 8, ("99", 0, 8, False))._replace(profile_id=99)
+    now = gpu(H100, [there])
+    now = now._replace(
+        profiles=tuple(one for one in now.profiles if one.name != "7g.80gb"),
+        compute_profiles={"99": (ComputeProfile("99", 4, 7, (Placement(0, 8),), 1),)},
+    )
+    plan, warnings = decide(now, {"1g.10gb": 3})
+    assert [step.action for step in plan.steps[:3]] == [
+        "destroy_compute_instance",
+        "destroy_gpu_instance",
+        "create_gpu_instance",
+    ]
+    assert warnings == []
