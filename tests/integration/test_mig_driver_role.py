@@ -11,7 +11,7 @@ import re
 import yaml
 from paths import ROOT
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import session as nvml
+from ansible_collections.gpufleet.mig.plugins.module_utils.nvml import binding
 
 LAYOUT = [{"product": "*A100*", "instances": {"1g.10gb": 4}}, {"product": "*H100*", "instances": {"1g.10gb": 7}}]
 TASKS = [
@@ -50,5 +50,5 @@ def test_the_example_of_its_readme_and_the_checks_alone(run_playbook, simulated_
 
 def test_the_role_and_the_modules_agree():
     variables = yaml.safe_load((ROOT / "roles" / "mig_driver" / "vars" / "main.yml").read_text(encoding="utf-8"))
-    assert variables["mig_driver_directory"] == nvml.PRIVATE_DIRECTORY
-    assert f"nvidia-ml-py>={variables['mig_driver_version']}" == nvml.REQUIREMENT
+    assert variables["mig_driver_directory"] == binding.PRIVATE_DIRECTORY
+    assert f"nvidia-ml-py>={variables['mig_driver_version']}" == binding.REQUIREMENT
