@@ -139,7 +139,8 @@ diff:
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.run import MISSING, Refused, eviction
+from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.eviction import Refused
+from ansible_collections.gpufleet.mig.plugins.module_utils.kubernetes.run import MISSING, eviction
 
 
 def main():
