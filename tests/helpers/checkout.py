@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-from paths import ROOT
+from paths import BIN, ROOT
 
 
 def copy_checkout(target, source=ROOT):
@@ -22,3 +22,12 @@ def copy_checkout(target, source=ROOT):
     # Without that, the copy counts as ignored files of the checkout that it lies in.
     subprocess.run(["git", "init", "--quiet", target], check=True)
     subprocess.run(["git", "add", "--all"], cwd=target, check=True)
+
+
+def built_collection(folder):
+    """The archive of the collection as Galaxy would hand it out, built in ``folder`` from a copy of the checkout."""
+    copy_checkout(folder / "checkout")
+    build = [BIN / "ansible-galaxy", "collection", "build", "--output-path", folder]
+    subprocess.run(build, cwd=folder / "checkout", check=True, capture_output=True)
+    (archive,) = folder.glob("gpufleet-mig-*.tar.gz")
+    return archive

@@ -16,9 +16,9 @@ import shlex
 import subprocess
 
 import pytest
-from checkout import copy_checkout
+from checkout import built_collection
 from layouts import profiles
-from paths import BIN, COLLECTIONS, ROOT
+from paths import COLLECTIONS, ROOT
 
 H100 = "H100-SXM5-80GB"
 
@@ -54,12 +54,7 @@ def test_the_quick_start_from_an_empty_home(simulated_host, tmp_path):
         variables = {**host.variables(), "ansible_become": False}
         (home / "host_vars" / f"{name}.yml").write_text(json.dumps(variables), encoding="utf-8")
     # The collection as Galaxy would hand it out, and the one that it depends on.
-    copy_checkout(tmp_path / "checkout")
-    subprocess.run(
-        [BIN / "ansible-galaxy", "collection", "build", "--output-path", tmp_path],
-        cwd=tmp_path / "checkout", check=True, capture_output=True,
-    )  # fmt: skip
-    (archive,) = tmp_path.glob("gpufleet-mig-*.tar.gz")
+    archive = built_collection(tmp_path)
     kubernetes = home / ".ansible" / "collections" / "ansible_collections" / "kubernetes"
     kubernetes.mkdir(parents=True)
     (kubernetes / "core").symlink_to(COLLECTIONS / "ansible_collections" / "kubernetes" / "core")

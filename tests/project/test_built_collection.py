@@ -6,22 +6,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import tarfile
 
-from checkout import copy_checkout
-from paths import BIN
+from checkout import built_collection
 
 FOR_USERS = {"CHANGELOG.md", "LICENSE", "LICENSES", "README.md", "docs", "meta", "playbooks", "plugins", "roles"}
 GALAXY = {"MANIFEST.json", "FILES.json"}  # made by ansible-galaxy
 
 
 def test_it_has_what_users_need(tmp_path):
-    copy_checkout(tmp_path / "checkout")
-    build = ["ansible-galaxy", "collection", "build", "--output-path", tmp_path, tmp_path / "checkout"]
-    subprocess.run([BIN / build[0], *build[1:]], check=True, capture_output=True)
-    (archive,) = tmp_path.glob("gpufleet-mig-*.tar.gz")
-    with tarfile.open(archive) as built:
+    with tarfile.open(built_collection(tmp_path)) as built:
         names = [member.name for member in built if member.isfile()]
     assert {name.partition("/")[0] for name in names} == FOR_USERS | GALAXY | {"requirements.txt"}
     assert [name for name in names if name.endswith((".pyc", ".o"))] == []

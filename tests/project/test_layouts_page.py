@@ -14,8 +14,8 @@ from gpus import A100, host
 from paths import ROOT
 from playbook import Run
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LayoutError
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import (
-    LayoutError,
     resolve_layout,
     validate_layout,
 )

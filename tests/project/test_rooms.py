@@ -12,41 +12,11 @@ from graphlib import TopologicalSorter
 
 import pytest
 from paths import ROOT
+from rooms import MODULES, PLUGINS, imports
 
-PLUGINS = ROOT / "plugins"
 HOUSES = ("module_utils", "plugin_utils")
-PREFIX = "ansible_collections.gpufleet.mig.plugins."
-MODULES = {
-    ".".join(path.relative_to(PLUGINS).with_suffix("").parts): path
-    for house in HOUSES
-    for path in sorted((PLUGINS / house).rglob("*.py"))
-    if path.name != "__init__.py"
-}
 DOOR = 60
-
-
-def imports(path):
-    """The modules of MODULES that a file imports, wherever in it, but for what only a type checker would run."""
-    here = path.relative_to(PLUGINS).with_suffix("").parts
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    never_run = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
-    skipped = {id(one) for node in never_run for one in ast.walk(node)}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom) or id(node) in skipped:
-            continue
-        if node.level:
-            base = ".".join([*here[: -node.level], *filter(None, [node.module])])
-        elif (node.module or "").startswith(PREFIX):
-            base = node.module[len(PREFIX) :]
-        else:
-            continue
-        for alias in node.names:
-            found = base if base in MODULES else f"{base}.{alias.name}"
-            if found in MODULES:
-                yield found
-
-
-IMPORTS = {name: sorted(set(imports(path))) for name, path in MODULES.items()}
+IMPORTS = {name: sorted(set(imports(name))) for name in MODULES}
 
 
 def room(name):

@@ -15,8 +15,8 @@ from gpus import A100, A100_80, H100, host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LayoutError
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import (
-    LayoutError,
     resolve_layout,
     validate_layout,
 )

@@ -6,38 +6,23 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
 import subprocess
 import sys
 
-from paths import COLLECTIONS, ROOT
+from paths import COLLECTIONS
+from rooms import imports
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.program import MODULES, program_bytes
 
-MODULE_UTILS = ROOT / "plugins" / "module_utils"
-
-
-def imported(name):
-    """The modules that one imports, wherever in it, as paths below module_utils."""
-    tree = ast.parse((MODULE_UTILS / f"{name}.py").read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            folder = [*name.split("/")[: -node.level], *(node.module or "").split(".")]
-            path = "/".join(filter(None, folder))
-            if (MODULE_UTILS / f"{path}.py").exists():
-                yield path
-            else:
-                yield from (f"{path}/{alias.name}" for alias in node.names)
-
 
 def test_the_program_has_the_modules_that_it_imports_and_no_others():
-    modules, more = set(), {"persistence/restore"}
+    modules, more = set(), {"module_utils.persistence.restore"}
     while more:
         modules |= more
-        more = {found for name in more for found in imported(name)} - modules
-    assert sorted(modules) == MODULES
+        more = {found for name in more for found in imports(name)} - modules
+    assert sorted(name.partition(".")[2].replace(".", "/") for name in modules) == MODULES
 
 
 def test_the_same_sources_make_the_same_program():

@@ -33,7 +33,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.layout.entries import
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.kept_profiles import memory_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.program import is_program
 from ansible_collections.gpufleet.mig.plugins.module_utils.plan.host import decide_instances
-from ansible_collections.gpufleet.mig.plugins.modules.slurm_device_record import recorded
+from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.record import recorded
 
 BEFORE = ROOT / "tests" / "state" / "0.1.0"
 UUID = json.loads((BEFORE / "layout.json").read_text(encoding="utf-8"))["layout"][0]["gpus"][0]
