@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.fleet import report, table
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.host import UNFINISHED
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_options import planted, planted_refusal
 
 
@@ -56,8 +57,12 @@ class ActionModule(ActionBase):
 
 def _result(variables):
     """What the role has set as mig_partition_result, and not what a host's facts call so."""
-    result = variables.get("mig_partition_result")
-    return None if result == (variables.get("ansible_facts") or {}).get("mig_partition_result") else result
+    facts, own = variables.get("ansible_facts") or {}, ("mig_partition_result", "__mig_partition_request")
+    result, request = (None if variables.get(name) == facts.get(name) else variables.get(name) for name in own)
+    # The role has begun with the host, and has not ended since.
+    if request and request.get("claim") and (result or {}).get("change_id") != request["claim"]["change_id"]:
+        return {"state": UNFINISHED}
+    return result
 
 
 def _write(path, data):

@@ -40,7 +40,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.way_back import by_whom
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition.way_back import by_whom
 
 
 class FilterModule:

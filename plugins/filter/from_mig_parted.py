@@ -75,40 +75,15 @@ _value:
       instances: {1g.5gb: 2, 2g.10gb: 1, 3g.20gb: 1}
 """
 
-import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import LayoutError
-from ansible_collections.gpufleet.mig.plugins.module_utils.layout.mig_parted import from_mig_parted
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice, of which YAML would silently keep the last."""
-
-    def compose_mapping_node(self, anchor):
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"{key.value!r} is there twice", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return node
-
-
-def _data(text):
-    # JSON is YAML but for tabs between its tokens, which are the only tabs that it may have.
-    if text.lstrip().startswith("{"):
-        text = text.replace("\t", " ")
-    try:
-        return yaml.load(text, _Loader)
-    except Exception as error:  # besides YAMLError, what PyYAML lets through for tags such as !!int on what is none
-        raise LayoutError(f"nvidia-mig-parted configuration: cannot be read as YAML or JSON: {error}") from error
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.mig_parted import read_mig_parted
 
 
 def _filter(value, label=None):
     try:
-        return from_mig_parted(_data(value) if isinstance(value, str) else value, label)
+        return read_mig_parted(value, label)
     except LayoutError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -15,8 +15,8 @@ description:
 options:
   _input:
     description:
-      - The results by C(check), C(changes), C(failures), C(drained), C(hooks), C(rebooted), C(brought_back) and
-        C(check_mode).
+      - What the role's tasks registered and set, by C(request), C(check), C(claim), C(decision), C(changes),
+        C(failures), C(drained), C(stopped), C(rebooted), C(brought_back), C(check_mode), C(host) and C(facts).
     type: dict
     required: true
 """
@@ -28,14 +28,19 @@ EXAMPLES = r"""
   vars:
     result: "{{ run | gpufleet.mig.partition_result }}"
     run:
+      request: {claim: {change_id: 3f0a1c52}}
       check: {evidence: {mig_capable: true}}
+      claim: {}
+      decision: {}
       changes: []
       failures: []
-      drained: []
-      hooks: []
-      rebooted: false
+      drained: false
+      stopped: []
+      rebooted: {}
       brought_back: null
       check_mode: false
+      host: gpu-1
+      facts: []
 """
 
 RETURN = r"""
@@ -44,7 +49,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.host import partition_result
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition.outcome import outcome
 
 
 class FilterModule:
@@ -52,4 +57,4 @@ class FilterModule:
 
     def filters(self):
         """The filter by its name."""
-        return {"partition_result": partition_result}
+        return {"partition_result": outcome}

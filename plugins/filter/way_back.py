@@ -12,7 +12,7 @@ short_description: Decide which GPUs a failed change may roll back, and to what
 description:
   - Decides for the role gpufleet.mig.mig_partition which GPUs of a host roll back to what they had, and which are not
     touched because something other than the change has changed them.
-positional: now, targets, plans
+positional: now, results
 options:
   _input:
     description: What M(gpufleet.mig.mig_check) returned before the change.
@@ -22,23 +22,18 @@ options:
     description: What it returns now, without a layout.
     type: dict
     required: true
-  targets:
-    description: The layouts that were wanted, RV(gpufleet.mig.mig_check#module:target).
+  results:
+    description: The results of M(gpufleet.mig.mig_check), M(gpufleet.mig.mig_mode) and M(gpufleet.mig.mig_instances)
+      in the change. What they wanted, planned and did is the change's own.
     type: list
-    elements: list
-    default: []
-  plans:
-    description: The steps that were planned, RV(gpufleet.mig.mig_instances#module:plan), and those that were done,
-      RV(gpufleet.mig.mig_instances#module:done).
-    type: list
-    elements: list
+    elements: dict
     default: []
 """
 
 EXAMPLES = r"""
 - name: Check a GPU that only this change has touched
   ansible.builtin.assert:
-    that: (check | gpufleet.mig.way_back(check, [check.target])).is_back
+    that: (check | gpufleet.mig.way_back(check)).is_back
   vars:
     check:
       before: [{gpus: [GPU-5f2c], mig_enabled: false}]
@@ -55,7 +50,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.way_back import way_back
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition.way_back import way_back_of
 
 
 class FilterModule:
@@ -63,4 +58,4 @@ class FilterModule:
 
     def filters(self):
         """The filter by its name."""
-        return {"way_back": way_back}
+        return {"way_back": way_back_of}

@@ -37,6 +37,21 @@ CLAIM = {
     "over": {"type": "list", "elements": "str"},
 }
 
+# What of it a check takes.
+_CHECK_CLAIM = {
+    **{name: CLAIM[name] for name in ("stage", "grace", "timeout", "user", "controller", "over", "claimed")},
+    "change_id": {"type": "str", "required": True},
+    "keep": {"type": "bool", "default": False},
+}
+
+# mig_persistence.
+PERSISTENCE = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "backend": {"type": "str", "choices": ["builtin", "nvidia-mig-manager"], "default": "builtin"},
+    "start": {"type": "bool", "default": True},
+    "driver_timeout": {"type": "float", "default": 120},
+}
+
 # One entry of the option layout; layout/entries.py checks what stands in it and says more than a type could.
 LAYOUT_OPTIONS = {
     "gpus": {"type": "raw", "default": "all"},
@@ -44,4 +59,22 @@ LAYOUT_OPTIONS = {
     "pci_device_id": {"type": "raw"},
     "mig_enabled": {"type": "bool", "default": True},
     "instances": {"type": "raw"},
+}
+
+# mig_check.
+CHECK = {
+    "layout": {"type": "list", "elements": "dict", "options": LAYOUT_OPTIONS},
+    "keep": {"type": "list", "elements": "str", "default": []},
+    "minimum": {"type": "str"},
+    "container_runtime": {"type": "bool", "default": False},
+    "state_dir": {"type": "path"},
+}
+
+# mig_driver_check; "brought" matters to its action plugin.
+DRIVER_CHECK = {
+    **CHECK,
+    "lock_timeout": CHANGE["lock_timeout"],
+    "brought": {"type": "bool", "default": False},
+    "claim": {"type": "dict", "options": _CHECK_CLAIM},
+    "persistence": {"type": "dict", "options": PERSISTENCE},
 }

@@ -420,22 +420,13 @@ nvidia_ml_py:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import LAYOUT_OPTIONS
+from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHECK
 from ansible_collections.gpufleet.mig.plugins.module_utils.check.run import check
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "layout": {"type": "list", "elements": "dict", "options": LAYOUT_OPTIONS},
-            "keep": {"type": "list", "elements": "str", "default": []},
-            "minimum": {"type": "str"},
-            "container_runtime": {"type": "bool", "default": False},
-            "state_dir": {"type": "path"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=CHECK, supports_check_mode=True)
     try:
         result, warnings = check(module.params, module.run_command)
     except MigError as error:

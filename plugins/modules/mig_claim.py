@@ -133,6 +133,11 @@ claimed:
   returned: always
   type: bool
   sample: true
+stage:
+  description: The stage that O(stage) names.
+  returned: always
+  type: str
+  sample: drain
 taken:
   description: Whether this task took the claim, so that a later task has to release it.
   returned: O(state=taken)

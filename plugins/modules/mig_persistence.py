@@ -128,7 +128,7 @@ nvidia_ml_py:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGE
+from ansible_collections.gpufleet.mig.plugins.module_utils.argspec import CHANGE, PERSISTENCE
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.run import keep
 
@@ -136,12 +136,9 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.persistence.run impor
 def main():
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            **PERSISTENCE,
             "layout": {"type": "list", "elements": "dict"},
-            "backend": {"type": "str", "choices": ["builtin", "nvidia-mig-manager"], "default": "builtin"},
             **CHANGE,
-            "start": {"type": "bool", "default": True},
-            "driver_timeout": {"type": "float", "default": 120},
         },
         required_if=[("state", "present", ["layout"])],
         supports_check_mode=True,

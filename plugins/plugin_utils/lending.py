@@ -10,7 +10,7 @@ import importlib.metadata
 import importlib.util
 import os
 
-from ansible.plugins.action import normal
+from ansible.plugins.action import ActionBase, normal
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.driver_releases import is_older
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.binding import REQUIREMENT
@@ -19,16 +19,17 @@ NAME, _operator, MINIMUM = REQUIREMENT.partition(">=")
 FILE = "pynvml.py"
 
 
-class ActionModule(normal.ActionModule):
-    """Runs the module as Ansible does, and once more where all that it lacked was nvidia-ml-py.
+class Lending(ActionBase):
+    """Runs a module of the collection, and once more where all that it lacked was nvidia-ml-py.
 
     The copy goes to a temporary directory of Ansible's and with it; nothing that stays is changed.
     """
 
     _lent = None
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
+    def lending(self, execute):
+        """The result of ``execute``, which runs the module; with nvidia_ml_py where it took the controller's."""
+        result = execute()
         path = result.get("nvidia_ml_py") == "missing" and controllers_copy()
         if not path:
             return result
@@ -40,8 +41,9 @@ class ActionModule(normal.ActionModule):
             self._transfer_file(path, copy)
             self._fixup_perms2([directory, copy])
             self._lent = directory
-            return {"nvidia_ml_py": "temporary", **super().run(tmp, task_vars)}
+            return {"nvidia_ml_py": "temporary", **execute()}
         finally:
+            self._lent = None
             self._remove_tmp_path(directory)
 
     def _compute_environment_string(self, raw_environment_out=None):
@@ -57,6 +59,13 @@ class ActionModule(normal.ActionModule):
         if raw_environment_out is not None:
             raw_environment_out.update(environment)
         return prefix
+
+
+class ActionModule(Lending, normal.ActionModule):
+    """Runs the module of the same name as Ansible does, lending where that is needed."""
+
+    def run(self, tmp=None, task_vars=None):
+        return self.lending(lambda: normal.ActionModule.run(self, tmp, task_vars))
 
 
 def controllers_copy():

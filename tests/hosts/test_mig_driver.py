@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.gpufleet.mig.plugins.module_utils.nvml.binding import PRIVATE_DIRECTORY
 
 A100 = [{"model": "A100-SXM4-40GB", "count": 2}]
-CHECK = "gpufleet.mig.mig_check"
+CHECK = "gpufleet.mig.mig_driver_check"
 SITE = "find /usr/lib/python3* /usr/local/lib/python3* -not -name '*.pyc' -not -name __pycache__ | sort | md5sum"
 SYSTEM = "/usr/lib/python3/dist-packages"
 INDEX, COPY = "Install from the index that pip uses", "Copy it"

@@ -46,14 +46,16 @@ def bare(instances, **options):
 
 def test_a_run_has_the_host_from_before_the_check_to_its_end(run_playbook, host):
     run = run_playbook(PARTITION, [host], extra_vars=wanted(SEVEN)).ok()
-    names = [one["action"] for one in run.results()]
-    assert names.index(CLAIM) < names.index("gpufleet.mig.mig_check")
+    (check,) = run.results("gpufleet.mig.mig_driver_check")
+    assert (check["result"]["claimed"], check["result"]["taken"]) == (True, True)
     claims = [one["result"]["claimed"] for one in done(run)]
     assert claims == [True] * (len(claims) - 1) + [False]
     assert claim_on(host) is None
-    # With nothing to do it takes two tasks more, and neither is a change.
+    # With nothing to do the check gives it up again, and no other task contacts the host.
     again = run_playbook(PARTITION, [host], extra_vars=wanted(SEVEN)).ok()
-    assert len(done(again)) == 2
+    (check,) = again.results("gpufleet.mig.mig_driver_check")
+    assert (check["result"]["settled"], check["result"]["claimed"], check["result"]["taken"]) == (True, False, False)
+    assert done(again) == []
     assert not [one for one in again.results() if one["result"].get("changed")]
     assert claim_on(host) is None
 
@@ -72,7 +74,8 @@ def test_while_another_run_has_it_nothing_is_read_or_changed(run_playbook, host)
     for words in ("bob from ctl-2", "stage drain", "mig_partition_claim_timeout", "-e mig_restore_claim=take"):
         assert words in message
     assert run.outcome(host)["claim"]["who"] == "bob"
-    assert not run.results("gpufleet.mig.mig_check")
+    (check,) = run.results("gpufleet.mig.mig_driver_check")
+    assert "evidence" not in check["result"]
     # Nor by a module alone, a rollback or a restore.
     assert "claimed by bob" in run_playbook(bare(SEVEN), [host]).failed().result(INSTANCES)["msg"]
     for playbook in ("gpufleet.mig.rollback", RESTORE):

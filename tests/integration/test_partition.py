@@ -286,7 +286,7 @@ def test_the_checks_alone(run_playbook, simulated_host):
         PARTITION, [host], tags=["check"], extra_vars={"mig_partition_layout": [{"instances": {"1g.10gb": 7}}]}
     )
     run.ok()
-    assert len(run.result("gpufleet.mig.mig_check")["plan"]) == 14
+    assert len(run.result("gpufleet.mig.mig_driver_check")["plan"]) == 14
     assert host.show() == before
     assert not [one for one in run.results() if one["result"].get("changed")]
     assert not host.state_dir.exists()

@@ -154,7 +154,7 @@ def test_other_names_are_nobodys_business(begin):
     [
         ({}, {**MISSPELT, "mig_partition_drained": {}, "mig_slurm_unknown": 1}),
         # What outranks the role's own names when it is given with the role, as the playbook rollback does.
-        ({"role": {"mig_partition_wanted": [], "mig_partition_no_layout": "None."}}, {}),
+        ({"role": {"__mig_partition_wanted": [], "__mig_partition_no_layout": "None."}}, {}),
         # What the argument specs speak of.
         ({"play": {"mig_partition_result": {}, "mig_driver_check": {}, "mig_state_dir": "/a"}}, {}),
     ],

@@ -95,26 +95,25 @@ def test_every_other_name_is_an_option_or_given_by_the_role(role):
 
 
 # Those that do something once for all hosts of a play.
-TOGETHER = (("mig_partition", "main"), ("mig_simulator", "main"))
-# One that tells of a host whose variables are wrong with all others.
-TELLS = {("mig_partition", "main"): {"fail": False}}
-# Options of which one counts.
-ONE_OF = {"mig_partition": ["mig_partition_layout", "mig_partition_mig_parted_label"]}
+TOGETHER = (("mig_simulator", "main"),)
+# Those whose first task does more than to take them.
+OWN_ACTION = {
+    ("mig_driver", "main"): ("gpufleet.mig.mig_driver_check", None),
+    ("mig_partition", "main"): ("gpufleet.mig.mig_partition_request", None),
+    ("mig_partition", "verify"): ("gpufleet.mig.mig_partition_request", {"entry_point": "verify"}),
+}
 
 
 @pytest.mark.parametrize(("role", "entry"), ENTRIES)
 def test_an_entry_point_takes_its_options_first_and_reads_them_from_there(role, entry):
     first, *others = tasks_of(ROLES[role] / "tasks" / f"{entry}.yml")
     together = {"together": True} if (role, entry) in TOGETHER else {}
-    one_of = {"one_of": ONE_OF[role]} if role in ONE_OF else {}
-    assert first["gpufleet.mig.mig_role_options"] == {
-        "entry_point": entry,
-        **together,
-        **one_of,
-        **TELLS.get((role, entry), {}),
-    }
+    action, arguments = OWN_ACTION.get(
+        (role, entry), ("gpufleet.mig.mig_role_options", {"entry_point": entry, **together})
+    )
+    assert first[action] == arguments
     # Where a run is limited to other tags, too: these tasks would read what was not taken.
-    assert first["tags"] == ["always"]
+    assert first["tags"] == (["check"] if role == "mig_driver" and entry == "main" else ["always"])
     files = [*reached(role, f"{entry}.yml"), *(ROLES[role] / "vars").rglob("*.yml")]
     read = {name for file in files for name in names_of(file)}
     # ansible-core 2.17 makes text of a number that comes by a template; the roles read those where they are.

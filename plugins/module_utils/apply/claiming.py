@@ -25,13 +25,20 @@ def claim(params):
     state = HostState(params["state_dir"])
     if params["state"] == "taken":
         return _taken(state, params)
+    if params["state"] == "released":
+        released(params["change_id"], params["state_dir"], params["lock_timeout"])
+        return {"claimed": False, "warnings": []}
     with state.lock(params["lock_timeout"]):
-        if params["state"] == "released":
-            release(state, params["change_id"])
-            return {"claimed": False, "warnings": []}
         modes = {gpu["uuid"]: gpu["pending"] == "enabled" for gpu in params["gpus"] or ()}
         problem = renew(state, params["change_id"], params["stage"], params["deadline"] + params["grace"], now(), modes)
     return {"claimed": True, "warnings": [problem] if problem else []}
+
+
+def released(change, state_dir, lock_timeout):
+    """Give up the claim of this change on the host, if it has one. Raises MigError."""
+    state = HostState(state_dir)
+    with state.lock(lock_timeout):
+        release(state, change)
 
 
 def _taken(state, params):

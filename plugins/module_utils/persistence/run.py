@@ -26,14 +26,7 @@ def keep(module, result):
 
     ``module`` is the AnsibleModule; ``result`` has ``changed``, ``actions`` and ``diff`` and grows as it goes.
     """
-    state_dir = HostState(module.params["state_dir"]).path
-    known = units(module.run_command, persistence.UNIT, persistence.MIG_MANAGER)
-    unit = known[persistence.UNIT]
-    result["unit"] = unit.data()
-    files = _wanted_files(module, known[persistence.MIG_MANAGER], state_dir)
-    files = [_as_upgrade(file) for file in files if host_files.differs(file.path, file.content)]
-    keeping = module.params["state"] == "present" and module.params["backend"] == "builtin"
-    steps = persistence.steps(files, unit, keeping, module.params["start"])
+    steps = _steps(module.params, module.run_command, module.warn, result)
     # The unit takes the lock itself when it runs.
     runs = [step for step in steps if step == RUN]
     if steps and not module.check_mode:
@@ -43,6 +36,23 @@ def keep(module, result):
         _do(module, result, runs)
     else:
         _do(module, result, steps)
+
+
+def is_kept(params, run_command):
+    """Whether mig_persistence with these options would find nothing to do. Raises MigError where it would fail."""
+    return not _steps(params, run_command, lambda _warning: None, {})
+
+
+def _steps(params, run_command, warn, result):
+    """What to do, as persistence/files.py has it; ``result`` gets what systemd tells of the unit. Raises MigError."""
+    state_dir = HostState(params["state_dir"]).path
+    known = units(run_command, persistence.UNIT, persistence.MIG_MANAGER)
+    unit = known[persistence.UNIT]
+    result["unit"] = unit.data()
+    files = _wanted_files(params, warn, known[persistence.MIG_MANAGER], state_dir)
+    files = [_as_upgrade(file) for file in files if host_files.differs(file.path, file.content)]
+    keeping = params["state"] == "present" and params["backend"] == "builtin"
+    return persistence.steps(files, unit, keeping, params["start"])
 
 
 def _do(module, result, steps):
@@ -56,9 +66,8 @@ def _do(module, result, steps):
         result["actions"].append(persistence.sentence(step))
 
 
-def _wanted_files(module, mig_manager, state_dir):
+def _wanted_files(params, warn, mig_manager, state_dir):
     """Every file that either backend may write, as it should be. Raises MigError."""
-    params = module.params
     if params["state"] == "absent":
         return persistence.no_files()
     entries = saved_layout.exact_entries(params["layout"])
@@ -68,14 +77,14 @@ def _wanted_files(module, mig_manager, state_dir):
                 f"{persistence.MIG_MANAGER} is enabled on this host and would bring another layout at boot. Use the "
                 f"backend nvidia-mig-manager, or disable it: systemctl disable --now {persistence.MIG_MANAGER}"
             )
-        text = _layout_text(module, entries, state_dir)
+        text = _layout_text(warn, entries, state_dir)
         return persistence.builtin_files(text, sys.executable, state_dir, params["driver_timeout"])
     if not mig_manager.enabled:
         raise MigError(
             f"{persistence.MIG_MANAGER} is not enabled on this host, so it would bring nothing back at boot. Enable "
             "it, or use the backend builtin."
         )
-    module.warn(
+    warn(
         f"{persistence.MIG_MANAGER} keeps how many MIG devices of each profile a GPU has and chooses their placements "
         "itself, so that they may differ after a reboot. It knows GPUs by their indexes alone, which a reboot or "
         "another GPU may change: then a layout comes to another GPU. The backend builtin keeps placements and UUIDs."
@@ -87,7 +96,7 @@ def _wanted_files(module, mig_manager, state_dir):
     return persistence.mig_manager_files(entries, gpus)
 
 
-def _layout_text(module, entries, state_dir):
+def _layout_text(warn, entries, state_dir):
     """The text of the saved layout: as it is where it says the same, whichever release wrote it. Raises MigError."""
     path = saved_layout.PATH
     try:
@@ -102,7 +111,7 @@ def _layout_text(module, entries, state_dir):
     if before is not None and saved_layout.same(before, entries, profiles):
         return host_files.read(path).decode()
     if problem:
-        module.warn(f"The layout is saved without the ids of its profiles, so it goes by their names alone: {problem}")
+        warn(f"The layout is saved without the ids of its profiles, so it goes by their names alone: {problem}")
     known = {uuid: kept_of(found) for uuid, found in profiles.items()}
     return saved_layout.to_text(entries, merged(remembered(HostState(state_dir)), known))
 

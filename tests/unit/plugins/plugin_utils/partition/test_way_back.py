@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.way_back import by_whom, way_back
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition.way_back import by_whom, way_back
 
 
 def instance(profile, start, *inside):

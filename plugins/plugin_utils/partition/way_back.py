@@ -52,6 +52,13 @@ def way_back(check, now, targets=(), plans=()):
     }
 
 
+def way_back_of(check, now, results=()):
+    """What way_back returns, from the results of the modules that the change has run: mig_check, mig_mode and
+    mig_instances."""
+    targets = [check.get("target") or (), *(one.get("target") or () for one in results)]
+    return way_back(check, now, targets, [one.get(key) or () for key in ("plan", "done") for one in results])
+
+
 def _by_gpu(layout):
     return {entry["gpus"][0]: entry for entry in layout or ()}
 

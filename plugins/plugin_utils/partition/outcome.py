@@ -1,0 +1,35 @@
+# Copyright (c) 2026, gpufleet.mig contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of a host, from what the tasks of the role mig_partition have left behind. Pure."""
+
+from __future__ import annotations
+
+from ..report.host import partition_result
+
+
+def outcome(run):
+    """The fact mig_partition_result of a host.
+
+    :param run: what the tasks registered and set, as the role's vars/main.yml lists it: ``request``, ``check`` and
+        ``claim`` are the results of mig_partition_request, mig_driver_check and mig_claim, ``decision`` is what
+        followed from them, and ``changes`` are the results of mig_mode and mig_instances in their order, those of
+        going back included
+    """
+    claim, check = dict(run["claim"]), run["check"]
+    if check.get("unreachable_host") or check.get("held"):
+        # The check takes the claim where no task before it has.
+        claim.update({key: check.get(key) for key in ("unreachable_host", "held", "msg")})
+    decision, drained = run["decision"], run["drained"]
+    result = partition_result(
+        {
+            **run,
+            "claim": claim,
+            "check": check,
+            "drained": decision["must_be_free"] if drained else [],
+            "hooks": [*decision["hooks"], *run["stopped"]] if drained else [],
+            "rebooted": bool(run["rebooted"].get("rebooted")),
+        }
+    )
+    return {**result, "change_id": run["request"]["claim"]["change_id"]}
