@@ -10,15 +10,15 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.claiming import take
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.driver_check import judged
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.driver import judged
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.lending import Lending
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_action import Refused, RoleAction
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_options import planted, planted_refusal
 
 # What of the role's variables the module takes.
 OPTIONS = ("layout", "keep", "minimum", "container_runtime", "state_dir")
-# What whoever includes the role may give it: a claim to take before the check, and options of mig_persistence.
-CLAIM, PERSISTENCE = "__mig_driver_claim", "__mig_driver_persistence"
+# What whoever includes the role may give it: the claim to take before the check, and options of mig_persistence.
+WITHIN = "__mig_driver_within"
 
 
 class ActionModule(Lending, RoleAction):
@@ -31,7 +31,8 @@ class ActionModule(Lending, RoleAction):
         _valid, arguments = self.validate_argument_spec(argument_spec={"brought": {"type": "bool", "default": False}})
         try:
             options, _refusal = self.take(task_vars, "main")
-            claim, persistence = (self.given(name, task_vars) for name in (CLAIM, PERSISTENCE))
+            within = self.given(WITHIN, task_vars) or {}
+            claim, persistence = within.get("claim"), within.get("persistence")
         except Refused as failure:
             # ansible-core 2.17 would template what is raised when it is looked at, a host's words within it, too.
             return dict(result, failed=True, msg=wrap_var(str(failure)))

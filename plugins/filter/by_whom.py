@@ -27,7 +27,7 @@ options:
 EXAMPLES = r"""
 - name: Show who changed the GPUs
   ansible.builtin.debug:
-    msg: "{{ foreign | gpufleet.mig.by_whom(journal.gpus) | join(' ') }}"
+    msg: "{{ foreign | gpufleet.mig.by_whom(journal.gpus) }}"
   vars:
     foreign: [{uuid: GPU-5f2c, message: GPU 0 is not touched any more.}]
     journal: {gpus: {GPU-5f2c: {user: root, sudo_user: bob, time: "2026-11-20T03:12:00Z"}}}
@@ -36,8 +36,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: A sentence or two for each.
-  type: list
-  elements: str
+  type: str
 """
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition.way_back import by_whom

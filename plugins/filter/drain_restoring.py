@@ -15,7 +15,7 @@ description:
   - Root on the host controls the entries. They choose among the hooks and places in this controller's variables; no
     file, host, directory or node is taken from them.
   - A hook that is a task file is the one at that path, otherwise the only one with that file name.
-positional: host, hooks, directory, variables, labels
+positional: host, hooks, directory, variables, labels, stage
 options:
   _input:
     description:
@@ -51,6 +51,12 @@ options:
     type: list
     elements: str
     required: true
+  stage:
+    description:
+      - V(clients) restores paused GPU clients, V(workloads) scheduling and workloads, V(all) one after the other.
+    type: str
+    choices: [clients, workloads, all]
+    default: all
 """
 
 EXAMPLES = r"""
@@ -71,7 +77,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: C(clients) and C(workloads), the two stages, each an ordered list of what to restore, with C(hook),
-    C(file), C(done), C(ids) and C(last); and C(refusals), a sentence for everything else.
+    C(file), C(done), C(ids), C(last) and C(after), what is restored before it; and C(refusals), a sentence for
+    everything else, in the last stage.
   type: dict
 """
 

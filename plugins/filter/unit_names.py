@@ -11,7 +11,7 @@ version_added: 0.1.0
 short_description: Return full names of systemd units, or refuse them
 description:
   - Adds C(.service) to names without a suffix, as systemctl does, and refuses what cannot be a unit's name, such as
-    text that a command would read as an option. The role gpufleet.mig.mig_drain uses it.
+    text that a command would read as an option.
 positional: where
 options:
   _input:

@@ -14,7 +14,7 @@ description:
     The role gpufleet.mig.mig_drain uses it.
   - These are the wanted units that run and, before each, the sockets, timers and paths that would start it again, and
     the units that would be stopped with it.
-positional: wanted
+positional: wanted, host
 options:
   _input:
     description:
@@ -27,6 +27,11 @@ options:
     type: list
     elements: str
     required: true
+  host:
+    description:
+      - What to call the host in a refusal.
+    type: str
+    default: this host
 """
 
 EXAMPLES = r"""
@@ -49,8 +54,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(units), the names in order; C(groups), the same names in lists of what is stopped together; and
-    C(refusals), those that cannot be stopped or started again, each with the reason.
+  description: C(units), the names in order; C(groups), the same names in lists of what is stopped together;
+    C(refusals), those that cannot be stopped or started again, each with the reason; and C(refusal), these in words,
+    empty if there are none.
   type: dict
 """
 
@@ -60,9 +66,9 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigErro
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.systemd_units import units_to_stop
 
 
-def _filter(text, wanted):
+def _filter(text, wanted, host="this host"):
     try:
-        return units_to_stop(text, wanted)
+        return units_to_stop(text, wanted, host)
     except MigError as error:
         raise AnsibleFilterError(str(error)) from error
 

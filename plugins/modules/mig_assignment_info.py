@@ -178,6 +178,11 @@ assignments:
       returned: always
       type: bool
       sample: true
+    foreseen:
+      description: What a run would do for it, in words.
+      returned: always
+      type: str
+      sample: train.service would keep the 3g.20gb at slice 4 of GPU 0.
     environment_file:
       description: The environment file that it should have, V(null) with O(target).
       returned: always
@@ -244,6 +249,23 @@ undecided:
   returned: success
   type: str
   sample: null
+mps:
+  description: Whether any of O(services) wants MPS.
+  returned: success
+  type: bool
+  sample: true
+missing:
+  description: Services that systemd does not know, none with O(target).
+  returned: success
+  type: list
+  elements: str
+  sample: []
+stale:
+  description: Services whose main process runs with something else than it should, none with O(target).
+  returned: success
+  type: list
+  elements: str
+  sample: []
 removed:
   description: Services that had a MIG device and are no longer among O(services).
   returned: success
@@ -309,6 +331,11 @@ device_files:
       returned: always
       type: bool
       sample: true
+access_given:
+  description: Whether exactly these may already open all of RV(device_files).
+  returned: success
+  type: bool
+  sample: true
 device_major:
   description: The major number of these files, V(null) if there are none.
   returned: success

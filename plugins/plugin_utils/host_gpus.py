@@ -39,6 +39,21 @@ class _NoMinor(Exception):
     """A GPU that has no minor number, as an integrated one may."""
 
 
+def layout_read(gpus, what, consequence):
+    """{"layout": the layout entries of these GPUs, "refusal": why they are not all there, "" where they are}.
+
+    ``gpus`` as in mig_facts. A GPU without MIG has no layout; one that could not be read may have one. ``what`` could
+    not be read of a GPU then, and what is the ``consequence``.
+    """
+    unread = [gpu for gpu in gpus if gpu.get("mig_capable") is not False and not gpu.get("layout")]
+    refusal = ""
+    if unread:
+        problem = next((gpu["problem"] for gpu in unread if gpu.get("problem")), "Run as root (become: true).")
+        indexes = ", ".join(str(gpu.get("index")) for gpu in unread)
+        refusal = f"{what} of GPU {indexes} could not be read, so {consequence}. {problem}"
+    return {"layout": [gpu["layout"] for gpu in gpus if gpu.get("layout")], "refusal": refusal}
+
+
 def gpus_refusal(gpus, target=None, needs=("product", "minor")):
     """Why these cannot be the GPUs of a host: a sentence that names the GPU, or None.
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.metadata
 import importlib.util
 import os
@@ -77,3 +78,19 @@ def controllers_copy():
     found = importlib.util.find_spec("pynvml")
     fit = not is_older(version, MINIMUM)
     return found.origin if fit and found and os.path.basename(found.origin or "") == FILE else None
+
+
+def controllers_nvidia_ml_py(directory):
+    """The files to copy so that ``directory`` of a host has the controller's nvidia-ml-py.
+
+    Returns [{"src": path here, "folder": path there, "dest": path there}], none where the controller has no fit one.
+    """
+    source = controllers_copy()
+    found = glob.glob(os.path.join(os.path.dirname(source), "nvidia_ml_py-*.dist-info", "METADATA")) if source else []
+    if len(found) != 1:
+        return []
+    folder = f"{directory}/{os.path.basename(os.path.dirname(found[0]))}"
+    return [
+        {"src": source, "folder": directory, "dest": f"{directory}/{FILE}"},
+        {"src": found[0], "folder": folder, "dest": f"{folder}/METADATA"},
+    ]

@@ -136,7 +136,7 @@ def test_a_repartition_changes_the_specification_and_restarts_nothing(host, expo
     foretold = expose(check=True).ok()
     assert changes(foretold) == ["Put the specification in place"]
     assert listed(host) == gone
-    assert set(changes(expose().ok())) == {"Make those that are missing", "Put the specification in place"}
+    assert set(changes(expose().ok())) == {"Make the device files that are missing", "Put the specification in place"}
     assert listed(host) == there(host)
     assert starts(host, "docker") == 2
     specification = yaml.safe_load(host.run(f"cat {WRITTEN}").stdout)

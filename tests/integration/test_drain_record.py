@@ -195,6 +195,39 @@ def test_a_users_hook_of_several_steps_and_somebody_else(run_playbook, simulated
     assert not [one["task"] for one in again.results() if one["result"].get("changed")]
 
 
+def test_gpu_clients_that_do_not_run_are_a_handful_of_tasks(run_playbook, simulated_host):
+    host = simulated_host(name="gpu")
+    # No record can be written there.
+    host.state_dir.write_text("in the way", encoding="utf-8")
+    play = role("drain", mig_drain_gpu_clients=["no-host-has-this", "nor-this"])
+    after = {"name": "Tell", "ansible.builtin.debug": {"var": "mig_drain_done"}}
+    play[0]["tasks"].append(after)
+    run = run_playbook(play, [host]).ok()
+    assert run.results("ansible.builtin.debug")[-1]["result"]["mig_drain_done"] == {"units": []}
+    tasks = [one["task"] for one in run.results() if "mig_drain : " in one["task"]]
+    assert len(tasks) <= 9, tasks
+
+
+def test_hosts_that_are_drained_together_keep_each_its_order(run_playbook, simulated_host, tmp_path):
+    one, two = (hook(tmp_path, name) for name in ("one", "two"))
+    orders = {"gpu-a": [one, two], "gpu-b": [two, one], "gpu-c": [one]}
+    hosts = [simulated_host(name=name) for name in orders]
+    for host in hosts:
+        host.more_variables["mig_drain_hooks"] = orders[host.name]
+    run_playbook(role("drain", mig_drain_change_id="c-1"), hosts).ok()
+    assert [log(host) for host in hosts] == [
+        ["drain one", "drain two"],
+        ["drain two", "drain one"],
+        ["drain one"],
+    ]
+    run_playbook(RESTORE, hosts).ok()
+    assert [[line.split()[1] for line in log(host)[len(orders[host.name]) :]] for host in hosts] == [
+        ["two", "one"],
+        ["one", "two"],
+        ["one"],
+    ]
+
+
 @pytest.mark.prove
 def test_the_release_before_restores_what_this_one_left(run_playbook, simulated_host, tmp_path):
     host = simulated_host(name="gpu")

@@ -50,5 +50,5 @@ def test_the_example_of_its_readme_and_the_checks_alone(run_playbook, simulated_
 
 def test_the_role_and_the_modules_agree():
     variables = yaml.safe_load((ROOT / "roles" / "mig_driver" / "vars" / "main.yml").read_text(encoding="utf-8"))
-    assert variables["mig_driver_directory"] == binding.PRIVATE_DIRECTORY
-    assert f"nvidia-ml-py>={variables['mig_driver_version']}" == binding.REQUIREMENT
+    assert variables["__mig_driver_directory"] == binding.PRIVATE_DIRECTORY
+    assert f"nvidia-ml-py>={variables['__mig_driver_version']}" == binding.REQUIREMENT

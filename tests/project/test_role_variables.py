@@ -94,6 +94,58 @@ def test_every_other_name_is_an_option_or_given_by_the_role(role):
     assert sorted({name for file in files for name in names_of(file)} - given - options) == []
 
 
+# Results and hooks' variables that keep their names: the READMEs of the roles tell of them.
+NAMED = {
+    "mig_assign": {"mig_assign_found"},
+    "mig_drain": {"mig_drain_done"},
+    "mig_driver": {"mig_driver_check"},
+    "mig_partition": {"mig_driver_check", "mig_partition_plan", "mig_partition_result", "mig_partition_target"},
+}
+TOLD = {name for names in NAMED.values() for name in names}
+# What roles that expose MIG devices are given.
+EXPOSE = {"mig_expose_pending", "mig_expose_target"}
+# Where private variables have no names of their own yet.
+LATER = {"mig_container_runtime", "mig_device_plugin", "mig_slurm"}
+SLURM_HOOK = {"mig_drain_slurm", "mig_drain_slurm_update", "mig_drain_slurm_ended"}
+
+
+def given_to_roles(node):
+    """The variables that tasks give roles that they include."""
+    if isinstance(node, list):
+        return {name for one in node for name in given_to_roles(one)}
+    if not isinstance(node, dict):
+        return set()
+    if "ansible.builtin.include_role" in node or "ansible.builtin.import_role" in node:
+        return set(node.get("vars", ()))
+    return {name for key in ("block", "rescue", "always") for name in given_to_roles(node.get(key, []))}
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role not in LATER])
+def test_a_variable_that_is_no_option_is_private_or_told_of(role):
+    path = ROLES[role]
+    tasks = [tasks_of(file) for file in (path / "tasks").glob("*.yml")]
+    given = {*variables_of(role), *results_of(role), *values(tasks, "loop_var"), *values(tasks, "index_var")}
+    given |= {name for one in values(tasks, "vars") for name in one if name != "<<"}
+    options = {name for entry in SPECS[role].values() for name in entry["options"]}
+    files = [path / "vars" / "main" / "slurm.yml"]
+    slurm = {name for file in files if file.exists() for name in tasks_of(file)} | SLURM_HOOK
+    # What it gives other roles is theirs.
+    given -= {name for task in tasks for name in given_to_roles(task)}
+    others = given - options - TOLD - EXPOSE - slurm
+    assert sorted(name for name in others if not name.startswith(f"__{role}_")) == []
+    readme = (path / "README.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(NAMED.get(role, ())) if f"`{name}" not in readme] == []
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role not in LATER])
+def test_a_role_reads_no_other_roles_variables(role):
+    path = ROLES[role]
+    files = [*path.glob("tasks/*.yml"), *path.glob("vars/**/*.yml"), *path.glob("templates/*")]
+    read = {name.lstrip("_") for file in files for name in names_of(file)}
+    others = [name for name in read - TOLD for one in ROLES if one != role and name.startswith(f"{one}_")]
+    assert sorted(others) == []
+
+
 # Those that do something once for all hosts of a play.
 TOGETHER = (("mig_simulator", "main"),)
 # Those whose first task does more than to take them.

@@ -30,9 +30,13 @@ def assignment(params, run_command, warn):
     result = {
         "assignments": [],
         "undecided": None,
+        "mps": any(service["mps"] for service in services),
+        "missing": [],
+        "stale": [],
         "reload": False,
         "restart": [],
         "device_files": [],
+        "access_given": True,
         "device_major": None,
         "access_rules": "",
         **_no_longer_wanted(services, before),
@@ -68,6 +72,7 @@ def assignment(params, run_command, warn):
             result["device_files"] = [
                 dict(access._asdict(), given=is_given(access, result["device_major"])) for access in given
             ]
+            result["access_given"] = all(one["given"] for one in result["device_files"])
     if not to_come:
         _compare(result, before["owed"]["restart"], other, run_command)
     paths = {access.path for access in given}
@@ -147,6 +152,10 @@ def _compare(result, owed, other, run_command):
             wrong=wrong,
             stale=wrong is not None,
         )
+        if unit.get("LoadState") != "loaded":
+            result["missing"].append(name)
+        if wrong is not None:
+            result["stale"].append(name)
         result["reload"] |= state.needs_reload(found, name)
         if state.needs_restart(found, name, uuid) or (name in other and unit.get("ActiveState") in state.RUNNING):
             result["restart"].append(name)
@@ -247,6 +256,7 @@ def _by_todays_names(wishes, gpus, state_dir, warn):
 
 
 def _data(service, device, current, cuda_version):
+    keeps = device.uuid is not None and device.uuid == current.get(service["name"])
     return {
         "service": service["name"],
         "uuid": device.uuid,
@@ -259,7 +269,8 @@ def _data(service, device, current, cuda_version):
         "groups": service["groups"],
         "mps": service["mps"],
         "mps_clients": mps_clients(device, cuda_version) if service["mps"] else None,
-        "kept": device.uuid is not None and device.uuid == current.get(service["name"]),
+        "kept": keeps,
+        "foreseen": _foreseen(service["name"], device, keeps),
         # What the host has of it is not asked for a layout to come.
         "environment_file": None,
         "drop_in": None,
@@ -269,3 +280,9 @@ def _data(service, device, current, cuda_version):
         "wrong": None,
         "stale": False,
     }
+
+
+def _foreseen(name, device, keeps):
+    """What a run would do for a service, in words."""
+    where = f"the {device.profile} at slice {device.start} of GPU {device.gpu.index}"
+    return f"{name} would keep {where}." if keeps else f"{name} would get {where} and be restarted if it runs."

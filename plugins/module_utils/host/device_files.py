@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+
+from ..errors import MigError
+from ..visible import said
 
 CAPABILITIES = "/proc/driver/nvidia-caps/mig-minors"
 # Its lines are those of 32 GPUs, each with 15 GPU instances of 8 compute instances: more of either there cannot be.
@@ -67,3 +71,17 @@ def capability_file(minor):
 def capability_files(minor, gpu_instance, compute_instance=None, table=CAPABILITIES):
     """The files of ``capability_minors``, as a set."""
     return set(map(capability_file, capability_minors(minor, gpu_instance, compute_instance, table).values()))
+
+
+def make_missing(capabilities, run_command=None):
+    """Those of these capabilities whose device files are not there, each once; ``run_command`` makes them, unless None.
+
+    Each has the ``path`` of its file, and is the ``capability`` by which nvidia-modprobe makes it. Raises MigError.
+    """
+    wanted = {one["path"]: one for one in capabilities}
+    missing = [one for path, one in wanted.items() if not os.path.lexists(path)]
+    for one in missing if run_command else ():
+        status, output, errors = run_command(["nvidia-modprobe", "-f", one["capability"]])
+        if status:
+            raise MigError(f"{one['path']} could not be made: nvidia-modprobe said {said(output + errors)}")
+    return missing

@@ -20,16 +20,8 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.drain.starting import
 from ansible_collections.gpufleet.mig.plugins.module_utils.host.files import DEEPEST
 from ansible_collections.gpufleet.mig.plugins.module_utils.host.units import is_unit
 
-CLIENTS, WORKLOADS = "_restore_clients", "_restore"
-# The role's own hooks, with the stages in which each restores something. The GPU clients of the operating system are
-# drained as by a hook.
-OWN = {
-    "kubernetes": (CLIENTS, WORKLOADS),
-    "slurm": (WORKLOADS,),
-    "systemd": (WORKLOADS,),
-    "gpu_clients": (CLIENTS,),
-}
-TASK_FILE = re.compile(r"/.*\.ya?ml")
+from .hooks import CLIENTS, OWN, TASK_FILE, WORKLOADS, in_order, task_file
+
 ID = re.compile(r"[0-9a-f]{64}")
 # What the hook slurm gives as the reason of a node that it drains.
 REASON = "gpufleet.mig: change of MIG "
@@ -61,15 +53,17 @@ class _Unknown(Exception):
         super().__init__(path)
 
 
-def drain_restoring(entries, host, hooks, directory, variables, labels, exists=os.path.isfile):
+def drain_restoring(entries, host, hooks, directory, variables, labels, stage="all", exists=os.path.isfile):
     """What is restored of ``entries``, which mig_drain_record returned on ``host``.
 
     ``hooks`` are those that this controller knows, ``directory`` has the task files of the role's own, ``variables``
-    are {name: value} of those in PLACES, ``labels`` what the hook kubernetes may have paused.
+    are {name: value} of those in PLACES, ``labels`` what the hook kubernetes may have paused. ``stage`` is "clients",
+    "workloads", or "all" for one after the other.
 
     Returns {"clients": [...], "workloads": [...], "refusals": [sentence, ...]}. The first two are the stages, each with
     what is to be restored in its order: ``hook``, ``file`` (the task file), ``done`` (of the role's own hooks only what
-    was checked), ``ids`` (the entries that it is about) and ``last`` (whether it is all restored then).
+    was checked), ``ids`` (the entries that it is about), ``last`` (whether it is all restored then) and ``after`` (see
+    in_order). What is refused is told in the last stage alone.
     """
     paths = [one for one in hooks if isinstance(one, str) and TASK_FILE.fullmatch(one)]
     items, refusals, unknown = [], [], []
@@ -91,14 +85,21 @@ def drain_restoring(entries, host, hooks, directory, variables, labels, exists=o
         refusals.append(_sentence(host, why, {"mig_drain_hooks": unknown}))
     stages = {CLIENTS: [], WORKLOADS: []}
     for item in reversed(_joined(items)):
-        for stage in OWN.get(item["hook"], (CLIENTS, WORKLOADS)):
-            file = _file(item["hook"], directory, stage)
+        for suffix in OWN.get(item["hook"], (CLIENTS, WORKLOADS)):
+            file = task_file(item["hook"], directory, suffix)
             if item["hook"] in OWN or exists(file):
-                last = stage == OWN.get(item["hook"], (WORKLOADS,))[-1]
-                stages[stage].append({**item, "file": file, "last": last})
-            elif stage == WORKLOADS:
+                last = suffix == OWN.get(item["hook"], (WORKLOADS,))[-1]
+                stages[suffix].append({**item, "file": file, "last": last})
+            elif suffix == WORKLOADS:
                 refusals.append(f"{file}, which restores what {os.path.basename(item['hook'])} drained, is not there.")
-    return {"clients": stages[CLIENTS], "workloads": stages[WORKLOADS], "refusals": list(dict.fromkeys(refusals))}
+    clients = stages[CLIENTS] if stage != "workloads" else []
+    workloads = stages[WORKLOADS] if stage != "clients" else []
+    ordered = in_order([*clients, *workloads], "file", "ids")
+    return {
+        "clients": ordered[: len(clients)],
+        "workloads": ordered[len(clients) :],
+        "refusals": list(dict.fromkeys(refusals)) if stage != "clients" else [],
+    }
 
 
 def _is_entry(entry):
@@ -221,9 +222,3 @@ def _joined(items):
             item = {**item, "done": {"units": units}, "ids": [*same[0]["ids"], *item["ids"]]}
         joined.append(item)
     return joined
-
-
-def _file(hook, directory, stage):
-    """The task file that restores what a hook has drained, in one of the two stages."""
-    base, extension = os.path.splitext(f"{directory}/{hook}.yml" if hook in OWN else hook)
-    return f"{base}{stage}{extension}"

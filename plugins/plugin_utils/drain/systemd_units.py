@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.host.units import unit_names
+from ansible_collections.gpufleet.mig.plugins.module_utils.visible import said
 
 RUNNING = {"active", "activating", "reloading", "refreshing"}
 # See systemd.unit(5): what would start a unit again, and what would stop with it and not come back with it.
@@ -17,13 +18,14 @@ REFUSALS = {
     "RefuseManualStart": "could not be started again by hand (RefuseManualStart=yes)",
     "Transient": "was made by systemd-run and is gone once it is stopped",
 }
+TIMED_OUT = 124  # timeout(1)
 # A target only groups others; starting it again would start them all.
 KINDS = (".service", ".socket", ".timer", ".path", ".mount", ".automount")
 
 
-def units_to_stop(text, wanted):
-    """What to stop for the ``wanted`` units, a list of names: {"units": names in order, "groups": the same in lists of
-    what is to be stopped together, "refusals": {name: why}}.
+def units_to_stop(text, wanted, host="this host"):
+    """What to stop for the ``wanted`` units of ``host``, a list of names: {"units": names in order, "groups": the same
+    in lists of what is to be stopped together, "refusals": {name: why}, "refusal": these in words, "" without any}.
 
     ``text`` is what `systemctl show` prints of all units. Those that run are taken; before each what starts it by
     itself, then what would stop with it. These are one group: if a run ended between a socket's stop and its service's,
@@ -50,16 +52,40 @@ def units_to_stop(text, wanted):
         before = len(order)
         take(name)
         groups.append([unit["Id"] for unit in order[before:]])
+    refusals = {
+        unit["Id"]: why
+        for unit in order
+        for property_name, why in reversed(REFUSALS.items())
+        if unit.get(property_name) == "yes"
+    }
     return {
         "units": [unit["Id"] for unit in order],
         "groups": [group for group in groups if group],
-        "refusals": {
-            unit["Id"]: why
-            for unit in order
-            for property_name, why in reversed(REFUSALS.items())
-            if unit.get(property_name) == "yes"
-        },
+        "refusals": refusals,
+        "refusal": _refusal(refusals, host),
     }
+
+
+def _refusal(refusals, host):
+    if not refusals:
+        return ""
+    sentences = [f"{unit} of {host} {why}." for unit, why in refusals.items()]
+    sentences.append("No unit was stopped. End what holds the GPU in another way, or change the unit.")
+    return " ".join(sentences)
+
+
+def stop_failure(units, states, stopped, host, timeout):
+    """Why units that were to be stopped together on ``host`` did not, after ``timeout`` seconds for all: a sentence.
+
+    :param states: what systemctl is-active printed of each of them, in their order; all run on where it told nothing
+    :param stopped: the result of the command systemctl stop, as timeout(1) ran it
+    """
+    staying = [unit for unit, state in zip(units, states) if state not in ("inactive", "failed")] or list(units)
+    names = ", ".join(staying)
+    why = f"was not stopped: {said(str(stopped.get('stderr') or stopped.get('msg') or ''))}"
+    if stopped.get("rc") == TIMED_OUT:
+        why = f"did not stop within {timeout} seconds (mig_drain_deadline, mig_partition_drain_deadline)."
+    return f"{names} of {host} {why} See systemctl status {' '.join(staying)}."
 
 
 def _properties(block):

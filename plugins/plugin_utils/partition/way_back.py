@@ -119,11 +119,11 @@ def _name(check, uuid):
 
 
 def by_whom(foreign, changes):
-    """``foreign`` of way_back as sentences, each with the last change that the journal has of the GPU.
+    """``foreign`` of way_back as a text, for each GPU with the last change that the journal has of it.
 
     :param changes: {GPU UUID: {user, sudo_user, time, change}}, as far as it is known
     """
-    return [one["message"] + _author((changes or {}).get(one["uuid"])) for one in foreign]
+    return " ".join(one["message"] + _author((changes or {}).get(one["uuid"])) for one in foreign)
 
 
 def _author(change):

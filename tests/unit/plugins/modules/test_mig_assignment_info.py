@@ -90,6 +90,7 @@ def test_services_with_their_units(host):
     assert (web["load_state"], web["running_with"]) == ("not-found", None)
     assert (found["restart"], found["reload"]) == (["train.service"], True)
     assert (train["wrong"], train["stale"]) == (f"CUDA_VISIBLE_DEVICES=MIG-old; expected {train['uuid']}", True)
+    assert (found["missing"], found["stale"], found["mps"]) == (["web.service"], ["train.service"], True)
     called = json.loads((folder / "called").read_text())
     assert called[-4:] == ["--", "train.service", "web.service", "gpufleet-mig-mps@train.service"]
     # What the next run has to end is written down before anything is touched.
@@ -111,6 +112,10 @@ def test_a_repartition_is_foretold(host):
     after = ask(host, services, target=layouts(host, 0, {"3g.20gb": 2})).ok()["assignments"]
     assert (after[0]["uuid"], [one["kept"] for one in after]) == (uuids[0], [True, False])
     assert after[1]["gpu"]["index"] == 1
+    assert [one["foreseen"] for one in after] == [
+        f"train.service would keep the 3g.20gb at slice {after[0]['placement']} of GPU 0.",
+        f"web.service would get the 1g.5gb at slice {after[1]['placement']} of GPU 1 and be restarted if it runs.",
+    ]
 
 
 def test_what_a_gpu_without_mig_mode_will_have_is_not_known_yet(simulated_host):

@@ -20,6 +20,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.configuration i
 )
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.expected import expected
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import layout_read
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.choices import slurm_gres_choices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurm_gres
 
@@ -226,3 +227,33 @@ def test_a_gpu_without_minor_number_is_refused_and_never_named_by_a_file_that_is
 def test_a_gpu_without_a_name_has_its_cdi_devices():
     gpus = put(put(FINE, (0, "product"), None), (1, "product"), None)
     assert [one["names"] for one in cdi_devices(gpus, MINORS, ["uuid"])] == [["MIG-0"], ["GPU-1"]]
+
+
+ENTRY = {"gpus": ["GPU-0"], "mig_enabled": True}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "layout", "refusal"),
+    [
+        ([], [], ""),
+        ([{"index": 0, "mig_capable": True, "layout": ENTRY}], [ENTRY], ""),
+        # It has no MIG.
+        ([{"index": 0, "mig_capable": False, "layout": None}], [], ""),
+        (
+            [
+                {"index": 0, "mig_capable": True, "layout": None, "problem": None},
+                {"index": 1, "mig_capable": None, "layout": None, "problem": "It is lost."},
+                {"index": 2, "mig_capable": True, "layout": ENTRY},
+            ],
+            [ENTRY],
+            "The layout of GPU 0, 1 could not be read, so it stays. It is lost.",
+        ),
+        (
+            [{"index": 0, "mig_capable": True, "layout": None}],
+            [],
+            "The layout of GPU 0 could not be read, so it stays. Run as root (become: true).",
+        ),
+    ],
+)
+def test_a_layout_with_holes_is_none(gpus, layout, refusal):
+    assert layout_read(gpus, "The layout", "it stays") == {"layout": layout, "refusal": refusal}

@@ -11,8 +11,13 @@ import subprocess
 
 import pytest
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.holders.open_files import openers
-from ansible_collections.gpufleet.mig.plugins.module_utils.host.device_files import capability_files, parse_minors
+from ansible_collections.gpufleet.mig.plugins.module_utils.host.device_files import (
+    capability_files,
+    make_missing,
+    parse_minors,
+)
 
 
 @pytest.fixture
@@ -94,3 +99,23 @@ def test_the_table_of_capabilities_and_what_is_no_line_of_it():
         "a 1 2",
     ]
     assert parse_minors(text + "\n".join(odd)) == known
+
+
+def test_what_is_missing_is_made_once_and_only_if_asked(tmp_path):
+    there, gone, other = (
+        {"path": str(tmp_path / name), "capability": f"/proc/{name}"} for name in ("there", "gone", "other")
+    )
+    (tmp_path / "there").touch()
+    ran = []
+
+    def run_command(command):
+        ran.append(command)
+        return 0, "", ""
+
+    capabilities = [gone, there, gone, other]
+    assert make_missing(capabilities) == [gone, other]
+    assert ran == []
+    assert make_missing(capabilities, run_command) == [gone, other]
+    assert ran == [["nvidia-modprobe", "-f", "/proc/gone"], ["nvidia-modprobe", "-f", "/proc/other"]]
+    with pytest.raises(MigError, match=r"gone could not be made: nvidia-modprobe said no \\x1b\[2J"):
+        make_missing(capabilities, lambda command: (1, "", "no \x1b[2J"))

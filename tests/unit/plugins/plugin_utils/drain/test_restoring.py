@@ -29,8 +29,8 @@ def entry(hook, done, change=None, number=0):
     return {"id": f"{number:064x}", "hook": hook, "done": done, "change": change}
 
 
-def restoring(*entries, hooks=tuple(HOOKS), exists=lambda path: "restore_clients" not in path):
-    return drain_restoring(list(entries), "gpu-7", list(hooks), "/role/tasks", HERE, LABELS, exists)
+def restoring(*entries, hooks=tuple(HOOKS), stage="all", exists=lambda path: "restore_clients" not in path):
+    return drain_restoring(list(entries), "gpu-7", list(hooks), "/role/tasks", HERE, LABELS, stage, exists)
 
 
 def slurm(**done):
@@ -66,6 +66,21 @@ def test_hooks_are_restored_in_reverse_each_in_its_stages():
     assert told["workloads"][0]["done"] == ["whatever", {"it": "{{ said }}"}]
     assert told["workloads"][1]["done"] == slurm()
     assert told["refusals"] == []
+
+
+def test_a_stage_has_what_it_restores_and_refusals_are_told_in_the_last():
+    entries = [
+        entry("/srv/a/notebooks.yml", {}, number=1),
+        entry("gpu_clients", {"units": []}, number=2),
+        entry("/etc/evil.yml", {}, number=3),
+    ]
+    both, clients, workloads = (restoring(*entries, stage=stage) for stage in ("all", "clients", "workloads"))
+    assert (clients["clients"], clients["workloads"], clients["refusals"]) == (both["clients"], [], [])
+    assert [one["hook"] for one in workloads["workloads"]] == [one["hook"] for one in both["workloads"]]
+    assert (workloads["clients"], len(workloads["refusals"])) == ([], 1)
+    # Of both stages together each item names those before it.
+    first, last = both["clients"] + both["workloads"]
+    assert (first["after"], last["after"]) == ([], [[first["file"], first["ids"]]])
 
 
 @pytest.mark.parametrize("hook", ["kubernetes", "slurm", "systemd", "gpu_clients"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.systemd_units import units_to_stop
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.systemd_units import stop_failure, units_to_stop
 
 
 def shown(**units):
@@ -85,3 +85,40 @@ def test_short_names_of_services():
 def test_what_no_unit_is_called_is_refused(name):
     with pytest.raises(MigError, match=r"^wanted\[1\]: got .*; expected a systemd unit such as train.service$"):
         units_to_stop(shown(a={}), ["a.service", name])
+
+
+def test_what_cannot_be_stopped_is_refused_in_words():
+    text = shown(a={"RefuseManualStop": "yes", "TriggeredBy": "b.timer"}, b_timer={"Transient": "yes"}, c={})
+    assert units_to_stop(text, ["a"], "gpu-7")["refusal"] == (
+        "b.timer of gpu-7 was made by systemd-run and is gone once it is stopped. a.service of gpu-7 refuses to be"
+        " stopped by hand (RefuseManualStop=yes). No unit was stopped. End what holds the GPU in another way, or change"
+        " the unit."
+    )
+    assert units_to_stop(text, ["c"], "gpu-7")["refusal"] == ""
+
+
+@pytest.mark.parametrize(
+    ("states", "stopped", "message"),
+    [
+        (
+            ["inactive", "deactivating", "failed"],
+            {"rc": 124, "stderr": ""},
+            "b.service of gpu-7 did not stop within 60 seconds (mig_drain_deadline, mig_partition_drain_deadline). See"
+            " systemctl status b.service.",
+        ),
+        (
+            ["active", "inactive", "active"],
+            {"rc": 1, "stderr": "Failed to stop it:\n access denied\x1b[2J\n"},
+            "a.socket, c.service of gpu-7 was not stopped: Failed to stop it: access denied\\x1b[2J See systemctl"
+            " status a.socket c.service.",
+        ),
+        (
+            [],
+            {"rc": 2, "msg": "No such file"},
+            "a.socket, b.service, c.service of gpu-7 was not stopped: No such file See systemctl status a.socket"
+            " b.service c.service.",
+        ),
+    ],
+)
+def test_what_did_not_stop_is_named(states, stopped, message):
+    assert stop_failure(["a.socket", "b.service", "c.service"], states, stopped, "gpu-7", 60) == message

@@ -75,9 +75,9 @@ def test_what_somebody_else_did_is_not_touched_and_is_told(there, words):
     assert back["layout"] == []
     ((foreign),) = back["foreign"]
     assert words in foreign["message"]
-    (sentence,) = by_whom(back["foreign"], {"GPU-0": {"user": "root", "sudo_user": "bob", "time": "03:12"}})
+    sentence = by_whom(back["foreign"], {"GPU-0": {"user": "root", "sudo_user": "bob", "time": "03:12"}})
     assert sentence.endswith("The last change of it that the journal has is bob's, of 03:12.")
-    (sentence,) = by_whom(back["foreign"], {})
+    sentence = by_whom(back["foreign"], {})
     assert sentence.endswith("The journal does not tell who did that.")
 
 

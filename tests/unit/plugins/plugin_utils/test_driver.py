@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.driver_check import judged
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.driver import judged, pynvml_offered
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.lending import controllers_copy, controllers_nvidia_ml_py
 
 
 def finding(check, severity="error"):
@@ -83,3 +84,28 @@ def test_what_the_modules_do_not_return_is_refused(nonsense):
     result = judged({**found(), **nonsense}, "gpu-1", False, False)
     assert result["failed"]
     assert "gpu-1" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "offered"),
+    [
+        ("Reading lists\nInst python3-pynvml (12.550.89-3 Debian:13/stable [all])\nConf python3-pynvml\n", True),
+        ("Inst python3-pynvml (12.550.52 Debian)", True),
+        ("Inst python3-pynvml (11.515.48-1 Debian)", False),
+        ("Inst libnvidia-ml1 (535.1 Debian)\nInst python3-pynvml (12.550.89-3 Debian)", False),
+        ("Inst libnvidia-ml1 (999.0 Debian)", False),
+        ("Inst python3-pynvml (unknown)", False),
+        ("E: Unable to locate package python3-pynvml", False),
+        ("", False),
+    ],
+)
+def test_a_package_serves_that_is_recent_and_brings_no_other(printed, offered):
+    assert pynvml_offered(printed, "12.550.52") is offered
+
+
+def test_the_controllers_own_files():
+    module, metadata = controllers_nvidia_ml_py("/opt/mig")
+    assert module == {"src": controllers_copy(), "folder": "/opt/mig", "dest": "/opt/mig/pynvml.py"}
+    assert metadata["src"].endswith(".dist-info/METADATA")
+    assert metadata["folder"].startswith("/opt/mig/nvidia_ml_py-")
+    assert metadata["dest"] == f"{metadata['folder']}/METADATA"

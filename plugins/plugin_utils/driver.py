@@ -2,15 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the role mig_driver makes of the check of a host: whether it fails, and with which words. Pure."""
+"""What the role mig_driver makes of the check of a host, and where it can have nvidia-ml-py from. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+
+from ansible_collections.gpufleet.mig.plugins.module_utils.driver_releases import is_older
 
 from .host_words import path_refusal
 
 PACKAGE = "nvidia_ml_py"
+WOULD_INSTALL = re.compile(r"^Inst (?:python3-pynvml \(([0-9.]{1,40}))?", re.MULTILINE)
 ODD = (
     "What {} said of its GPUs is nothing that the modules of this collection return, so nothing is done with it. Find "
     "out what answers there before you run again."
@@ -76,3 +80,12 @@ def _is_whole(found):
         and all(isinstance(one.get("gpu"), Mapping) and isinstance(one.get("action"), str) for one in lists["plan"])
         and all(isinstance(one["gpu"].get("uuid"), str) for one in lists["plan"])
     )
+
+
+def pynvml_offered(printed, minimum):
+    """Whether apt-get would install python3-pynvml of that version or later, and nothing else.
+
+    ``printed`` is what it says in a simulation. With another package an NVML library may come.
+    """
+    offered = WOULD_INSTALL.findall(printed)
+    return len(offered) == 1 and bool(offered[0]) and not is_older(offered[0], minimum)
