@@ -64,6 +64,21 @@ def gpus_refusal(gpus, target=None, needs=("product", "minor")):
     return None
 
 
+def unread_refusal(gpus, whom):
+    """Why nothing can be done with GPUs whose MIG devices could not be read: a sentence, or None.
+
+    A GPU without MIG has no layout; one that could not be read may have one. ``whom`` nothing was changed for.
+    """
+    unread = [one for one in gpus if isinstance(one, Mapping) and one["mig_capable"] is not False and not one["layout"]]
+    if not unread:
+        return None
+    why = next(filter(None, (one.get("problem") for one in unread)), "Run as root (become: true).")
+    return (
+        f"The MIG devices of GPU {', '.join(str(one['index']) for one in unread)} could not be read, so nothing was"
+        f" changed for {whom}. {why}"
+    )
+
+
 def _check_gpu(name, gpu, needs):
     _check_kind(name, gpu)
     _check_number(name, "its index", gpu.get("index"))

@@ -21,7 +21,6 @@ PREFIX = "gpufleet.mig."
 EARLIER = {("mig_device_plugin", "reconcile.yml")}
 # What is still read of another role. This list only shrinks.
 STILL_READ = {
-    "mig_device_plugin": {"mig_expose_target"},
     "mig_partition": {"mig_drain_done", "mig_driver_check"},
 }
 # The earlier name of mig_<role>_pending, which each has in its vars files for one release.

@@ -44,7 +44,7 @@ def deployment(daemon_sets, cluster_policies, node, strategy, wanted=None, confi
             raise Refused(refusal)
         found = _deployment(daemon_sets, cluster_policies, node, strategy, wanted)
         for one in config_maps:
-            _check_config_map(found, one.get("data") or {}, config_name)
+            check_config_map(found, one.get("data") or {}, config_name)
         return {**found, "refusal": None}
     except Refused as error:
         return {"kind": None, "refusal": str(error)}
@@ -198,8 +198,8 @@ def _check_strategy(found, plugin, strategy):
         )
 
 
-def _check_config_map(found, data, config_name):
-    """Refuse to make the choice of nodes without a label impossible.
+def check_config_map(found, data, config_name):
+    """Refuse to make the choice of nodes without a label impossible: raises Refused.
 
     config-manager takes the only configuration for a node that names none. A second one would end that, and with it the
     plugin on nodes that have nothing to do with this host.

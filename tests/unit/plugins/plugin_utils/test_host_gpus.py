@@ -20,6 +20,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.configuration i
 )
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.expected import expected
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import unread_refusal
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.choices import slurm_gres_choices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurm_gres
 
@@ -226,3 +227,17 @@ def test_a_gpu_without_minor_number_is_refused_and_never_named_by_a_file_that_is
 def test_a_gpu_without_a_name_has_its_cdi_devices():
     gpus = put(put(FINE, (0, "product"), None), (1, "product"), None)
     assert [one["names"] for one in cdi_devices(gpus, MINORS, ["uuid"])] == [["MIG-0"], ["GPU-1"]]
+
+
+def test_gpus_that_could_not_be_read():
+    whole = {"index": 0, "mig_capable": False, "layout": None}
+    read = {"index": 1, "mig_capable": True, "layout": {"gpus": ["GPU-1"]}}
+    unread = {"index": 2, "mig_capable": True, "layout": None}
+    unknown = {"index": 3, "mig_capable": None, "layout": None, "problem": "It is lost."}
+    assert unread_refusal([whole, read, "no GPU"], "Slurm") is None
+    assert unread_refusal([whole, read, unread], "Slurm") == (
+        "The MIG devices of GPU 2 could not be read, so nothing was changed for Slurm. Run as root (become: true)."
+    )
+    assert unread_refusal([unread, unknown], "containers") == (
+        "The MIG devices of GPU 2, 3 could not be read, so nothing was changed for containers. It is lost."
+    )
