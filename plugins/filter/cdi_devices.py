@@ -21,8 +21,8 @@ options:
     elements: dict
     required: true
   minors:
-    description: The text of C(/proc/driver/nvidia-caps/mig-minors).
-    type: str
+    description: The text of C(/proc/driver/nvidia-caps/mig-minors), or the result of M(ansible.builtin.slurp) for it.
+    type: raw
     required: true
   strategies:
     description: How the toolkit names devices, any of V(index), V(type-index) and V(uuid).

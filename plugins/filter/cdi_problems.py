@@ -26,7 +26,7 @@ options:
     description:
       - The text of the specification that the toolkit generated, empty if there is none. A text that would take too
         much to parse - too long, too deep or with aliases - is not parsed, and reported as a problem, too.
-      - Or its data.
+      - Or its data, or the result of M(ansible.builtin.slurp) for it.
     type: raw
     required: true
 """

@@ -11,7 +11,7 @@ version_added: 0.1.0
 short_description: Find differences between the devices that a Kubernetes node advertises and those that exist
 description:
   - Compares the result of P(gpufleet.mig.device_plugin#filter) with what the kubelet and the node have.
-positional: devices, node, pods, deployment
+positional: devices, node, pods, deployment, problem
 options:
   _input:
     description: What the node should advertise.
@@ -33,6 +33,9 @@ options:
   deployment:
     description: The result of P(gpufleet.mig.device_plugin_deployment#filter). Without it the pods are not checked.
     type: dict
+  problem:
+    description: Why the kubelet could not be asked, RV(gpufleet.mig.kubelet_devices_info#module:problem).
+    type: str
 """
 
 EXAMPLES = r"""
@@ -49,34 +52,13 @@ _value:
       about their counts in the node's status, C(labels) about its labels, C(plugin) about a device plugin that is not
       ready.
     - C(reasons) has possible causes, such as containers that do not run, or a kubelet that keeps devices that are gone.
+    - C(wrong_labels) are those of C(labels) that count because feature discovery is deployed; C(difference) has all
+      that counts. C(registered) says whether the kubelet has the devices, C(lost) whether the plugin has to register
+      again, and C(advertised) whether the node's status and labels are right.
   type: dict
 """
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.problems import (
-    allocatable_problems,
-    device_problems,
-    forgotten_problems,
-    label_problems,
-    plugin_problems,
-    pod_problems,
-)
-
-
-def device_plugin_problems(wanted, devices, node, pods=(), deployment=None):
-    """See above."""
-    resources, plugin, reasons = wanted["resources"], [], []
-    if deployment:
-        parts = deployment["parts"]
-        pods = [pod for pod in pods if pod["metadata"]["namespace"] == deployment["namespace"]]
-        plugin = plugin_problems(pods, parts["plugin"])
-        reasons = pod_problems(pods, parts.values()) + (forgotten_problems(resources, devices) if not plugin else [])
-    return {
-        "devices": device_problems(resources, devices),
-        "allocatable": allocatable_problems(resources, node.get("status", {}).get("allocatable")),
-        "labels": label_problems(wanted["labels"], node["metadata"].get("labels")),
-        "plugin": plugin,
-        "reasons": reasons,
-    }
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.problems import problems
 
 
 class FilterModule:
@@ -84,4 +66,4 @@ class FilterModule:
 
     def filters(self):
         """The filter by its name."""
-        return {"device_plugin_problems": device_plugin_problems}
+        return {"device_plugin_problems": problems}

@@ -18,8 +18,8 @@ options:
     type: str
     required: true
   before:
-    description: The earlier text; an empty one stands for C({}).
-    type: str
+    description: The earlier text, or the result of M(ansible.builtin.slurp) for it; an empty one stands for C({}).
+    type: raw
     required: true
   what:
     description: What the new text is, as the beginning of a sentence.

@@ -22,7 +22,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.host.device_files imp
 )
 
 from .host_gpus import gpus_refusal
-from .host_words import LONGEST_TEXT, lines, shown
+from .host_words import LONGEST_TEXT, lines, shown, slurped
 
 # The C parser where there is one: it is fifty times as fast. Every scalar is a string then, as all in question are.
 LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -41,7 +41,8 @@ NAMES = {
 def cdi_devices(gpus, minors, strategies):
     """The devices that the specification of these GPUs should have: [{what, names, files, capabilities}].
 
-    ``gpus`` as in mig_facts, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors. A GPU with MIG is none itself.
+    ``gpus`` as in mig_facts, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors, or a result of
+    slurp. A GPU with MIG is none itself.
     ``capabilities`` are files in /proc, each with the ``path`` of the device file that nvidia-modprobe makes from it.
     Raises ValueError, by the GPU, for what no driver says.
 
@@ -50,7 +51,7 @@ def cdi_devices(gpus, minors, strategies):
     refusal = gpus_refusal(gpus, needs=("minor",))
     if refusal:
         raise ValueError(refusal)
-    numbers = parse_minors(minors)
+    numbers = parse_minors(slurped(minors))
     devices = []
     for gpu in gpus:
         if gpu["mig_mode"] != "enabled":
@@ -77,9 +78,11 @@ def _device(what, gpu, mig, strategies, capability_files):
 def cdi_problems(devices, listed, specification):
     """What is wrong with a CDI specification: sentences, none where it has exactly these devices.
 
-    ``listed`` is what `nvidia-ctk cdi list` prints, of all specifications there; ``specification`` the text of the one
-    that the toolkit generated, or its data.
+    ``listed`` is what `nvidia-ctk cdi list` prints, of all specifications there; ``specification`` the one that
+    the toolkit generated: its text, its data, or a result of slurp.
     """
+    if isinstance(specification, Mapping) and "content" in specification:
+        specification = slurped(specification)
     try:
         data = _data(specification) if isinstance(specification, str) else specification
         files = _device_files(data)

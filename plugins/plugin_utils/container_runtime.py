@@ -2,20 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host tells of NVIDIA's Container Toolkit, as its programs print it. Pure."""
+"""What a host tells of NVIDIA's Container Toolkit, as its programs print it, and what its engines need. Pure."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from .cdi import NAMES
-from .host_words import lines, path_refusal, shown
+from .host_words import lines, path_refusal, shown, slurped
 
 WITHOUT_SERVICE = "/etc/cdi/nvidia.yaml"
 SETTING = re.compile(r"(NVIDIA_CTK_[A-Z0-9_]{1,100})=([ -~]*)")
 OUTPUT, STRATEGIES = "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", "NVIDIA_CTK_CDI_GENERATE_DEVICE_NAME_STRATEGIES"
 ENDS = (".yaml", ".json")  # those that CDI reads (cdi package, ScanSpecDirs)
 VERSION = re.compile(r"version v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})")
+REFRESH = "nvidia-cdi-refresh.service"
+# The first release whose specification has both names, by index and by UUID, and that enables CDI in Docker; and the
+# first that leaves containerd's own file alone and writes one beside it.
+RELEASE, RELEASE_FOR_CONTAINERD = "1.15.0", "1.18.0"
 WHERE = "/etc/nvidia-container-toolkit/nvidia-cdi-refresh.env"
 
 
@@ -67,3 +72,75 @@ def _others(paths, directories, specification):
     own = {specification, re.sub("^/run/", "/var/run/", specification)}
     found = [path for path in lines(paths) if path.startswith(tuple(f"{one}/" for one in directories))]
     return [path if path_refusal(path, "") is None else shown(path) for path in found if path not in own]
+
+
+def container_runtime(units, toolkit, environment="", specifications="", directories=(), engines=None, host=""):
+    """What a host's containers can have: what container_toolkit() returns, and {engines, refreshes}.
+
+    ``units`` is what `systemctl list-unit-files` prints, ``toolkit`` the result {rc, stdout} of `nvidia-ctk --version`,
+    ``engines`` those that are named, None to find them; the rest as in container_toolkit(). ``refreshes`` says whether
+    the toolkit writes the specification at every boot. ``refusal`` says why it cannot work, else it is None.
+
+    Rule: releases of other programs
+    """
+    there = _units(units)
+    found = container_toolkit(toolkit.get("stdout", ""), environment, specifications, directories)
+    if engines is None:
+        engines = [next((one for one in ("docker", "containerd") if f"{one}.service" in there), None)]
+        engines = [one for one in engines if one]
+    absent = [one for one in engines if f"{one}.service" not in there]
+    needed = RELEASE_FOR_CONTAINERD if "containerd" in engines else RELEASE
+    refusal = None
+    if _release(found["version"]) < _release(needed):
+        refusal = (
+            "There is no nvidia-ctk on PATH. Install the package nvidia-container-toolkit from NVIDIA's repository."
+            if toolkit.get("rc", 0) != 0
+            else f"The NVIDIA Container Toolkit is {found['version']}; it takes {needed} or later"
+            f"{' with containerd' if 'containerd' in engines else ''}. Upgrade the package nvidia-container-toolkit."
+        )
+    elif found["refusal"]:
+        refusal = f"{host}: {found['refusal']}"
+    elif absent:
+        refusal = f"mig_container_runtime_engines names {', '.join(absent)}, but this host has no such service."
+    elif found["others"]:
+        # What such a file names stays for containers when it is gone.
+        refusal = (
+            f"The CDI specification of this host is {found['specification']}, but {', '.join(found['others'])} names"
+            " GPUs as well, and would go on naming MIG devices that are gone. Remove it."
+        )
+    return {**found, "engines": engines, "refreshes": there.get(REFRESH) == "enabled", "refusal": refusal}
+
+
+def _units(text):
+    """{unit file: its state} of what systemctl prints."""
+    words = [line.split() for line in lines(text) if not line[:1].isspace()]
+    return {one[0]: one[1] for one in words if len(one) > 1}
+
+
+def _release(version):
+    return [int(one) for one in version.split(".")]
+
+
+def containerd_change(merged, before, folder, config, drop_in):
+    """What to write so that containerd has NVIDIA's runtime: {files: [{path, content}], refusal}.
+
+    :param merged: results of slurp for what nvidia-ctk made in a folder: a copy of containerd's own file, and a drop-in
+    :param before: the same for the two files that are there
+    :param folder: that folder
+    :param config: the path of containerd's own file, which is written only where it lacks the import of the other
+    :param drop_in: the path of the other
+    """
+    (new_config, new_drop_in), (old_config, old_drop_in) = map(slurped, merged), map(slurped, before)
+    there, wanted = f"{folder}/drop-in/*.toml", f"{posixpath.dirname(drop_in)}/*.toml"
+    if there not in new_config:
+        return {
+            "files": [],
+            "refusal": f"{config} is a containerd configuration of version 1, which cannot import the toolkit's file."
+            " Bring it to version 2 or later (containerd config migrate).",
+        }
+    files = [{"path": drop_in, "content": new_drop_in}]
+    if not re.search(rf"(?m)^[^#\n]*[\"']{re.escape(wanted)}[\"']", old_config):
+        files.append({"path": config, "content": new_config.replace(there, wanted)})
+    elif old_drop_in == new_drop_in:
+        files = []
+    return {"files": files, "refusal": None}

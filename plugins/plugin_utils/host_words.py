@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import posixpath
 import re
@@ -47,6 +48,13 @@ def path_refusal(path, what):
     )
 
 
+def slurped(file):
+    """The text of a file, of which that is the text already or a result of slurp; "" where it could not be read."""
+    if isinstance(file, str):
+        return file
+    return base64.b64decode(file.get("content") or "").decode(errors="surrogateescape")
+
+
 def json_data(text, what):
     """(data, None) of a JSON text from a host, or (None, why it cannot be read)."""
     if len(text) > LONGEST_TEXT:
@@ -62,10 +70,12 @@ def json_data(text, what):
 def json_change(text, before, what):
     """Whether two JSON texts say something else: {changed, refusal}. An empty one says {}. ``what`` the first one is.
 
+    ``before`` may be a result of slurp.
+
     ``refusal`` says why they cannot be compared, else it is None.
     """
     new, why = json_data(text, what)
-    old, why_old = json_data(before.strip() or "{}", f"What {what[:1].lower()}{what[1:]} would replace")
+    old, why_old = json_data(slurped(before).strip() or "{}", f"What {what[:1].lower()}{what[1:]} would replace")
     if why or why_old:
         return {"changed": False, "refusal": why or why_old}
     try:

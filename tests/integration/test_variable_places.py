@@ -174,3 +174,36 @@ def test_what_a_filter_says_is_told_and_is_no_template(begin):
 
 def test_a_fact_is_refused_as_a_fact(begin):
     assert "gpu-1 has facts with names of variables" in begin({}, facts=MISSPELT)["refusal"]
+
+
+@pytest.mark.parametrize("role", ["mig_assign", "mig_container_runtime", "mig_device_plugin", "mig_slurm"])
+def test_the_layout_to_come_has_an_earlier_name_in_each_role_that_exposes(begin, role):
+    entries = [{"gpus": ["GPU-1"], "mig_enabled": False}]
+    entry_point = (f"gpufleet.mig.{role}", "check")
+    for name in (f"{role}_target", "mig_expose_target"):
+        answer = begin({"role": {name: entries, "mig_expose_pending": True}}, role=entry_point)
+        assert (answer["refusal"], answer["warnings"]) == ("", [])
+        assert answer["options"][f"{role}_target"] == entries
+    assert begin({}, role=entry_point)["options"][f"{role}_target"] == []
+
+
+@pytest.mark.parametrize("place", ["-e", "host", "all"])
+def test_options_of_mig_reconcile_fall_back_on_those_of_mig_device_plugin(begin, place):
+    given = {
+        "mig_device_plugin_mig_config_map": "a/b",
+        "mig_device_plugin_claim_timeout": 30,
+        "mig_device_plugin_kubernetes_node": "a.example.com",
+        "mig_drain_kubernetes_kubeconfig": "/etc/kubeconfig",
+    }
+    answer = begin({place: given}, role=("gpufleet.mig.mig_reconcile", "main"))
+    assert (answer["refusal"], answer["warnings"]) == ("", [])
+    assert answer["options"] == {
+        "mig_reconcile_config_map": "a/b",
+        "mig_reconcile_mig_parted_config": "",
+        "mig_reconcile_state_dir": "/var/lib/gpufleet-mig",
+        "mig_reconcile_claim_timeout": "30",
+        "mig_reconcile_kubernetes_node": "a.example.com",
+        "mig_reconcile_kubernetes_delegate_to": "localhost",
+        "mig_reconcile_kubernetes_kubeconfig": "/etc/kubeconfig",
+        "mig_reconcile_kubernetes_context": "",
+    }

@@ -41,7 +41,7 @@ def play(tasks_from="main", **variables):
 
 def reason(run):
     """With which message the host failed."""
-    return run.results("ansible.builtin.assert")[-1]["result"]["msg"]
+    return [one["result"]["msg"] for one in run.results() if one["status"] == "failed"][-1]
 
 
 def changed(run):

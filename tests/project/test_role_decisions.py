@@ -15,14 +15,10 @@ from paths import ROOT
 ROLES = {path.name: path for path in sorted((ROOT / "roles").iterdir())}
 # Not there yet.
 VARS_LATER = {
-    "mig_container_runtime/vars/main.yml",
-    "mig_device_plugin/vars/main.yml",
     "mig_drain/vars/main/slurm.yml",
     "mig_slurm/vars/main.yml",
 }
 TASKS_LATER = {
-    "mig_container_runtime",
-    "mig_device_plugin",
     "mig_simulator",
     "mig_slurm",
     "mig_drain/tasks/slurm.yml",

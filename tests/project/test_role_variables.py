@@ -10,60 +10,17 @@ its own before a task may read it.
 
 from __future__ import annotations
 
-import re
-from functools import cache
-
 import pytest
 import yaml
-from paths import ROOT
+from role_files import ROLES, names_of, names_read, tasks_of, values
 
-ROLES = {path.name: path for path in sorted((ROOT / "roles").iterdir())}
 SPECS = {
     role: yaml.safe_load((path / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
     for role, path in ROLES.items()
 }
 ENTRIES = [(role, entry) for role, spec in SPECS.items() for entry in spec]
-# A variable of ours in an expression: no attribute, and no option of a filter (name=).
-NAME = re.compile(r"(?<![\w.])_*mig_\w+(?!\w|=[^=])")
-TEMPLATE = re.compile(r"{[{%](.*?)[%}]}", re.DOTALL)
-LITERAL = re.compile(r"\"[^\"]*\"|'[^']*'")
-# What stands under these keys is an expression as it is.
-CONDITIONS = {"when", "that", "until", "failed_when", "changed_when"}
 # Read again after the drain, as its description says. It names nothing but MIG devices.
 READ_AGAIN = {"mig_partition_keep"}
-
-
-def names_in(text):
-    """The variables of ours in the templates of a text."""
-    return {name for one in TEMPLATE.findall(text) for name in NAME.findall(LITERAL.sub("", one))}
-
-
-def names_read(node, key=None):
-    """The variables of ours that this part of a YAML file reads."""
-    if isinstance(node, dict):
-        return {name for one, value in node.items() for name in names_read(value, one)}
-    if isinstance(node, list):
-        return {name for value in node for name in names_read(value, key)}
-    return names_in(f"{{{{ {node} }}}}" if key in CONDITIONS else node) if isinstance(node, str) else set()
-
-
-def names_of(path):
-    """The variables of ours that a file of a role reads."""
-    return names_read(tasks_of(path)) if path.suffix == ".yml" else names_in(path.read_text(encoding="utf-8"))
-
-
-@cache
-def tasks_of(path):
-    """What a YAML file says."""
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or []
-
-
-def values(node, key):
-    """What stands under that key, at any depth."""
-    if isinstance(node, dict):
-        found = [node[key]] if key in node else []
-        return found + [one for value in node.values() for one in values(value, key)]
-    return [one for value in node for one in values(value, key)] if isinstance(node, list) else []
 
 
 def variables_of(role):
@@ -105,7 +62,7 @@ TOLD = {name for names in NAMED.values() for name in names}
 # What roles that expose MIG devices are given.
 EXPOSE = {"mig_expose_pending", "mig_expose_target"}
 # Where private variables have no names of their own yet.
-LATER = {"mig_container_runtime", "mig_device_plugin", "mig_slurm"}
+LATER = {"mig_slurm"}
 SLURM_HOOK = {"mig_drain_slurm", "mig_drain_slurm_update", "mig_drain_slurm_ended"}
 
 
@@ -135,15 +92,6 @@ def test_a_variable_that_is_no_option_is_private_or_told_of(role):
     assert sorted(name for name in others if not name.startswith(f"__{role}_")) == []
     readme = (path / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(NAMED.get(role, ())) if f"`{name}" not in readme] == []
-
-
-@pytest.mark.parametrize("role", [role for role in ROLES if role not in LATER])
-def test_a_role_reads_no_other_roles_variables(role):
-    path = ROLES[role]
-    files = [*path.glob("tasks/*.yml"), *path.glob("vars/**/*.yml"), *path.glob("templates/*")]
-    read = {name.lstrip("_") for file in files for name in names_of(file)}
-    others = [name for name in read - TOLD for one in ROLES if one != role and name.startswith(f"{one}_")]
-    assert sorted(others) == []
 
 
 # Those that do something once for all hosts of a play.

@@ -23,6 +23,7 @@ CONTAINERS = {
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OURS = "gpufleet.mig"  # who manages our own DaemonSets
 CONFIGS = "/available-configs"  # where the ConfigMap is mounted
+MIG_CONFIG = "nvidia.com/mig.config"  # the label that names a configuration of nvidia-mig-parted
 PAUSED = "paused-for-mig-change"  # what a drain makes of a label that is true
 WAYS = {"gpu_operator": "the GPU Operator", "helm": "Helm", "daemonset": "this role"}
 
@@ -43,7 +44,7 @@ def deployment(daemon_sets, cluster_policies, node, strategy, wanted=None, confi
             raise Refused(refusal)
         found = _deployment(daemon_sets, cluster_policies, node, strategy, wanted)
         for one in config_maps:
-            _check_config_map(found, one.get("data") or {}, config_name)
+            check_config_map(found, one.get("data") or {}, config_name)
         return {**found, "refusal": None}
     except Refused as error:
         return {"kind": None, "refusal": str(error)}
@@ -60,12 +61,45 @@ def mig_manager_refusal(daemon_sets, node):
     )
 
 
+def node_refusal(nodes, name, host):
+    """Why these, the nodes that a cluster has by that name, are not the one node of a host: None, or a sentence.
+
+    Its name goes into selectors of the API server, of which a comma would make two.
+    """
+    if [one["metadata"]["name"] for one in nodes] == [name]:
+        return None
+    return (
+        f"The cluster has no node {name}. Set mig_device_plugin_kubernetes_node for {host} to the name that kubectl get"
+        " nodes shows."
+    )
+
+
+def request(nodes, daemon_sets, name, host):
+    """Which configuration of nvidia-mig-parted the node of a host asks for by its label: {config, refusal}.
+
+    ``config`` is "" where it asks for none; ``refusal`` says why it may have none, else it is None.
+    """
+    refusal = node_refusal(nodes, name, host) or mig_manager_refusal(daemon_sets, nodes[0])
+    return {"config": "" if refusal else labels_of(nodes[0]).get(MIG_CONFIG, ""), "refusal": refusal}
+
+
+def label_changes(node, labels):
+    """Those of these labels, {name: value or None for one that should not be there}, that a node has otherwise."""
+    there = labels_of(node)
+    return {name: value for name, value in labels.items() if there.get(name) != value}
+
+
+def labels_of(one):
+    """The labels of a node or DaemonSet."""
+    return one["metadata"].get("labels") or {}
+
+
 def _deployment(daemon_sets, cluster_policies, node, strategy, wanted):
     name = node["metadata"]["name"]
     parts = _parts(daemon_sets)
     here = [(part, found) for part, found in parts if _selects(found, node)]
     policies = [one for one in cluster_policies if one["spec"].get("devicePlugin", {}).get("enabled", True)]
-    others = [found for part, found in parts if part == "plugin" and _labels(found).get(MANAGED_BY) != OURS]
+    others = [found for part, found in parts if part == "plugin" and labels_of(found).get(MANAGED_BY) != OURS]
     kind = "gpu_operator" if policies else "helm" if others else "daemonset"
     if wanted and wanted != kind:
         there = "no device plugin" if kind == "daemonset" else f"one that {WAYS[kind]} has deployed, {_listed(others)}"
@@ -120,7 +154,7 @@ def _operators(policy, plugin):
 
 
 def _charts(plugin):
-    labels, namespace = _labels(plugin), plugin["metadata"]["namespace"]
+    labels, namespace = labels_of(plugin), plugin["metadata"]["namespace"]
     mounted = [
         mount["name"]
         for one in _containers(plugin)
@@ -164,8 +198,8 @@ def _check_strategy(found, plugin, strategy):
         )
 
 
-def _check_config_map(found, data, config_name):
-    """Refuse to make the choice of nodes without a label impossible.
+def check_config_map(found, data, config_name):
+    """Refuse to make the choice of nodes without a label impossible: raises Refused.
 
     config-manager takes the only configuration for a node that names none. A second one would end that, and with it the
     plugin on nodes that have nothing to do with this host.
@@ -207,9 +241,7 @@ def _parts(daemon_sets):
 
 
 def _selects(daemon_set, node):
-    labels = {
-        name: "true" if value == PAUSED else value for name, value in (node["metadata"].get("labels") or {}).items()
-    }
+    labels = {name: "true" if value == PAUSED else value for name, value in labels_of(node).items()}
     selector = daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {}
     return all(labels.get(name) == value for name, value in selector.items())
 
@@ -225,10 +257,6 @@ def _environment(daemon_set, name):
         if name in variables:
             return variables
     return {}
-
-
-def _labels(daemon_set):
-    return daemon_set["metadata"].get("labels") or {}
 
 
 def _listed(daemon_sets):

@@ -16,6 +16,39 @@ RESOURCE = re.compile(r"nvidia\.com/(gpu|mig-.+)")
 LABEL = re.compile(r"nvidia\.com/(mig\.strategy|(gpu|mig-.+)\.(product|count|replicas|sharing-strategy))")
 
 
+def problems(wanted, devices, node, pods=(), deployment=None, problem=None):
+    """What is wrong with what a node advertises: {devices, allocatable, labels, plugin, reasons}, lists of sentences.
+
+    ``wanted`` is of device_plugin; ``devices`` and ``problem`` are what the kubelet answered. With ``deployment`` the
+    pods of the device plugin are judged too. Besides, ``wrong_labels`` are those sentences about labels that count,
+    because feature discovery is deployed; ``difference`` has all that counts, ``registered``, ``lost`` and
+    ``advertised`` say whether the kubelet has the devices, whether a plugin has to register anew, and whether the node
+    says so.
+    """
+    resources, plugin, reasons, parts = wanted["resources"], [], [], {}
+    if deployment:
+        parts = deployment["parts"]
+        pods = [pod for pod in pods if pod["metadata"]["namespace"] == deployment["namespace"]]
+        plugin = plugin_problems(pods, parts["plugin"])
+        reasons = pod_problems(pods, parts.values()) + (forgotten_problems(resources, devices) if not plugin else [])
+    kubelets = device_problems(resources, devices)
+    allocatable = allocatable_problems(resources, node.get("status", {}).get("allocatable"))
+    labels = label_problems(wanted["labels"], node["metadata"].get("labels"))
+    wrong_labels = labels if "feature_discovery" in parts else []
+    return {
+        "devices": kubelets,
+        "allocatable": allocatable,
+        "labels": labels,
+        "plugin": plugin,
+        "reasons": reasons,
+        "wrong_labels": wrong_labels,
+        "difference": ([f"{problem}."] if problem else kubelets) + allocatable + wrong_labels + plugin,
+        "registered": problem is None and not kubelets,
+        "lost": bool(kubelets or plugin),
+        "advertised": not (allocatable or wrong_labels),
+    }
+
+
 def device_problems(resources, devices):
     """What is wrong with the devices that the kubelet has, {resource: [device id]}: sentences."""
     if not _are_devices(devices):

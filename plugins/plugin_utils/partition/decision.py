@@ -27,7 +27,7 @@ def decision(request, check, claim, check_mode):
         ``gpus`` are the GPUs concerned. ``drain`` is whether something is drained: ``hooks`` and ``units`` by name,
         ``must_be_free`` by the hooks; ``rehearse`` says that only the plan that then follows is shown. ``target`` is
         the layout that the host then has. ``persistence`` is whether that stage follows, ``expose`` what then exposes
-        the MIG devices, and ``checks`` what of it is asked before anything is done. Each of these names all of them
+        the MIG devices, ``pending`` whether these are only to come, and ``checks`` what of it is asked before anything is done. Each of these names all of them
         beside itself: Ansible runs equal includes of a loop together, and so would change the order on hosts that
         expose by other lists
     """
@@ -38,12 +38,13 @@ def decision(request, check, claim, check_mode):
     hooks = list(hooks) if must_be_free else [hook for hook in hooks if hook in SCHEDULERS]
     # Not right only in check mode, where nvidia-ml-py is still missing: then nothing more can be foretold.
     ok, refusal = bool(check.get("ok")), _refusal(request, check, clients["others"])
+    change = ok and not check.get("reached", not check["evidence"]["mig_capable"])
     names = list(options.get("mig_partition_expose") or ()) if ok else []
     expose = [{"name": name, "is_role": name in EXPOSE, "all": names} for name in names]
     stage = ("before_persistence", "after_persistence")
     return {
         "claim": _claim(claim, check),
-        "change": ok and not check.get("reached", not check["evidence"]["mig_capable"]),
+        "change": change,
         "refusal": refusal,
         "mode": any(step["action"] in (SET_MIG_MODE, RESET_GPU) for step in plan),
         "gpus": list({step["gpu"]["uuid"]: step["gpu"] for step in plan}.values()),
@@ -55,6 +56,7 @@ def decision(request, check, claim, check_mode):
         "target": list(check.get("target") or ()),
         "persistence": bool(options.get("mig_partition_persistence")) or any(place in tasks for place in stage),
         "expose": expose,
+        "pending": check_mode and change,
         "checks": [] if refusal else [one for one in expose if one["is_role"]],
     }
 

@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 
 import pytest
 import yaml
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices, cdi_problems
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import (
+    cdi_devices,
+    cdi_problems,
+)
 
 # Index and minor number of a GPU need not be the same.
 GPUS = [
@@ -177,3 +181,12 @@ def test_a_gpu_that_no_driver_tells_of():
 def test_a_host_without_devices_needs_no_specification():
     assert cdi_problems([], "", {}) == []
     assert cdi_problems([], "", "") == []
+
+
+def test_files_may_be_as_they_were_read():
+    def read(text):
+        return {"content": base64.b64encode(text.encode()).decode(), "encoding": "base64"}
+
+    assert cdi_problems([], "", {"failed": True}) == cdi_problems([], "", {}) == []
+    assert cdi_problems([], "", read("devices: 7")) == ["It cannot be read: devices is '7', and no list."]
+    assert cdi_devices([], read("a 1\n"), []) == cdi_devices([], {"failed": True}, []) == []

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_words import json_change, lines, path_refusal, shown
@@ -105,3 +107,9 @@ def test_json_that_was_made_to_break_its_reader(text, before, words):
     found = json_change(text, before, "What comes")
     assert not found["changed"]
     assert words in found["refusal"]
+
+
+def test_the_earlier_text_may_be_as_it_was_read():
+    earlier = {"content": base64.b64encode(b'{"a": 1}').decode(), "encoding": "base64"}
+    assert json_change('{"a":1}', earlier, "It") == {"changed": False, "refusal": None}
+    assert json_change('{"a":1}', {"failed": True}, "It") == {"changed": True, "refusal": None}

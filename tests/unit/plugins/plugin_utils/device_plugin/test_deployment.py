@@ -9,7 +9,11 @@ from __future__ import annotations
 import pytest
 from device_plugin_manifests import charts, cluster_policy, daemon_set, operators
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.deployment import deployment
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.deployment import (
+    deployment,
+    label_changes,
+    request,
+)
 
 DEPLOY = "nvidia.com/gpu.deploy."
 LABELS = {f"{DEPLOY}device-plugin": "true", f"{DEPLOY}gpu-feature-discovery": "true", f"{DEPLOY}mig-manager": "false"}
@@ -122,3 +126,30 @@ def test_refusals(arguments, words):
 )
 def test_a_configuration_that_changes_nothing_for_others_may_be_added(options, data):
     assert found(charts(**options), data=data)["refusal"] is None
+
+
+def test_a_node_asks_for_a_configuration_by_its_label():
+    asking = {"metadata": {"name": "a", "labels": {**LABELS, "nvidia.com/mig.config": "all-balanced"}}}
+    assert request([asking], [MANAGER], "a", "gpu-1") == {"config": "all-balanced", "refusal": None}
+    assert request([node()], [MANAGER], "a", "gpu-1") == {"config": "", "refusal": None}
+    assert request([{"metadata": {"name": "a"}}], [], "a", "gpu-1") == {"config": "", "refusal": None}
+
+
+def test_a_node_that_cannot_be_reconciled():
+    (managed, missing) = (
+        request([node(**{"mig-manager": "true"})], [MANAGER], "a", "gpu-1"),
+        request([], [MANAGER], "a,b", "gpu-1"),
+    )
+    assert managed["refusal"].startswith("NVIDIA's MIG Manager runs on node a ")
+    assert missing["refusal"] == (
+        "The cluster has no node a,b. Set mig_device_plugin_kubernetes_node for gpu-1 to the name that kubectl get"
+        " nodes shows."
+    )
+    # A selector of the API server finds two by a name with a comma.
+    assert request([node(), node()], [], "a", "gpu-1")["refusal"].startswith("The cluster has no node a.")
+
+
+def test_labels_that_have_to_change():
+    there = {"metadata": {"labels": {"a": "1", "b": "2"}}}
+    assert label_changes(there, {"a": "1", "b": None, "c": None, "d": "4"}) == {"b": None, "d": "4"}
+    assert label_changes({"metadata": {}}, {"a": "1", "b": None}) == {"a": "1"}

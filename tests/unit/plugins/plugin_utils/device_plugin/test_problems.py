@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.gpufleet.mig.plugins.filter.device_plugin_problems import device_plugin_problems
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.problems import (
     allocatable_problems,
     device_problems,
@@ -14,6 +13,7 @@ from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.problem
     label_problems,
     plugin_problems,
     pod_problems,
+    problems,
 )
 
 SMALL, LARGE = "nvidia.com/mig-1g.5gb", "nvidia.com/mig-3g.20gb"
@@ -72,7 +72,7 @@ def test_a_pod_of_the_same_name_in_another_namespace_is_not_the_plugins():
     owner = {"namespace": "theirs", "name": "plugin-1", "ownerReferences": [{"name": "plugin"}]}
     pod = {"metadata": owner, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     deployment = {"namespace": "ours", "parts": {"plugin": "plugin"}}
-    found = device_plugin_problems({"resources": {}, "labels": {}}, {}, {"metadata": {}}, [pod], deployment)
+    found = problems({"resources": {}, "labels": {}}, {}, {"metadata": {}}, [pod], deployment)
     assert found["plugin"] == ["No pod of DaemonSet plugin is ready on the node; without it no pod gets a device."]
     assert found["reasons"] == ["DaemonSet plugin has no pod on the node."]
 
@@ -116,3 +116,32 @@ def test_what_keeps_a_container_from_running():
         "Container ended of pod gpu/plugin-1: exit status 1.",
         "Pod gpu/plugin-2 is pending: no room.",
     ]
+
+
+def test_what_counts_of_all_that_is_wrong():
+    wanted = {"resources": {SMALL: ["MIG-a"]}, "labels": {f"{SMALL}.count": "1"}}
+    owner = {"namespace": "ours", "name": "plugin-1", "ownerReferences": [{"name": "plugin"}]}
+    pods = [{"metadata": owner, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
+    right = {"metadata": {"labels": {f"{SMALL}.count": "1"}}, "status": {"allocatable": {SMALL: "1"}}}
+    with_labels = {"namespace": "ours", "parts": {"plugin": "plugin", "feature_discovery": "discovery"}}
+    without = {"namespace": "ours", "parts": {"plugin": "plugin"}}
+
+    found = problems(wanted, {SMALL: ["MIG-a"]}, right, pods, with_labels)
+    assert found["difference"] == []
+    assert (found["registered"], found["lost"], found["advertised"]) == (True, False, True)
+
+    wrong = {"metadata": {}, "status": {"allocatable": {SMALL: "1"}}}
+    found = problems(wanted, {SMALL: ["MIG-a"]}, wrong, pods, with_labels)
+    assert found["difference"] == found["wrong_labels"] == found["labels"] != []
+    assert not found["advertised"]
+    # Nobody makes the labels.
+    found = problems(wanted, {SMALL: ["MIG-a"]}, wrong, pods, without)
+    assert (found["difference"], found["wrong_labels"], found["advertised"]) == ([], [], True)
+    assert found["labels"] != []
+
+    found = problems(wanted, {}, right, pods, without, "No kubelet answers on x")
+    assert found["difference"] == ["No kubelet answers on x."]
+    assert (found["registered"], found["lost"]) == (False, True)
+    assert problems({"resources": {}, "labels": {}}, {}, {"metadata": {}}, problem="x")["registered"] is False
+    found = problems(wanted, {SMALL: ["MIG-a"]}, right, [], without)
+    assert (found["difference"], found["registered"], found["lost"]) == (found["plugin"], True, True)
