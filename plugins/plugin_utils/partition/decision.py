@@ -27,9 +27,9 @@ def decision(request, check, claim, check_mode):
         ``gpus`` are the GPUs concerned. ``drain`` is whether something is drained: ``hooks`` and ``units`` by name,
         ``must_be_free`` by the hooks; ``rehearse`` says that only the plan that then follows is shown. ``target`` is
         the layout that the host then has. ``persistence`` is whether that stage follows, ``expose`` what then exposes
-        the MIG devices, ``pending`` whether these are only to come, and ``checks`` what of it is asked before anything is done. Each of these names all of them
-        beside itself: Ansible runs equal includes of a loop together, and so would change the order on hosts that
-        expose by other lists
+        the MIG devices, ``pending`` whether these are only to come, and ``checks`` what of it is asked before anything
+        is done. Each of these names all of them beside itself: Ansible runs equal includes of a loop together, and so
+        would change the order on hosts that expose by other lists
     """
     options = request["options"]
     must_be_free, plan = list(check.get("must_be_free") or ()), list(check.get("plan") or ())
