@@ -36,7 +36,7 @@ UNIT = re.compile(r"\[([0-9]{1,3})-([0-9]{1,3})\]$")
 def slurm_gres(gpus, minors="", types=None, target=None, release=""):
     """What Slurm should have of these GPUs: {gres, devices, lines, autodetect, refusal}.
 
-    ``gpus`` as in mig_facts with profiles and instances, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors,
+    ``gpus`` as in mig_facts with_profiles and instances, ``minors`` the text of /proc/driver/nvidia-caps/mig-minors,
     ``types`` what jobs call them (slurm_types.type_of). With ``target``, the GPUs that this layout names are as it has
     them, and there are no files yet. ``release`` is that of slurmd, such as 22.05.8, the newest without it: what nobody
     has named is called as slurmd of this release calls it, but a part of a GPU instance always by its own name.
@@ -47,7 +47,7 @@ def slurm_gres(gpus, minors="", types=None, target=None, release=""):
     then there is nothing else; otherwise it is None.
     """
     types = types or {}
-    refusal = types_refusal(types) or gpus_refusal(gpus, target, needs=("product", "minor", "driver_name"))
+    refusal = types_refusal(types) or gpus_refusal(gpus, target, needs=("product", "minor", "driver_name", "profiles"))
     devices, reasons = [], []
     if not refusal:
         come = {uuid: entry for entry in target or [] for uuid in entry["gpus"]}
