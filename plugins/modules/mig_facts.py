@@ -383,7 +383,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.claims import known_claim
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.journal import UNKNOWN, WAY_OUT
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
-from ansible_collections.gpufleet.mig.plugins.module_utils.assign.assignment import owners_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.assign.record import owners
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts.run import read
@@ -409,7 +408,7 @@ def main():
     except MigError as error:
         module.fail_json(msg=str(error), **error.result)
     try:
-        assigned = owners_of(snapshot.gpus, owners())
+        assigned = _assigned(snapshot.gpus)
     except MigError as error:
         assigned = {}
         module.warn(f"Which service has which MIG device is not known: {error}")
@@ -421,6 +420,17 @@ def main():
     if unreadable:
         module.warn(unreadable)
     module.exit_json(ansible_facts={"mig": facts})
+
+
+def _assigned(gpus):
+    """{UUID of a MIG device: service}. Raises MigError."""
+    recorded = owners()
+    if not recorded:
+        return {}
+    # Loaded only where something is assigned, which is on few hosts.
+    from ansible_collections.gpufleet.mig.plugins.module_utils.assign.assignment import owners_of
+
+    return owners_of(gpus, recorded)
 
 
 if __name__ == "__main__":
