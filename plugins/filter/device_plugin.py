@@ -15,7 +15,7 @@ description:
 positional: strategy, time_slicing, mps
 options:
   _input:
-    description: The GPUs, with their profiles and instances.
+    description: The GPUs, with their profiles (P(gpufleet.mig.mig_with_profiles#filter)) and instances.
     type: list
     elements: dict
     required: true
@@ -43,7 +43,9 @@ EXAMPLES = r"""
   gpufleet.mig.mig_facts:
 - name: Show what a node with these GPUs advertises
   ansible.builtin.debug:
-    msg: "{{ (ansible_facts.mig.gpus | gpufleet.mig.device_plugin('mixed')).labels }}"
+    msg: "{{ (gpus | gpufleet.mig.device_plugin('mixed')).labels }}"
+  vars:
+    gpus: "{{ (ansible_facts.mig | gpufleet.mig.mig_with_profiles).gpus }}"
 """
 
 RETURN = r"""

@@ -23,6 +23,8 @@ notes:
 seealso:
   - module: gpufleet.mig.mig_mode
   - module: gpufleet.mig.mig_instances
+  - plugin: gpufleet.mig.mig_with_profiles
+    plugin_type: filter
 extends_documentation_fragment:
   - gpufleet.mig.attributes
   - gpufleet.mig.linux
@@ -61,6 +63,10 @@ options:
 EXAMPLES = r"""
 - name: Read the GPUs of every host
   gpufleet.mig.mig_facts:
+
+- name: Show which profiles the first GPU offers
+  ansible.builtin.debug:
+    msg: "{{ (ansible_facts.mig | gpufleet.mig.mig_with_profiles).gpus[0].profiles | map(attribute='name') }}"
 
 - name: Show the GPU instances of each GPU
   ansible.builtin.debug:
@@ -137,6 +143,27 @@ ansible_facts:
           returned: always
           type: dict
           sample: null
+        profile_tables:
+          description:
+            - The GPU instance profiles that the GPUs offer. Every GPU is asked, and equal answers are stored once; the
+              name is the index of the first GPU that gave it. Empty if profiles are not gathered.
+            - A profile has a C(name) and the C(driver_name), which differ if the driver gives several profiles the same
+              name; each is then named by its id. C(slices) are compute slices, C(max) is how many the GPU holds at
+              most, and C(placements) are where it can start and how many memory slices it takes, V(null) if the driver
+              does not report it.
+          returned: always
+          type: dict
+          sample:
+            "0":
+              - name: 3g.20gb
+                driver_name: 3g.20gb
+                id: 9
+                slices: 3
+                memory_mib: 19968
+                multiprocessors: 42
+                engines: {copy: 3, decoder: 2, encoder: 0, jpeg: 0, ofa: 0}
+                placements: [{start: 0, size: 4}, {start: 4, size: 4}]
+                max: 2
         gpus:
           description: The GPUs in index order.
           returned: always
@@ -201,60 +228,13 @@ ansible_facts:
               returned: always
               type: dict
               sample: {memory: 8, compute: 7}
-            profiles:
-              description: The GPU instance profiles that the GPU offers. V(null) if not gathered.
+            profile_table:
+              description:
+                - The name of its table in RV(ansible_facts.mig.profile_tables), V(null) if profiles are not gathered.
+                - The filter P(gpufleet.mig.mig_with_profiles#filter) gives each GPU its profiles.
               returned: always
-              type: list
-              elements: dict
-              contains:
-                name:
-                  description: Name of the profile. If the driver gives several profiles the same name, each is named by
-                    its id.
-                  returned: always
-                  type: str
-                  sample: 3g.20gb
-                driver_name:
-                  description: What the driver calls it, which is another name only where several share that.
-                  returned: always
-                  type: str
-                  sample: 3g.20gb
-                id:
-                  description: The number of the profile in NVML and C(nvidia-smi) on this GPU.
-                  returned: always
-                  type: int
-                  sample: 9
-                slices:
-                  description: Compute slices.
-                  returned: always
-                  type: int
-                  sample: 3
-                memory_mib:
-                  description: Memory in MiB.
-                  returned: always
-                  type: int
-                  sample: 19968
-                multiprocessors:
-                  description: Streaming multiprocessors.
-                  returned: always
-                  type: int
-                  sample: 42
-                engines:
-                  description: How many engines of each kind it has.
-                  returned: always
-                  type: dict
-                  sample: {copy: 3, decoder: 2, encoder: 0, jpeg: 0, ofa: 0}
-                placements:
-                  description: Where it can start and how many memory slices it takes. V(null) if the driver does not
-                    report it.
-                  returned: always
-                  type: list
-                  elements: dict
-                  sample: [{start: 0, size: 4}, {start: 4, size: 4}]
-                max:
-                  description: How many the GPU holds at most.
-                  returned: always
-                  type: int
-                  sample: 2
+              type: str
+              sample: "0"
             instances:
               description:
                 - The GPU instances, by placement. V(null) if not gathered.
@@ -403,7 +383,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.claims import known_claim
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.journal import UNKNOWN, WAY_OUT
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.state_directory import HostState
-from ansible_collections.gpufleet.mig.plugins.module_utils.assign.assignment import owners_of
 from ansible_collections.gpufleet.mig.plugins.module_utils.assign.record import owners
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
 from ansible_collections.gpufleet.mig.plugins.module_utils.facts.run import read
@@ -429,7 +408,7 @@ def main():
     except MigError as error:
         module.fail_json(msg=str(error), **error.result)
     try:
-        assigned = owners_of(snapshot.gpus, owners())
+        assigned = _assigned(snapshot.gpus)
     except MigError as error:
         assigned = {}
         module.warn(f"Which service has which MIG device is not known: {error}")
@@ -441,6 +420,17 @@ def main():
     if unreadable:
         module.warn(unreadable)
     module.exit_json(ansible_facts={"mig": facts})
+
+
+def _assigned(gpus):
+    """{UUID of a MIG device: service}. Raises MigError."""
+    recorded = owners()
+    if not recorded:
+        return {}
+    # Loaded only where something is assigned, which is on few hosts.
+    from ansible_collections.gpufleet.mig.plugins.module_utils.assign.assignment import owners_of
+
+    return owners_of(gpus, recorded)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ class _Odd(Exception):
     """Something that a driver would not say."""
 
 
-class _NoMinor(Exception):
-    """A GPU that has no minor number, as an integrated one may."""
+class _Lacking(Exception):
+    """Something that the caller needs of a GPU and that this one may lack."""
 
 
 def layout_read(gpus, what, consequence):
@@ -71,12 +71,34 @@ def gpus_refusal(gpus, target=None, needs=("product", "minor")):
             _check_entry(entry)
     except _Odd as odd:
         return f"{odd} {SOURCE}"
-    except _NoMinor as gpu:
-        return (
-            f"{gpu} has no minor number, by which its device files in /dev are named, so nothing is written that would"
-            " name them. Leave this host out of what needs them."
-        )
+    except _Lacking as lacking:
+        return str(lacking)
     return None
+
+
+def with_profiles(facts):
+    """The facts of mig_facts in which each GPU has the ``profiles`` of its table, unless it has some already.
+
+    A GPU without a table has None. ValueError where facts are none, or a GPU names a table that they do not have.
+    """
+    try:
+        _check_kind("What mig_facts returns", facts)
+        tables = facts.get("profile_tables") or {}
+        _check_kind("What mig_facts returns as profile_tables", tables)
+        _check_count("The host", "GPUs", facts.get("gpus"), MOST_GPUS)
+        return {**facts, "gpus": [_with_profiles(f"GPU {at}", gpu, tables) for at, gpu in enumerate(facts["gpus"])]}
+    except _Odd as odd:
+        raise ValueError(f"{odd} {SOURCE}") from None
+
+
+def _with_profiles(name, gpu, tables):
+    _check_kind(name, gpu)
+    if "profiles" in gpu:
+        return gpu
+    table = gpu.get("profile_table")
+    if table is not None and (not isinstance(table, str) or table not in tables):
+        raise _Odd(f"{name}: profile_table is {shown(table)}, and no such table is there.")
+    return {**gpu, "profiles": None if table is None else tables[table]}
 
 
 def _check_gpu(name, gpu, needs):
@@ -87,11 +109,20 @@ def _check_gpu(name, gpu, needs):
     if "product" in needs or gpu.get("product") is not None:
         _check_text(name, "its product", gpu.get("product"), PRODUCT)
     if "minor" in needs and gpu.get("minor") is None:
-        raise _NoMinor(f"{name} ({', '.join(filter(None, (gpu.get('product'), gpu['uuid'])))})")
+        raise _Lacking(
+            f"{name} ({', '.join(filter(None, (gpu.get('product'), gpu['uuid'])))}) has no minor number, by which its"
+            " device files in /dev are named, so nothing is written that would name them. Leave this host out of what"
+            " needs them."
+        )
     if "minor" in needs:
         _check_number(name, "its minor number", gpu.get("minor"))
     if gpu.get("mig_mode") not in MODES:
         raise _Odd(f"{name}: its MIG mode is {shown(gpu['mig_mode'])}.")
+    if "profiles" in needs and "profiles" not in gpu and gpu.get("profile_table") is not None:
+        raise _Lacking(
+            f"{name} names its profiles' table and has no profiles: use (facts | gpufleet.mig.mig_with_profiles).gpus,"
+            " where facts are what mig_facts returned as ansible_facts.mig."
+        )
     profiles = gpu.get("profiles") or ()
     _check_count(name, "profiles", profiles, MOST_PROFILES)
     for profile in profiles:

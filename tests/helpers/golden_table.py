@@ -12,6 +12,8 @@ import yaml
 from modules import run_module
 from paths import ROOT, SIMULATOR
 
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import with_profiles
+
 TABLE = yaml.safe_load((ROOT / "tests" / "kubernetes" / "golden_table.yml").read_text(encoding="utf-8"))
 
 
@@ -61,4 +63,5 @@ def bring(host, layout):
     host.simulator("init", *models)
     for step in steps:
         host.run(str(SIMULATOR / "nvidia-smi"), *step)
-    return run_module(host, "mig_facts", {"gather": ["profiles", "instances"]}).ok()["ansible_facts"]["mig"]["gpus"]
+    facts = run_module(host, "mig_facts", {"gather": ["profiles", "instances"]}).ok()["ansible_facts"]["mig"]
+    return with_profiles(facts)["gpus"]

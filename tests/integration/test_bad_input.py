@@ -369,7 +369,7 @@ def test_a_driver_of_r450_is_read_only(modules, simulated_host):
     assert "driver 450.80.02 cannot create a GPU instance at a given placement" in message
     assert "Install R460 or later" in message
     assert "warnings" not in run.result
-    assert modules.run(host, "mig_facts", {}).ok()["ansible_facts"]["mig"]["gpus"][0]["profiles"]
+    assert modules.run(host, "mig_facts", {}).ok()["ansible_facts"]["mig"]["profile_tables"]["0"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from faults import layout_of
 from model_gpu import catalogue
 from nvml_process import in_session
 
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import with_profiles
+
 MODELS = sorted(name for name, facts in catalogue().items() if facts["profiles"])
 A100, H100 = "A100-SXM4-40GB", "H100-SXM5-80GB"
 
@@ -39,8 +41,8 @@ def journal(host):
 
 
 def facts(modules, host, **options):
-    """What mig_facts returns."""
-    return modules.run(host, "mig_facts", options).ok()["ansible_facts"]["mig"]
+    """What mig_facts returns, each GPU with its profiles."""
+    return with_profiles(modules.run(host, "mig_facts", options).ok()["ansible_facts"]["mig"])
 
 
 def check_apply_check_apply(modules, host, module, options):

@@ -15,9 +15,7 @@ import re
 
 from ..errors import MigError
 from ..host.files import check_version, read_json
-from ..host.units import unit_name
 from ..visible import shown
-from .assignment import Kept
 
 PATH = "/etc/gpufleet-mig/assignments.json"
 WAY_OUT = "The file says what was assigned last; remove it to have all services assigned anew."
@@ -109,6 +107,9 @@ def kept_data(profile, what):
 
 
 def _kept(where, one):
+    # Loaded only where something is assigned: mig_facts reads this record on every host.
+    from .assignment import Kept
+
     def number(key, may_be_none=False):
         return _number(f"{where}.{key}", one.get(key), may_be_none)
 
@@ -134,6 +135,8 @@ def service_name(where, text):
     No longer than the names that are made of it can be, and without the backslash, which other files would read as an
     escape.
     """
+    from ..host.units import unit_name
+
     name = unit_name(where, text, (".service",))
     if "\\" in name or len(name) > SERVICE_LENGTH + len(".service"):
         raise MigError(f"{where}: got {shown(text)}; expected a systemd service such as train.service")

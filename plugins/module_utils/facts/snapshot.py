@@ -16,11 +16,14 @@ def facts_of(snapshot, gather, owners=None):
 
     With ``owners``, {UUID: service}, each MIG device has the service to which the role mig_assign has given it.
     """
+    tables = {}  # of equal profiles, which most GPUs of a host share: one name
+    gpus = [_gpu(gpu, gather, tables) for gpu in snapshot.gpus]
     facts = {
         "driver_version": snapshot.driver_version,
         "nvml_version": snapshot.nvml_version,
         "cuda_version": snapshot.cuda_version,
-        "gpus": [_gpu(gpu, gather) for gpu in snapshot.gpus],
+        "profile_tables": {name: list(map(_profile, profiles)) for profiles, name in tables.items()},
+        "gpus": gpus,
         "incomplete": list(snapshot.incomplete),
         "reason": snapshot.reason,
     }
@@ -32,7 +35,7 @@ def facts_of(snapshot, gather, owners=None):
     return facts
 
 
-def _gpu(gpu, gather):
+def _gpu(gpu, gather, tables):
     data = gpu_data(gpu)
     data["product"] = gpu.product or None
     data["pci_device_id"] = None if gpu.pci_device_id is None else f"0x{gpu.pci_device_id:08X}"
@@ -42,13 +45,13 @@ def _gpu(gpu, gather):
     data["mig_mode"] = mode_word(gpu.mig_mode)
     data["mig_mode_pending"] = mode_word(gpu.mig_mode_pending)
     data["slices"] = {"memory": gpu.memory_slices or None, "compute": gpu.compute_slices or None}
-    for key in ("profiles", "instances", "layout", "free", "processes", "allocated_to", "handles"):
+    for key in ("profile_table", "instances", "layout", "free", "processes", "allocated_to", "handles"):
         data[key] = None
     data["problem"] = gpu.problem
     if gpu.problem:
         return data
     if "profiles" in gather:
-        data["profiles"] = [_profile(profile) for profile in gpu.profiles]
+        data["profile_table"] = tables.setdefault(gpu.profiles, str(gpu.index))
     wants_processes = "processes" in gather
     if wants_processes and (not gpu.mig_mode or gpu.instances == ()):
         data["processes"] = _processes(gpu.processes)

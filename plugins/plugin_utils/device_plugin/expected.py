@@ -70,7 +70,7 @@ def expected(gpus, strategy, time_slicing=None, mps=None, target=None):
     try:
         if strategy not in STRATEGIES:
             raise Refused(f"There is no MIG strategy {strategy}. It is {', '.join(STRATEGIES)}.")
-        refusal = gpus_refusal(gpus, target, needs=("product",))
+        refusal = gpus_refusal(gpus, target, needs=("product", "profiles"))
         if refusal:
             raise Refused(refusal)
         gpus = to_come(gpus, target or ())

@@ -47,7 +47,7 @@ def slurm_gres(gpus, minors="", types=None, target=None, release=""):
     then there is nothing else; otherwise it is None.
     """
     types = types or {}
-    refusal = types_refusal(types) or gpus_refusal(gpus, target, needs=("product", "minor", "driver_name"))
+    refusal = types_refusal(types) or gpus_refusal(gpus, target, needs=("product", "minor", "driver_name", "profiles"))
     devices, reasons = [], []
     if not refusal:
         come = {uuid: entry for entry in target or [] for uuid in entry["gpus"]}

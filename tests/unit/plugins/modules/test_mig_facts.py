@@ -11,6 +11,7 @@ import yaml
 from modules import run_module
 
 from ansible_collections.gpufleet.mig.plugins.modules import mig_facts
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import with_profiles
 
 A100, H100, L40S = "A100-SXM4-40GB", "H100-SXM5-80GB", "L40S-48GB"
 
@@ -36,7 +37,9 @@ def partitioned(simulated_host):
 
 
 def test_what_is_read_is_what_there_is(partitioned):
-    gpu, empty = facts(partitioned)["gpus"]
+    found = facts(partitioned)
+    assert len(found["profile_tables"]) == 1
+    gpu, empty = with_profiles(found)["gpus"]
     assert empty["instances"] == []
     names = [sorted(device["profile"] for device in instance["compute_instances"]) for instance in gpu["instances"]]
     assert sorted(names) == [["1c.3g.20gb", "2c.3g.20gb"], ["1g.5gb"], ["2g.10gb"]]
@@ -129,7 +132,7 @@ def test_every_key_is_documented_and_every_documented_key_is_there(partitioned):
 
 def test_gpus_are_chosen_by_any_of_their_names(simulated_host):
     host = simulated_host(f"{H100}:3")
-    wanted = facts(host)["gpus"][1]
+    wanted = {**facts(host)["gpus"][1], "profile_table": "1"}  # it is the first of those read
     for name in (1, "1", wanted["uuid"], wanted["pci_address"], wanted["pci_address"][9:]):
         assert facts(host, gpus=[name])["gpus"] == [wanted]
     assert facts(host, gpus=1)["gpus"] == [wanted]

@@ -18,6 +18,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.layout.saved_layout i
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.expected import expected
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.sharing import sharing_of
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import with_profiles
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.picture import draw, paint
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurm_gres
 
@@ -91,7 +92,7 @@ def through_filters(gpus, target=None):
 
 def test_names_are_shown_as_told_and_can_be_asked_for(odd):
     host, run = odd(A100)
-    facts = run("mig_facts").ok()["ansible_facts"]["mig"]["gpus"][0]
+    facts = with_profiles(run("mig_facts").ok()["ansible_facts"]["mig"])["gpus"][0]
     assert {one["name"] for one in facts["profiles"]} == {*NAMES.values(), "3g.20gb", "4g.20gb", "7g.40gb"}
     layout = [{"instances": {"1g.0gb+xyz": 1, "1g.0gb": 1, "1g.0gb+a1.b2": 1, "1c.2g.0gb-abc": 2}}]
     check = run("mig_check", layout=layout).ok()
@@ -101,7 +102,7 @@ def test_names_are_shown_as_told_and_can_be_asked_for(odd):
     made = run("mig_instances", layout=layout).ok()
     assert made["changed"]
     assert run("mig_instances", layout=layout).ok()["changed"] is False
-    gpus = run("mig_facts").ok()["ansible_facts"]["mig"]["gpus"]
+    gpus = with_profiles(run("mig_facts").ok()["ansible_facts"]["mig"])["gpus"]
     devices = [one for instance in gpus[0]["instances"] for one in instance["compute_instances"]]
     names = sorted(one["profile"] for one in devices)
     assert names == ["1c.2g.0gb-abc", "1c.2g.0gb-abc", "1g.0gb", "1g.0gb+a1.b2", "1g.0gb+xyz"]
@@ -119,12 +120,12 @@ def test_names_are_shown_as_told_and_can_be_asked_for(odd):
 
 def test_a_name_that_is_no_profile_name_is_shown_and_asked_for_by_its_id(odd):
     _host, run = odd(A100, names={}, whole="a \x1b[31mname")
-    facts = run("mig_facts").ok()["ansible_facts"]["mig"]["gpus"][0]
+    facts = with_profiles(run("mig_facts").ok()["ansible_facts"]["mig"])["gpus"][0]
     assert {one["name"] for one in facts["profiles"]} == {str(one["id"]) for one in facts["profiles"]}  # all share it
     made = run("mig_instances", layout=[{"instances": {"9": 1, "19": 2}}]).ok()
     assert made["changed"]
     assert run("mig_instances", layout=[{"instances": {"9": 1, "19": 2}}]).ok()["changed"] is False
-    gpus = run("mig_facts").ok()["ansible_facts"]["mig"]["gpus"]
+    gpus = with_profiles(run("mig_facts").ok()["ansible_facts"]["mig"])["gpus"]
     assert run("mig_instances", layout=[gpus[0]["layout"]]).ok()["changed"] is False
     target = run("mig_check", layout=[{"instances": {"9": 2}}]).ok()["target"]
     for told in through_filters(gpus) + through_filters(gpus, target):
@@ -133,7 +134,7 @@ def test_a_name_that_is_no_profile_name_is_shown_and_asked_for_by_its_id(odd):
     _host, run = odd(A100, names=one_name)
     assert "a name" in run("mig_instances", layout=[{"instances": {"5g.25gb": 1}}]).failed()["msg"]
     assert run("mig_instances", layout=[{"instances": {"9": 1, "1g.5gb": 1}}]).ok()["changed"]
-    gpus = run("mig_facts").ok()["ansible_facts"]["mig"]["gpus"]
+    gpus = with_profiles(run("mig_facts").ok()["ansible_facts"]["mig"])["gpus"]
     assert "a name" in [one["profile"] for one in gpus[0]["instances"]]
     # Its layout can be applied and kept all the same.
     assert {one["profile"] for one in gpus[0]["layout"]["instances"]} == {"9", "1g.5gb"}
@@ -149,7 +150,7 @@ def test_a_name_that_is_no_profile_name_is_shown_and_asked_for_by_its_id(odd):
 def test_profiles_called_by_their_ids_have_the_names_of_other_programs(odd, simulated_host):
     host = simulated_host("--mig", "--strange", "twin", A100)
     run_module(host, "mig_instances", {"layout": [{"instances": {"19": 2}}]}).ok()
-    gpus = run_module(host, "mig_facts", {}).ok()["ansible_facts"]["mig"]["gpus"]
+    gpus = with_profiles(run_module(host, "mig_facts", {}).ok()["ansible_facts"]["mig"])["gpus"]
     assert {one["profile"] for one in gpus[0]["instances"]} == {"19"}
     assert list(expected(gpus, "mixed")["resources"]) == ["nvidia.com/mig-1g.5gb"]
     assert slurm_gres(gpus)["gres"] == "gpu:nvidia_a100_1g.5gb:2"

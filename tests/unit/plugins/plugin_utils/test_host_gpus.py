@@ -20,7 +20,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.slurm.configuration i
 )
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.cdi import cdi_devices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.device_plugin.expected import expected
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import layout_read
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import layout_read, with_profiles
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.choices import slurm_gres_choices
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.slurm.gres import slurm_gres
 
@@ -192,6 +192,54 @@ def test_the_message_names_the_gpu(place, value, words):
     assert words in shown(gpus)["refusal"]
     if place[-1] != "minor":
         assert all(words in one["refusal"] for one in advertised(gpus))
+
+
+TABLE = [{"name": "1g.5gb", "memory_mib": 4864, "slices": 1}]
+FACTS = {
+    "driver_version": "570.133.20",
+    "profile_tables": {"0": TABLE},
+    "gpus": [{"index": 0, "profile_table": "0"}, {"index": 1, "profile_table": None}],
+}
+
+
+PLACES_OF_TABLES = [("gpus",), ("gpus", 0), ("gpus", 0, "profile_table"), ("profile_tables",)]
+
+
+def test_each_gpu_gets_the_profiles_of_its_table():
+    found = with_profiles(FACTS)
+    assert [gpu["profiles"] for gpu in found["gpus"]] == [TABLE, None]
+    assert {**found, "gpus": 0} == {**FACTS, "gpus": 0}
+    assert with_profiles(found) == found
+    before = {"gpus": FINE}  # of the first releases
+    assert with_profiles(before) == before
+    assert with_profiles({"gpus": [], "reason": "There is no driver."})["gpus"] == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(place=st.sampled_from(PLACES_OF_TABLES), value=ANYTHING)
+def test_whatever_a_host_says_of_profiles(place, value):
+    try:
+        gpus = with_profiles(put(FACTS, place, value))["gpus"]
+    except ValueError as error:
+        assert str(error).isprintable()
+        assert len(str(error)) < 500
+    else:
+        assert all(gpu["profiles"] in (None, TABLE) or "profiles" in value for gpu in gpus)
+
+
+def test_a_table_that_is_not_there_is_an_error():
+    for name in ("1", 0, ["0"], {}):
+        with pytest.raises(ValueError, match=r"GPU 0: profile_table is .*, and no such table is there"):
+            with_profiles(put(FACTS, ("gpus", 0, "profile_table"), name))
+
+
+def test_gpus_that_only_name_their_table_are_refused_where_profiles_count():
+    gpus = [{**FINE[0], "profile_table": "0"}]
+    del gpus[0]["profiles"]
+    words = "GPU 0 names its profiles' table and has no profiles: use (facts | gpufleet.mig.mig_with_profiles).gpus"
+    assert words in shown(gpus)["refusal"]
+    assert all(words in one["refusal"] for one in advertised(gpus))
+    assert cdi_devices(gpus, MINORS, ["uuid"])
 
 
 def test_a_host_has_no_more_gpus_than_the_driver_numbers():

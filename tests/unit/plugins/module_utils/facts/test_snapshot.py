@@ -22,6 +22,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
     WantedComputeInstance,
     WantedInstance,
 )
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.host_gpus import with_profiles
 
 ALL = ("profiles", "instances", "processes")
 ALICE = Process(4711, "python3", "alice")
@@ -46,7 +47,7 @@ def partitioned(**fields):
 
 
 def facts(gpu, gather=ALL, **fields):
-    return facts_of(Snapshot(gpus=(gpu,), **fields), gather)["gpus"][0]
+    return with_profiles(facts_of(Snapshot(gpus=(gpu,), **fields), gather))["gpus"][0]
 
 
 def test_a_gpu_is_named_three_ways_with_its_mode_and_slices():
@@ -57,6 +58,14 @@ def test_a_gpu_is_named_three_ways_with_its_mode_and_slices():
     assert found["pci_device_id"] == "0x20B010DE"
     assert (found["mig_capable"], found["mig_mode"], found["mig_mode_pending"]) == (True, "enabled", "disabled")
     assert found["slices"] == {"memory": 8, "compute": 7}
+
+
+def test_equal_profiles_are_stored_once():
+    small = partitioned(profiles=(SMALL,))._replace(index=2)
+    found = facts_of(Snapshot(gpus=(partitioned(), partitioned()._replace(index=1), small)), ALL)
+    assert [gpu["profile_table"] for gpu in found["gpus"]] == ["0", "0", "2"]
+    assert {name: len(table) for name, table in found["profile_tables"].items()} == {"0": 3, "2": 1}
+    assert facts_of(Snapshot(gpus=(small,)), ("instances",))["profile_tables"] == {}
 
 
 def test_profiles():
@@ -181,6 +190,7 @@ def test_a_host_without_gpus():
         "driver_version": None,
         "nvml_version": None,
         "cuda_version": None,
+        "profile_tables": {},
         "gpus": [],
         "incomplete": [],
         "reason": "There is no driver.",
