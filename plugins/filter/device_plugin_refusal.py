@@ -36,7 +36,9 @@ options:
 EXAMPLES = r"""
 - name: See that nothing speaks against an empty ConfigMap
   ansible.builtin.assert:
-    that: ({'kind': 'helm', 'asks_for_discovery': false} | gpufleet.mig.device_plugin_refusal([], false, {})) is none
+    that: deployment | gpufleet.mig.device_plugin_refusal([], false, {}) is none
+  vars:
+    deployment: {kind: helm, asks_for_discovery: false}
 """
 
 RETURN = r"""

@@ -53,9 +53,9 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See that only pods that run are paused
+- name: See that only one of them runs
   ansible.builtin.assert:
-    that: (nodes | gpufleet.mig.drain_node('gpu-7', 'gpu-7', ['dcgm', 'nvsm'], 'paused')).pause == {'dcgm': 'paused'}
+    that: (nodes | gpufleet.mig.drain_node('gpu-7', 'gpu-7', ['dcgm', 'nvsm'], 'paused')).running == ['dcgm']
   vars:
     nodes:
       - metadata: {labels: {dcgm: "true", nvsm: "false"}}

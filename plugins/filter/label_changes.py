@@ -26,9 +26,10 @@ options:
 EXAMPLES = r"""
 - name: See that what is right is left alone
   ansible.builtin.assert:
-    that: (node | gpufleet.mig.label_changes({'a': '1', 'b': '2'})) == {'b': '2'}
+    that: (node | gpufleet.mig.label_changes(wanted)) == {'b': '2'}
   vars:
     node: {metadata: {labels: {a: "1"}}}
+    wanted: {a: "1", b: "2"}
 """
 
 RETURN = r"""

@@ -59,7 +59,7 @@ def test_where_the_controller_has_none_either_nothing_is_foretold(run_playbook, 
     assert "nvidia-ml-py>=12.550.52 is needed on this host" in refused.output
     # Without NVML only the PCI bus tells of GPUs, and that of the machine that the tests run on.
     problem = {"ok": False, "problem": "There is no Python module pynvml.", "nvidia_ml_py": "missing"}
-    lie(bare, {"mig_check": {**problem, "evidence.mig_capable": True, "evidence.nvidia_devices": True}})
+    lie(bare, {"mig_driver_check": {**problem, "evidence.mig_capable": True, "evidence.nvidia_devices": True}})
     run = run_playbook("gpufleet.mig.partition", [bare], check=True).ok()
     table = run.result("gpufleet.mig.mig_summary")["summary"]
     assert table[0] == "MIG (check mode): 1 not checked"

@@ -106,7 +106,7 @@ def test_the_python_of_the_modules_is_a_path(simulated_host, run_playbook, edge_
     evil = "/opt/../evil"
     lies = {"findings": [finding], "evidence.user": 0, "evidence.python": evil, "ok": False}
     lies.update({"nvidia_ml_py": "missing", "evidence.nvidia_devices": True})
-    lie(host, {"mig_check": lies})
+    lie(host, {"mig_driver_check": lies})
     run = run_playbook(play("mig_driver", mig_driver_python_package="index"), [host], environment=edge_environment)
     assert f"gpu-host: The Python of the modules is '{evil}'. Expected is an absolute path" in message(run.failed())
 
@@ -170,7 +170,7 @@ def test_a_specification_is_read_with_limits(generated, words, containers, tmp_p
 
 def test_one_host_does_not_keep_the_others_from_being_told_of(simulated_host, run_playbook, edge_environment):
     liar, other = simulated_host(A100, "--mig", name="liar"), simulated_host(A100, "--mig", name="other")
-    lie(liar, {"mig_check": {"mig.gpus.0.product": ["x"]}})
+    lie(liar, {"mig_driver_check": {"mig.gpus.0.product": ["x"]}})
     run = run_playbook(
         "gpufleet.mig.partition",
         [liar, other],

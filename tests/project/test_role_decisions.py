@@ -19,6 +19,7 @@ VARS_LATER = {
     "mig_slurm/vars/main.yml",
 }
 TASKS_LATER = {
+    # Nothing in plugins/ is about simulated GPUs, so its two decisions stay.
     "mig_simulator",
     "mig_slurm",
     "mig_drain/tasks/slurm.yml",
