@@ -83,6 +83,7 @@ bench: venv simulator
 	@PYTHONPATH=tests/helpers:build/collections $(BIN)/python tests/bench/planner.py
 	@$(BIN)/python tests/bench/restore.py
 	@$(BIN)/python tests/bench/hosts.py
+	@$(BIN)/python tests/bench/fleet.py
 	@$(BIN)/python tests/bench/peer.py
 
 prove: venv simulator $(VENV)/.prove

@@ -35,6 +35,8 @@ LOCAL = {
     "fail",
     "debug",
     "validate_argument_spec",
+    "mig_partition_request",
+    "mig_role_options",
     "mig_summary",
 }
 
@@ -60,7 +62,8 @@ def main():
 def partition(layout):
     """The task of a host's whole change."""
     return {
-        "ansible.builtin.import_role": {"name": "gpufleet.mig.mig_partition"},
+        # As the playbook does: the role takes its variables itself.
+        "ansible.builtin.import_role": {"name": "gpufleet.mig.mig_partition", "rolespec_validate": False},
         "vars": {"mig_partition_layout": layout},
     }
 
@@ -88,8 +91,8 @@ def print_nothing_to_do(folder, environment, hosts):
     """What a run costs with nothing to do, persistence included, beside a ping."""
     tasks = {"ping": {"ansible.builtin.ping": {}}, "mig_partition": partition(FULL)}
     print(f"\nNothing to do, the layout kept over a reboot, median of {ROUNDS} runs\n")
-    print("| hosts | task | modules run on a host | CPU s | CPU / ping | wall s | wall / ping |")
-    print("|---:|---|---:|---:|---:|---:|---:|")
+    print("| hosts | task | tasks a host | modules run on a host | CPU s | CPU / ping | wall s | wall / ping |")
+    print("|---:|---|---:|---:|---:|---:|---:|---:|")
     for count in (1, HOSTS):
         samples = {name: [] for name in tasks}
         for _round in range(ROUNDS):
@@ -106,7 +109,8 @@ def print_nothing_to_do(folder, environment, hosts):
             remote = sum(not is_local(one) and one["status"] == "ok" for one in results)
             ping = costs["ping"]
             print(
-                f"| {count} | {name} | {remote} | {cpu:.2f} | {cpu / ping[0]:.2f} | {wall:.2f} | {wall / ping[1]:.2f} |"
+                f"| {count} | {name} | {len(results)} | {remote} | {cpu:.2f} | {cpu / ping[0]:.2f} | {wall:.2f} "
+                f"| {wall / ping[1]:.2f} |"
             )
 
 

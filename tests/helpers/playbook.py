@@ -109,10 +109,14 @@ class Run:
         return self
 
     def measured(self):
-        """Wait for the end of the run, whatever its outcome: (CPU seconds of it and its children, wall seconds)."""
+        """Wait for the end of the run, whatever its outcome: (CPU seconds of it and its children, wall seconds).
+
+        ``peak`` is then the most memory that one of its processes had, in bytes.
+        """
         self.output = self.process.stdout.read()
         _pid, status, usage = os.wait4(self.process.pid, 0)
         self.returncode = self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.peak = usage.ru_maxrss * 1024
         return usage.ru_utime + usage.ru_stime, time.monotonic() - self._started
 
     def ok(self):
