@@ -47,9 +47,10 @@ def main():
             for name, tasks in RUNS.items():
                 run, cpu, walls[name] = play(Path(directory), environment, hosts[:count], tasks)
                 peaks[name, count] = run.peak
+                each, lines = len(run.results(host=hosts[0].name)), len(run.output.splitlines())
                 print(
-                    f"| {count} | {name} | {len(run.results(host=hosts[0].name))} | {cpu:.1f} | {walls[name]:.1f} "
-                    f"| {walls[name] / walls['two pings']:.2f} | {len(run.output.splitlines())} | {run.peak / 2**20:.0f} |"
+                    f"| {count} | {name} | {each} | {cpu:.1f} | {walls[name]:.1f} "
+                    f"| {walls[name] / walls['two pings']:.2f} | {lines} | {run.peak / 2**20:.0f} |"
                 )
         least, most = HOSTS[0], HOSTS[-1]
         more = [(peaks[name, most] - peaks[name, least]) / (most - least) / 1000 for name in RUNS]
