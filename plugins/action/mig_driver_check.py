@@ -56,11 +56,7 @@ class ActionModule(Lending, RoleAction):
 
         def ask(arguments):
             asked_now = {**asked, "claim": arguments} if arguments else asked
-            return self.lending(
-                lambda: self._execute_module(
-                    "gpufleet.mig.mig_driver_check", module_args=asked_now, task_vars=task_vars
-                )
-            )
+            return self.lending(lambda: self._execute(asked_now, task_vars))
 
         if not claim or claim["claimed"] or self._task.check_mode:
             return ask(claim)
@@ -69,3 +65,9 @@ class ActionModule(Lending, RoleAction):
             # This very ansible-playbook has the host, by another task's claim.
             return ask({**claim, "change_id": found["change_id"], "claimed": True})
         return found
+
+    def _execute(self, arguments, task_vars):
+        answer = self._execute_module("gpufleet.mig.mig_driver_check", module_args=arguments, task_vars=task_vars)
+        # As ansible.builtin.normal does: another module may follow.
+        self._remove_tmp_path(self._connection._shell.tmpdir)
+        return answer
