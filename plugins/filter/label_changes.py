@@ -26,7 +26,7 @@ options:
 EXAMPLES = r"""
 - name: See that what is right is left alone
   ansible.builtin.assert:
-    that: (node | gpufleet.mig.label_changes(wanted)) == {'b': '2'}
+    that: (node | gpufleet.mig.label_changes(wanted)).keys() | list == ['b']
   vars:
     node: {metadata: {labels: {a: "1"}}}
     wanted: {a: "1", b: "2"}

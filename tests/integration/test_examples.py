@@ -13,10 +13,11 @@ import yaml
 from layouts import profiles
 from paths import ROOT
 
-# Those need a host with systemd, a Kubernetes cluster or Slurm; what they do is tested in tests/hosts and
+# Those need a host with systemd or NVIDIA's programs, a Kubernetes cluster, Slurm or a role; what they do is tested in tests/hosts and
 # tests/kubernetes.
 ELSEWHERE = (
-    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_claim", "mig_persistence", "slurm_device_record",
+    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_claim", "mig_device_files",
+    "mig_partition_request", "mig_persistence", "slurm_device_record",
     "slurm_node_gres", "slurm_node_info", "slurm_reconfigure", "systemd_start_units",
 )  # fmt: skip
 PLUGINS = [
