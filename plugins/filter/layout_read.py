@@ -31,11 +31,10 @@ options:
 EXAMPLES = r"""
 - name: See that a layout must be read as root
   ansible.builtin.assert:
-    that:
-      - found.layout == []
-      - found.refusal == 'The layout of GPU 0 could not be read, so it stays. Run as root (become: true).'
+    that: (gpus | gpufleet.mig.layout_read('The layout', 'it stays')).refusal == expected
   vars:
-    found: "{{ [{'index': 0, 'mig_capable': true}] | gpufleet.mig.layout_read('The layout', 'it stays') }}"
+    gpus: [{index: 0, mig_capable: true}]
+    expected: "The layout of GPU 0 could not be read, so it stays. Run as root (become: true)."
 """
 
 RETURN = r"""
