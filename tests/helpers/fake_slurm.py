@@ -42,13 +42,17 @@ FREE = ("account", "features", "network", "command", "work_dir", "comment")
 
 
 class FakeSlurm:
-    """``jobs`` are dicts of id, user, name, gres, those of FREE and, of an array, task; ``free`` ends the node."""
+    """``jobs`` are dicts of id, user, name, gres, those of FREE and, of an array, task; ``free`` ends the node.
 
-    def __init__(self, jobs, state="IDLE", free="", selects="cons_tres"):
+    It ``takes`` updates of the node, or refuses them.
+    """
+
+    def __init__(self, jobs, state="IDLE", free="", selects="cons_tres", takes=True):
         self.jobs = [self._whole(job) for job in jobs]
         self.state = state
         self.free = free
         self.selects = selects
+        self.takes = takes
         self.lines = []
         self.away = 0
 
@@ -99,6 +103,8 @@ class FakeSlurm:
             if arguments[2] != "gpu-7":
                 return 1, f"Node {arguments[2]} not found\n", ""
             return 0, NODE.format(state=self.state, free=self.free), ""
+        if arguments[:2] == ["update", "NodeName=gpu-7"]:
+            return (0, "", "") if self.takes else (1, "", "slurm_update error: Invalid user id\n")
         if arguments[:2] == ["show", "hostnames"]:
             return 0, {"gpu-[7-8]": "gpu-7\ngpu-8\n"}.get(arguments[2], arguments[2] + "\n"), ""
         assert arguments[:3] == ["--details", "show", "job"]
@@ -117,9 +123,9 @@ class FakeSlurm:
         return JOB.format(**{**job, "array": array, "details": details, "time": now})
 
     def install(self, directory):
-        """Put programs that answer so into a directory."""
+        """Put programs that answer so into a directory; what they are asked stands in its file ``asked``."""
         state = directory / "slurm.json"
-        state.write_text(json.dumps([self.jobs, self.state, self.free, self.selects]))
+        state.write_text(json.dumps([self.jobs, self.state, self.free, self.selects, self.takes]))
         for program in ("scontrol", "squeue"):
             here = str(Path(__file__).parent)
             lines = [f"#!{sys.executable}", "import os, sys", f"sys.path.insert(0, {here!r})", "import fake_slurm"]
@@ -132,6 +138,8 @@ def main(state):
     import os
 
     slurm = FakeSlurm(*json.loads(Path(state).read_text()))
+    with Path(state).with_name("asked").open("a", encoding="utf-8") as asked:
+        print(*sys.argv[1:], file=asked)
     status, output, errors = slurm.answer([sys.argv[0], *sys.argv[1:]], os.environ["SLURM_TIME_FORMAT"])
     sys.stdout.write(output)
     sys.stderr.write(errors)

@@ -28,7 +28,7 @@ from ansible.module_utils.common import warnings
 from paths import COLLECTIONS, SIMULATOR
 
 MODULES = "ansible_collections.gpufleet.mig.plugins.modules."
-WITHOUT_STATE_DIR = ("mig_assignment_info", "mig_facts", "slurm_node_info")
+WITHOUT_STATE_DIR = ("mig_assignment_info", "mig_facts", "slurm_node", "slurm_node_info")
 SERVED = ("mig_assignment_info", "mig_check", "mig_facts", "mig_instances", "mig_journal_info", "mig_mode")
 SERVED += ("slurm_device_record",)
 

@@ -140,6 +140,9 @@ def nodes(systemd_hosts):
     )
     found = [Node(gpu, control, "gpu:nvidia_h200_1g.16gb"), Node(alone, alone, "gpu:nvidia_h200_1g.18gb")]
     for node in found:
+        # Their MIG devices keep their indexes when others go, so that a change can leave holes between them.
+        node.host.run("mig-simulator init --strange mig-indexes=lowest A100-SXM4-40GB:2 H200-SXM5-141GB")
+        node.host.run("systemctl restart mig-simulator.service")
         node.host.run("nvidia-smi -i 0 -mig 1 && nvidia-smi mig -i 0 -cgi 19,19,19,19,19,19,19 -C")
         node.host.run("nvidia-smi -i 2 -mig 1 && nvidia-smi mig -i 2 -cgi 19 -C")
         address = node.controller.variables()["ansible_host"]

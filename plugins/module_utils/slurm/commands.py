@@ -15,8 +15,16 @@ from ..visible import said
 SECONDS = 60
 
 
+class CommandFailed(MigError):
+    """A command of Slurm failed; ``said`` is what it printed, in one line."""
+
+    def __init__(self, message, said):
+        super().__init__(message)
+        self.said = said
+
+
 def output_of(command, run_command, absent=(), times="standard", seconds=SECONDS):
-    """What a command prints; None where it fails with a word of ``absent``. Raises MigError where it fails otherwise.
+    """What a command prints; None where it fails with a word of ``absent``. Any other failure raises CommandFailed.
 
     ``run_command`` is a module's, which knows no time limit: timeout sets one. ``times`` is how Slurm is to write
     times, its SLURM_TIME_FORMAT.
@@ -29,4 +37,4 @@ def output_of(command, run_command, absent=(), times="standard", seconds=SECONDS
     if any(words in answer for words in absent):
         return None
     words = " ".join([os.path.basename(command[0]), *command[1:]])
-    raise MigError(f"{words}: exit status {status}: {answer or 'no answer'}")
+    raise CommandFailed(f"{words}: exit status {status}: {answer or 'no answer'}", answer or "no answer")

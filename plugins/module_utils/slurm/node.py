@@ -162,6 +162,10 @@ class Slurm:
             raise MigError(f"Slurm has no node {self._node}. Give its NodeName in slurm.conf.")
         return parse_node(text)
 
+    def update(self, *settings):
+        """Give the node these settings, such as ``State=RESUME``. Raises CommandFailed."""
+        self._output("scontrol", "update", f"NodeName={self._node}", *settings)
+
     def jobs(self):
         """The Jobs on the node, each with the GPUs that it was given, without names."""
         listed = self._squeue(f"--format={FORMAT}", f"--nodelist={self._node}")
