@@ -16,8 +16,8 @@ from paths import ROOT
 # Those need a host with systemd or NVIDIA's programs, a Kubernetes cluster, Slurm or a role; what they do is tested in
 # tests/hosts and tests/kubernetes.
 ELSEWHERE = (
-    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_claim", "mig_device_files",
-    "mig_driver_check", "mig_partition_request", "mig_persistence", "slurm_device_record", "slurm_node", "slurm_node_gres",
+    "k8s_evict", "kubelet_devices_info", "mig_assignment_info", "mig_claim", "mig_device_files", "mig_driver_check",
+    "mig_partition_request", "mig_persistence", "slurm_device_record", "slurm_node", "slurm_node_gres",
     "slurm_node_info", "slurm_reconfigure", "systemd_start_units", "systemd_stop_units",
 )  # fmt: skip
 PLUGINS = [
