@@ -10,6 +10,7 @@ chart (k8s-device-plugin v0.19.0, deployments/helm). Containers have the names t
 
 from __future__ import annotations
 
+from ..cluster_node import no_node
 from .sharing import CONFIG_PREFIX, Refused
 
 CONTAINERS = {
@@ -68,10 +69,7 @@ def node_refusal(nodes, name, host):
     """
     if [one["metadata"]["name"] for one in nodes] == [name]:
         return None
-    return (
-        f"The cluster has no node {name}. Set mig_device_plugin_kubernetes_node for {host} to the name that kubectl get"
-        " nodes shows."
-    )
+    return no_node(name, host, "mig_device_plugin_kubernetes_node")
 
 
 def request(nodes, daemon_sets, name, host):

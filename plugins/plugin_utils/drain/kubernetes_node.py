@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from ..cluster_node import no_node
+
 
 def drain_node(resources, node, host, labels, paused, done=None, evicted=None):
     """What is to be done with a node: a dict.
@@ -27,7 +29,7 @@ def drain_node(resources, node, host, labels, paused, done=None, evicted=None):
     }
     running = [label for label, value in values.items() if value == "true"]
     return {
-        "refusal": "" if found else node_refusal(node, host, "mig_drain_kubernetes_node"),
+        "refusal": "" if found else no_node(node, host, "mig_drain_kubernetes_node"),
         "unschedulable": bool((found.get("spec") or {}).get("unschedulable")),
         "running": running,
         "pause": dict.fromkeys(running, paused),
@@ -36,11 +38,6 @@ def drain_node(resources, node, host, labels, paused, done=None, evicted=None):
         },
         "would": _would(node, done.get("cordoned"), running, evicted or {}),
     }
-
-
-def node_refusal(node, host, option):
-    """That a cluster does not have the node of ``host``, of which ``option`` is the variable."""
-    return f"The cluster has no node {node}. Set {option} for {host} to the name that kubectl get nodes shows."
 
 
 def _would(node, cordoned, running, evicted):
