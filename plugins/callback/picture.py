@@ -81,12 +81,12 @@ class CallbackModule(CallbackBase):
     def _collect(self, result):
         data = result._result
         host = result._host.get_name()
+        if "change_id" in data and "claimed" in data:
+            self._own_claims.add(data["change_id"])
         # mig_check shows what it read without making facts of it.
         facts = (data.get("ansible_facts") or data).get("mig")
         if isinstance(facts, dict) and "gpus" in facts:
             self._readings.setdefault(host, []).append(dict(facts, claim=self._others_claim(facts, data)))
-        elif "change_id" in data and "claimed" in data:
-            self._own_claims.add(data["change_id"])
         disrupted, replanned = self._disrupted.setdefault(host, []), self._replanned.setdefault(host, [])
         # A result without done is a plan only: nothing has happened to the devices that it names.
         if "done" in data:

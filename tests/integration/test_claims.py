@@ -53,6 +53,8 @@ def test_a_run_has_the_host_from_before_the_check_to_its_end(run_playbook, host)
     assert claim_on(host) is None
     # With nothing to do the check gives it up again, and no other task contacts the host.
     again = run_playbook(PARTITION, [host], extra_vars=wanted(SEVEN)).ok()
+    assert again.outcome(host)["claim"] is None
+    assert not any("claimed by" in line for line in again.picture())
     (check,) = again.results("gpufleet.mig.mig_driver_check")
     assert (check["result"]["settled"], check["result"]["claimed"], check["result"]["taken"]) == (True, False, False)
     assert done(again) == []
