@@ -11,6 +11,8 @@ import re
 
 CLIENTS, WORKLOADS = "_restore_clients", "_restore"
 HOOKS = ("kubernetes", "slurm", "systemd")
+# Their schedulers give GPUs away, and must not do so with what is about to go, even if nobody has it yet.
+SCHEDULERS = ("kubernetes", "slurm")
 GPU_CLIENTS = "gpu_clients"
 # The role's own hooks, with the stages in which each restores something. The GPU clients of the operating system are
 # drained as by a hook.

@@ -12,10 +12,8 @@ from __future__ import annotations
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import RESET_GPU, SET_MIG_MODE
 
 from ..drain.gpu_clients import gpu_clients
+from ..drain.hooks import SCHEDULERS
 from .request import EXPOSE
-
-# Their GPUs are given away by a scheduler, which must not do so with what is about to go, even if nobody has it yet.
-SCHEDULERS = ("kubernetes", "slurm")
 
 
 def decision(request, check, claim, check_mode):

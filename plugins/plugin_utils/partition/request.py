@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 
+from ..drain.hooks import HOOKS, TASK_FILE, WORKLOADS, task_file
+
 # The places at which task files of the user may run.
 STAGES = ("check", "drain", "mode", "instances", "verify", "persistence", "expose", "restore")
 PLACES = tuple(f"{when}_{stage}" for when in ("before", "after") for stage in STAGES)
-# As mig_drain has it: the names of its hooks, or absolute paths, each with its second file.
-DRAIN_HOOKS = ("kubernetes", "slurm", "systemd")
 # The roles of this collection that make MIG devices visible, without mig_ before.
 EXPOSE = ("assign", "container_runtime", "device_plugin", "slurm")
 # Places at which the user's tasks run also on a host whose GPUs are as wanted.
@@ -28,17 +28,22 @@ def mistakes(options, is_file, is_directory):
     """
     tasks, expose = options.get("mig_partition_tasks") or {}, options.get("mig_partition_expose") or ()
     drain = options.get("mig_partition_drain") or ()
-    paths = [hook for hook in drain if is_path(hook)]
+    paths = [hook for hook in drain if TASK_FILE.fullmatch(hook)]
     places = [place for place in tasks if place not in PLACES]
     if places:
         yield f"mig_partition_tasks: no such place: {', '.join(map(str, places))}; there are {', '.join(PLACES)}."
-    unknown = [hook for hook in drain if hook not in DRAIN_HOOKS and hook not in paths]
+    unknown = [hook for hook in drain if hook not in HOOKS and hook not in paths]
     if unknown:
         yield (
-            f"mig_partition_drain: neither one of {', '.join(DRAIN_HOOKS)} nor the absolute path of a .yml file: "
+            f"mig_partition_drain: neither one of {', '.join(HOOKS)} nor the absolute path of a .yml file: "
             f"{', '.join(unknown)}."
         )
-    files = [*tasks.values(), *(one for one in expose if one not in EXPOSE), *paths, *map(restore_file, paths)]
+    files = [
+        *tasks.values(),
+        *(one for one in expose if one not in EXPOSE),
+        *paths,
+        *(task_file(path, "", WORKLOADS) for path in paths),
+    ]
     missing = [str(file) for file in dict.fromkeys(files) if not is_file(file)]
     if missing:
         yield (
@@ -49,17 +54,6 @@ def mistakes(options, is_file, is_directory):
     directory = os.path.dirname(options.get("mig_partition_report") or "") or "."
     if not is_directory(directory):
         yield f"mig_partition_report: no directory {directory} on the controller."
-
-
-def is_path(hook):
-    """Whether a drain hook is a task file of the user."""
-    return hook.startswith("/") and hook.endswith((".yml", ".yaml"))
-
-
-def restore_file(path):
-    """The second file of a drain hook, which restores what the first has drained."""
-    stem, extension = os.path.splitext(path)
-    return f"{stem}_restore{extension}"
 
 
 def no_layout(host):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition.request import has_more, mistakes, restore_file
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.partition.request import has_more, mistakes
 
 
 def wrong(options, files=(), directories=(".",)):
@@ -45,10 +45,6 @@ def test_what_cannot_be_meant_is_named_with_what_can(options, words):
 def test_each_missing_file_is_named_once():
     (message,) = wrong({"mig_partition_tasks": {"before_check": "/a.yml", "after_check": "/a.yml"}})
     assert message.count("/a.yml") == 1
-
-
-def test_the_second_file_of_a_hook():
-    assert restore_file("/own.yml/hook.yaml") == "/own.yml/hook_restore.yaml"
 
 
 @pytest.mark.parametrize(
