@@ -15,7 +15,6 @@ import contextlib
 import yaml
 from model_gpu import A30, A100, H100, RTX, ModelPort, gpu, gpu_instance
 
-from ansible_collections.gpufleet.mig.plugins.filter import from_mig_parted as filter_plugin
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.outcome import Options
 from ansible_collections.gpufleet.mig.plugins.module_utils.apply.transaction import change
 from ansible_collections.gpufleet.mig.plugins.module_utils.errors import MigError
@@ -25,6 +24,7 @@ from ansible_collections.gpufleet.mig.plugins.module_utils.layout.parsing import
 from ansible_collections.gpufleet.mig.plugins.module_utils.layout.selectors import select_gpus
 from ansible_collections.gpufleet.mig.plugins.module_utils.model import Gpu
 from ansible_collections.gpufleet.mig.plugins.module_utils.plan.host import decide_instances, decide_modes
+from ansible_collections.gpufleet.mig.plugins.plugin_utils import mig_parted as files
 
 # A busy A100, one that is empty, one with MIG off, an RTX, an A30 and one without MIG.
 GPUS = (
@@ -95,7 +95,7 @@ def mig_parted_files(text):
     data = []
 
     def read():
-        data.append(filter_plugin._data(text))
+        data.append(files._data(text))
 
     def take(label):
         layout = from_mig_parted(data[0], label)

@@ -126,7 +126,7 @@ def test_one_that_is_too_old_is_replaced(run_playbook, hosts):
 def test_errors_fail_the_host_with_all_of_them(run_playbook, hosts):
     hosts["plain"].simulator("fault nvmlInitWithFlags --return LIB_RM_VERSION_MISMATCH")
     run = run_playbook(play(mig_driver_minimum="999.0"), [hosts[name] for name in ("plain", "package")]).failed()
-    said = {one["host"]: one["result"]["msg"] for one in run.results("ansible.builtin.debug")}
+    said = {one["host"]: one["result"]["msg"] for one in run.results(CHECK)}
     assert "The loaded NVIDIA kernel module is version 580.95.05" in said["plain"]
     assert "mig_driver_minimum asks for 999.0 or later." in said["package"]
     assert {one["host"] for one in run.results() if one["status"] == "failed"} == {"plain", "package"}

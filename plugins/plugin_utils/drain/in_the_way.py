@@ -32,7 +32,7 @@ def in_the_way(must_be_free):
         for process in processes
         if not (process.get("pod") or process.get("container") or process.get("slurm_job"))
     ]
-    found = {str(pod["uid"]): pod for pod in pods if pod and UID.fullmatch(str(pod.get("uid")))}
+    found = {pod["uid"]: pod for pod in pods if pod and isinstance(pod.get("uid"), str) and UID.fullmatch(pod["uid"])}
     return {
         "services": [one for one in dict.fromkeys(services) if SERVICE.fullmatch(one)],
         "pods": [

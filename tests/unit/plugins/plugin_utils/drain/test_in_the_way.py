@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.drain.in_the_way import in_the_way
@@ -78,6 +78,7 @@ def test_what_is_no_name_of_a_service_is_none(unit):
 
 
 @settings(deadline=None)
+@example(10**31)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_what_a_host_says_instead_of_an_id_moves_nobody(value):
     told = found(process(slurm_job={"id": value}, pod={"uid": value}))
