@@ -458,3 +458,17 @@ def test_facts_without_privilege_say_what_is_missing(modules, simulated_host):
     (gpu,) = seen["gpus"]
     assert (gpu["mig_mode"], gpu["free"], gpu["layout"]) == ("enabled", None, None)
     assert gpu["profiles"]
+
+
+@pytest.mark.parametrize("code", ["NOT_SUPPORTED", "FUNCTION_NOT_FOUND", "RESET_TYPE_NOT_SUPPORTED"])
+def test_a_gpu_that_seems_to_have_no_mig_once_is_not_taken_for_one_with_mig_off(modules, simulated_host, code):
+    host = simulated_host("--mig", A100)
+    host.simulator("fault", "nvmlDeviceGetMigMode", "--nth", "1", "--return", code)
+    run = modules.run(host, "mig_mode", {"state": "disabled", "reset": True})
+    if code == "RESET_TYPE_NOT_SUPPORTED":
+        # No GPU answers that for want of MIG.
+        assert code in run.failed()["msg"]
+        assert host.show()["gpus"][0]["mig_mode"] is True
+    else:
+        assert run.ok()["changed"]
+        assert host.show()["gpus"][0]["mig_mode"] is False

@@ -348,6 +348,28 @@ def test_a_full_disk_keeps_the_layout_that_was_saved(modules, kept):
     assert host.run({"layout": layout}).ok()["changed"]
 
 
+def test_a_saved_layout_that_cannot_be_read_is_replaced_with_a_warning(kept):
+    host = kept()
+    files = host.files()
+    wrong = {
+        '{"version": 3, "written_by": "9.1.0", "layout": []}': "release 9.1.0 of gpufleet.mig wrote it",
+        "": "is damaged: It is empty",
+    }
+    for text, said in wrong.items():
+        host.layout.write_text(text, encoding="utf-8")
+        for check in (True, False):
+            warnings = str(host.run({"layout": host.saved}, check=check).ok()["warnings"])
+            assert str(host.layout) in warnings
+            assert f"{said}. The layout given now replaces it." in warnings
+        assert host.files() == files
+        assert "warnings" not in host.run({"layout": host.saved}).ok()
+    # None is no damage, and what goes is not asked for.
+    host.layout.unlink()
+    assert "warnings" not in host.run({"layout": host.saved}).ok()
+    host.layout.write_text("", encoding="utf-8")
+    assert "warnings" not in host.run({"state": "absent"}).ok()
+
+
 def test_files_that_somebody_changed_are_written_again(kept):
     host = kept()
     files, ours = host.files(), (host.program, host.layout, host.unit)

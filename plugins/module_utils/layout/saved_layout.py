@@ -111,18 +111,18 @@ def _place(wanted):
     return {"profile": wanted.profile, "placement": wanted.start}
 
 
-def read(path):
+def read(path, what_to_do=WRITE_AGAIN):
     """The {UUID: Entry} of a file, each with what its names meant. Raises MigError that says what is wrong with it and
-    what to do.
+    then ``what_to_do``, a sentence.
     """
-    data = read_json(path, what_to_do=WRITE_AGAIN)
+    data = read_json(path, what_to_do=what_to_do)
     if data is None:
-        raise MigError(f"{path} cannot be read: No such file or directory. {WRITE_AGAIN}")
-    check_version(path, data, VERSION, WRITE_AGAIN)
+        raise MigError(f"{path} cannot be read: No such file or directory. {what_to_do}")
+    check_version(path, data, VERSION, what_to_do)
     try:
         entries, memory = exact_entries(data.get("layout")), from_data(data.get("profiles", []))
     except (LayoutError, ValueError) as error:
-        raise MigError(f"{path} is damaged: {error}. {WRITE_AGAIN}") from None
+        raise MigError(f"{path} is damaged: {error}. {what_to_do}") from None
     return {
         uuid: entry._replace(layout=entry.layout._replace(kept=memory.get(uuid, ()))) for uuid, entry in entries.items()
     }

@@ -29,6 +29,8 @@ KNOWN_INDEXES = {"nvmlDeviceGetGpuInstanceProfileInfo": 18, "nvmlGpuInstanceGetC
 PLACEMENTS = 64  # far beyond the placements of a profile, at most one a memory slice
 INSTANCES = 64  # far beyond the instances of a profile; how many it allows bounds no array
 MOST = 4096  # of what a driver counts: it may say any number, and arrays and loops are made of it
+# What nvmlDeviceGetMigMode returns on a GPU without MIG, and on a driver without it.
+WITHOUT_MIG = ("NOT_SUPPORTED", "FUNCTION_NOT_FOUND")
 GONE = ("NOT_FOUND", "INVALID_ARGUMENT")  # of a handle whose instance or MIG device is not there any more
 SHARED = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only one there is
 # What NVML_GPU_INSTANCE_PROFILE_* of nvml.h say where a driver tells no names: {1,2}_SLICE_REV1, {1,2,4}_SLICE_GFX,
@@ -148,14 +150,19 @@ class Reader:
         return Gpu(index, **known)
 
     def _mig_mode(self, handle):
-        """(current, pending) as bools, or (None, None) on a GPU or driver without MIG."""
-        try:
-            current, pending = self._nvml.call("nvmlDeviceGetMigMode", handle)
-        except NvmlError as error:
-            if error.kind != "unsupported":
-                raise
-            return None, None
-        return bool(current), bool(pending)
+        """(current, pending) as bools, or (None, None) on a GPU or driver without MIG.
+
+        A GPU without MIG counts as one with MIG off, so that this answer is believed only when it is given twice.
+        """
+        for _attempt in range(2):
+            try:
+                current, pending = self._nvml.call("nvmlDeviceGetMigMode", handle)
+            except NvmlError as error:
+                if error.code not in WITHOUT_MIG:
+                    raise
+            else:
+                return bool(current), bool(pending)
+        return None, None
 
     def _detailed_or_problem(self, gpu, gather):
         if gpu.problem:

@@ -99,10 +99,7 @@ def _wanted_files(params, warn, mig_manager, state_dir):
 def _layout_text(warn, entries, state_dir):
     """The text of the saved layout: as it is where it says the same, whichever release wrote it. Raises MigError."""
     path = saved_layout.PATH
-    try:
-        before = saved_layout.read(path)
-    except MigError:
-        before = None
+    before = _saved(warn, path)
     if before is not None and saved_layout.same(before, entries, {}):
         return host_files.read(path).decode()
     from ..apply.run import remembered  # only for a layout that is new
@@ -114,6 +111,19 @@ def _layout_text(warn, entries, state_dir):
         warn(f"The layout is saved without the ids of its profiles, so it goes by their names alone: {problem}")
     known = {uuid: kept_of(found) for uuid, found in profiles.items()}
     return saved_layout.to_text(entries, merged(remembered(HostState(state_dir)), known))
+
+
+def _saved(warn, path):
+    """The layout in a file, as saved_layout.read returns it; None where there is none that can be read, with a warning
+    where there is something else. Raises MigError for what cannot be replaced.
+    """
+    if host_files.found(path) is None:
+        return None
+    try:
+        return saved_layout.read(path, "The layout given now replaces it.")
+    except MigError as error:
+        warn(str(error))
+        return None
 
 
 def _profiles():
