@@ -36,7 +36,7 @@ def judged(found, host, check_mode, brought):
     """
     # Nothing that a host answers here sets a variable.
     found = {name: value for name, value in found.items() if name != "ansible_facts"}
-    found["settled"] = found.get("settled") is True
+    found["settled"] = found.get("settled") is True and found.get("ok") is True
     if "findings" not in found:
         return {**found, "bring": False}
     if not _is_whole(found):
