@@ -77,7 +77,8 @@ def test_a_fleet_of_all_sorts_in_one_run(run_playbook, simulated_host, tmp_path)
         "away": "unreachable",
         "l40s": "no_gpus",
     }
-    first = read_report(report)
+    assert not report.exists()
+    first = read_report(report.with_name("report.check.json"))
     assert {host: one["state"] for host, one in first["hosts"].items()} == states
     assert {host.name: host.show() for host in hosts} == before
     assert not (drained.state_dir / "drain.json").exists()
@@ -103,14 +104,21 @@ def test_a_fleet_of_all_sorts_in_one_run(run_playbook, simulated_host, tmp_path)
     assert "mig_partition_drain" in told["hosts"]["refused"]["message"]
     lines = summary(run)
     assert lines[0] == "MIG: 1 no MIG-capable GPU, 2 changed, 2 FAILED, 1 UNREACHABLE"
-    assert lines[-1] == "Once the cause is gone: --limit refused,lost,away"
-    assert [line.split()[0] for line in lines[2:] if not line.startswith(" ")][:-1] == [host.name for host in hosts]
+    assert lines[1] == "no MIG-capable GPU: l40s"
+    assert lines[-1] == "Once the cause is gone: ansible-playbook gpufleet.mig.partition … --limit refused,lost,away"
+    rows = [line.split()[0] for line in lines[3:-1] if not line.startswith(" ")]
+    assert rows == ["drained", "changes", "refused", "lost", "away"]
+    assert "    1 x H100 80GB HBM3: 7g.80gb" in lines
+    for host in (drained, changes):
+        instances = [instance for gpu in host.show()["gpus"] for instance in gpu["instances"]]
+        there = [device["uuid"] for instance in instances for device in instance["compute_instances"]]
+        assert sorted(told["hosts"][host.name]["created"]) == sorted(there)
 
     # The causes go, and the run is made again where it is needed.
     refused.close()
     lost.simulator("fault", "--clear")
     again = run_playbook(PARTITION, hosts, limit="refused,lost", extra_vars=variables).ok()
-    assert read_report(report)["counts"] == {"changed": 2}
+    assert read_report(report)["counts"] == {"no_gpus": 1, "changed": 4, "unreachable": 1}
     assert profiles(lost) == [FOUR, FOUR]
     assert "away" not in again.output
 
