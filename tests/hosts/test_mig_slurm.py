@@ -214,7 +214,7 @@ def test_check_mode_tells_and_changes_nothing(nodes, run):
         assert f"+NodeName={node.name} AutoDetect=nvml" in foretold.output
         assert f"node {node.name} is to have no gpu:nvidia_a100_3g.20gb (2 in slurm.conf) any more" in printed(foretold)
         assert f"for {SLICE.format('1g.5gb')}:7,{WHOLE}:1,{node.h200}:1." in foretold.output
-    assert changes(foretold) == {"Show what would be written"}
+    assert changes(foretold) == {"Make the device files that are missing", "Show what would be written"}
     assert [(node.files(), node.invocations()) for node in nodes] == before
 
 

@@ -90,13 +90,13 @@ def test_going_back_puts_back_slurms_own_files(slurm, tmp_path, run_playbook, ed
         said = {"item": "control", "files": [{"path": str(path), "backup": str(backup)}]}
         written = {"results": [{"item": "gpu-host", "msg": "it was not reached"}, said]}
         run = run_playbook(
-            play("mig_slurm", "back", mig_slurm_written=written, **variables),
+            play("mig_slurm", "back", __mig_slurm_written=written, **variables),
             [host, control],
             environment=edge_environment,
         ).ok()
         assert victim.read_text(encoding="utf-8") == "root"
         assert (tmp_path / "slurm.conf").read_text(encoding="utf-8") == after
-        why = run.results("ansible.builtin.set_fact")[-1]["result"]["ansible_facts"]["mig_slurm_back"]
+        why = run.results("ansible.builtin.set_fact")[-1]["result"]["ansible_facts"]["__mig_slurm_back"]
         assert ("victim' is no file of" in why) == (path == victim)
 
 

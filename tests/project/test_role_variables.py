@@ -61,9 +61,6 @@ NAMED = {
 TOLD = {name for names in NAMED.values() for name in names}
 # What roles that expose MIG devices are given.
 EXPOSE = {"mig_expose_pending", "mig_expose_target"}
-# Where private variables have no names of their own yet.
-LATER = {"mig_slurm"}
-SLURM_HOOK = {"mig_drain_slurm", "mig_drain_slurm_update", "mig_drain_slurm_ended"}
 
 
 def given_to_roles(node):
@@ -77,18 +74,16 @@ def given_to_roles(node):
     return {name for key in ("block", "rescue", "always") for name in given_to_roles(node.get(key, []))}
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role not in LATER])
+@pytest.mark.parametrize("role", ROLES)
 def test_a_variable_that_is_no_option_is_private_or_told_of(role):
     path = ROLES[role]
     tasks = [tasks_of(file) for file in (path / "tasks").glob("*.yml")]
     given = {*variables_of(role), *results_of(role), *values(tasks, "loop_var"), *values(tasks, "index_var")}
     given |= {name for one in values(tasks, "vars") for name in one if name != "<<"}
     options = {name for entry in SPECS[role].values() for name in entry["options"]}
-    files = [path / "vars" / "main" / "slurm.yml"]
-    slurm = {name for file in files if file.exists() for name in tasks_of(file)} | SLURM_HOOK
     # What it gives other roles is theirs.
     given -= {name for task in tasks for name in given_to_roles(task)}
-    others = given - options - TOLD - EXPOSE - slurm
+    others = given - options - TOLD - EXPOSE
     assert sorted(name for name in others if not name.startswith(f"__{role}_")) == []
     readme = (path / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(NAMED.get(role, ())) if f"`{name}" not in readme] == []
