@@ -52,6 +52,7 @@ class ActionModule(RoleAction):
             "no_layout": given[NO_LAYOUT] or no_layout(host),
             "refusal": refusal,
             "begins": bool(refusal) or "before_check" in (options.get("mig_partition_tasks") or {}),
+            "label": None,
             "claim": None,
             "persistence": None,
         }
@@ -66,7 +67,7 @@ class ActionModule(RoleAction):
             }
         try:
             if not refusal and not request["wanted"]:
-                request["wanted"] = self._layout(options, task_vars)
+                request["wanted"], request["label"] = self._layout(options, task_vars)
             if main and not refusal:
                 wrong = " ".join(mistakes(options, os.path.isfile, os.path.isdir))
                 if wrong:
@@ -80,15 +81,15 @@ class ActionModule(RoleAction):
         return request
 
     def _layout(self, options, task_vars):
-        """The layout that these options ask for, [] without any. Raises Refused."""
+        """(the layout that these options ask for, [] without any; the label that gave it, or None). Raises Refused."""
         config, label = (options.get(f"mig_partition_mig_parted_{name}") for name in ("config", "label"))
         if options.get("mig_partition_layout") or not (config and label):
-            return options.get("mig_partition_layout") or []
+            return options.get("mig_partition_layout") or [], None
         host = task_vars["inventory_hostname"]
         lookup = lookup_loader.get("ansible.builtin.file", loader=self._loader, templar=self._templar)
         try:
             (text,) = lookup.run([config], variables=task_vars)
-            return read_mig_parted(text, label)
+            return read_mig_parted(text, label), label
         except (AnsibleError, LayoutError) as error:
             raise Refused(f"Nothing was done for {host}: {str(error).rstrip('.')}.") from error
 

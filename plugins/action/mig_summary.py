@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 
+from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
@@ -41,7 +43,7 @@ class ActionModule(ActionBase):
             self._task.check_mode,
             {host: planted_refusal(host, names) for host, names in facts.items() if names},
         )
-        lines = table(data, everyone if data["complete"] else batch)
+        lines = table(data, everyone if data["complete"] else batch, _command(context.CLIARGS))
         for line in ["", *lines, ""]:
             self._display.display(line)
         if arguments["report"]:
@@ -53,6 +55,12 @@ class ActionModule(ActionBase):
         inventory = getattr(self._task.get_variable_manager(), "_inventory", None)
         there = {str(one) for one in inventory.get_hosts()} if inventory else ()
         return [host for host in everyone if host in there]
+
+
+def _command(arguments):
+    """The command of this run without its options, whose values may be secrets; "" where it was no command."""
+    playbooks = arguments.get("args") or ()
+    return " ".join(["ansible-playbook", *map(shlex.quote, playbooks), "…"]) if playbooks else ""
 
 
 def _result(variables):

@@ -16,7 +16,8 @@ options:
   _input:
     description:
       - What the role's tasks registered and set, by C(request), C(check), C(claim), C(decision), C(changes),
-        C(failures), C(drained), C(stopped), C(rebooted), C(brought_back), C(check_mode), C(host) and C(facts).
+        C(after), C(now), C(left), C(failures), C(drained), C(stopped), C(rebooted), C(brought_back), C(check_mode),
+        C(host), C(facts) and C(time).
     type: dict
     required: true
 """

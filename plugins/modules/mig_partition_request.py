@@ -69,6 +69,11 @@ begins:
   returned: success
   type: bool
   sample: false
+label:
+  description: The label of a nvidia-mig-parted file that gave RV(wanted), V(null) if something else did.
+  returned: success
+  type: str
+  sample: all-balanced
 claim:
   description: The claim to take on the host, as options of M(gpufleet.mig.mig_driver_check). V(null) if the run is
     limited to tags.

@@ -50,7 +50,8 @@ summary:
   elements: str
   sample:
     - "MIG: 1 as wanted, 1 changed"
-    - "HOST     GPUS                RESULT     KEPT  DISRUPTED  DRAINED"
-    - "gpu-one  8 x A100-SXM4-40GB  as wanted    56          0"
-    - "gpu-two  8 x A100-SXM4-40GB  changed      40         16  2 by notebooks.yml"
+    - "as wanted: gpu-1"
+    - "HOST   RESULT   CREATED  KEPT  DISRUPTED  DRAINED             RESTORED"
+    - "gpu-2  changed       16    40         16  2 by notebooks.yml  notebooks.yml"
+    - "    8 x A100-SXM4-40GB: 7 x 1g.5gb"
 """

@@ -132,7 +132,7 @@ def test_three_hosts_in_one_play(few, run_playbook, tmp_path):
     assert few["resets"].run("systemctl is-active nvsm.service", check=False).stdout == "inactive\n"
     assert json.loads(report.read_text(encoding="utf-8"))["counts"] == {"changed": 2, "unreachable": 1}
     table = run.result("gpufleet.mig.mig_summary")["summary"]
-    assert table[-1] == "Once the cause is gone: --limit away"
+    assert table[-1] == "Once the cause is gone: ansible-playbook gpufleet.mig.partition … --limit away"
 
     # The cable is in again: one more run of all does that host alone.
     few["away"].plug_in()
@@ -205,7 +205,7 @@ def test_six_hosts_in_one_play(hosts, run_playbook, tmp_path):
         "unreachable": 1,
     }
     table = run.result("gpufleet.mig.mig_summary")["summary"]
-    assert table[-1] == "Once the cause is gone: --limit lost,away"
+    assert table[-1] == "Once the cause is gone: ansible-playbook gpufleet.mig.partition … --limit lost,away"
 
     # The causes go; a rerun of those two alone, then one of all that finds nothing to do.
     hosts["away"].plug_in()

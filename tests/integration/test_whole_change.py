@@ -103,8 +103,15 @@ def test_a_fleet_of_all_sorts_in_one_run(run_playbook, simulated_host, tmp_path)
     assert "mig_partition_drain" in told["hosts"]["refused"]["message"]
     lines = summary(run)
     assert lines[0] == "MIG: 1 no MIG-capable GPU, 2 changed, 2 FAILED, 1 UNREACHABLE"
-    assert lines[-1] == "Once the cause is gone: --limit refused,lost,away"
-    assert [line.split()[0] for line in lines[2:] if not line.startswith(" ")][:-1] == [host.name for host in hosts]
+    assert lines[1] == "no MIG-capable GPU: l40s"
+    assert lines[-1] == "Once the cause is gone: ansible-playbook gpufleet.mig.partition … --limit refused,lost,away"
+    rows = [line.split()[0] for line in lines[3:-1] if not line.startswith(" ")]
+    assert rows == ["drained", "changes", "refused", "lost", "away"]
+    assert "    1 x H100-SXM5-80GB: 7g.80gb" in lines
+    for host in (drained, changes):
+        instances = [instance for gpu in host.show()["gpus"] for instance in gpu["instances"]]
+        there = [device["uuid"] for instance in instances for device in instance["compute_instances"]]
+        assert sorted(told["hosts"][host.name]["created"]) == sorted(there)
 
     # The causes go, and the run is made again where it is needed.
     refused.close()

@@ -15,13 +15,15 @@ def outcome(run):
     :param run: what the tasks registered and set, as the role's vars/main.yml lists it: ``request``, ``check`` and
         ``claim`` are the results of mig_partition_request, mig_driver_check and mig_claim, ``decision`` is what
         followed from them, and ``changes`` are the results of mig_mode and mig_instances in their order, those of
-        going back included
+        going back included; ``after``, ``now`` and ``left`` are those of mig_check after the change, before going back
+        and after it, and ``time`` is the present time
     """
     claim, check = dict(run["claim"]), run["check"]
     if check.get("unreachable_host") or check.get("held"):
         # The check takes the claim where no task before it has.
         claim.update({key: check.get(key) for key in ("unreachable_host", "held", "msg")})
-    decision, drained = run["decision"], run["drained"]
+    decision, drained, request = run["decision"], run["drained"], run["request"]
+    left = run.get("left") or {}
     result = partition_result(
         {
             **run,
@@ -29,7 +31,11 @@ def outcome(run):
             "check": check,
             "drained": decision["must_be_free"] if drained else [],
             "hooks": [*decision["hooks"], *run["stopped"]] if drained else [],
+            "restores": drained or bool(check.get("drained")),
             "rebooted": bool(run["rebooted"].get("rebooted")),
+            # Where nothing had to be brought back, what was read before that is what is there.
+            "left": (run.get("now") or {}) if left.get("skipped") else left,
+            "label": request.get("label"),
         }
     )
-    return {**result, "change_id": run["request"]["claim"]["change_id"]}
+    return {**result, "change_id": request["claim"]["change_id"]}

@@ -6,14 +6,19 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.layout.written import contents_in_words
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import CREATE_COMPUTE_INSTANCE
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import visible
 
+from ..host_gpus import gpus_refusal
 from .host import (
     CHANGED,
+    EARLIER,
     FAILED,
     NO_GPUS,
     NOT_CHECKED,
@@ -25,12 +30,14 @@ from .host import (
     WOULD_CHANGE,
 )
 
-VERSION = 2
+VERSION = 3
 WIDTH, INDENT = 110, "    "
 LISTS = (
     *("gpus", "plan", "actions", "kept", "disrupted", "replanned_steps", "drained", "hooks", "reset_gpus"),
-    "not_checked",
+    *("not_checked", "created", "restored"),
 )
+COLUMNS, ALIGNS = ("HOST", "RESULT", "CREATED", "KEPT", "DISRUPTED", "DRAINED", "RESTORED"), "<<>>><<"
+MOST_NAMES = 3
 DEEPEST = 30  # levels of a result, which has half as many
 LONGEST_PRODUCT = 60
 LONGEST_MESSAGE = 10000  # in the table; the report has all of it
@@ -46,6 +53,8 @@ WORDS = {
     UNFINISHED: "UNFINISHED",
     NOT_REACHED: "not reached",
 }
+QUIET = (NO_GPUS, NOTHING_TO_COMPARE, UNCHANGED, NOT_CHECKED, NOT_REACHED)
+EARLIER_WORDS = "what an earlier run drained"
 LOST = (
     "The host left the run before its end: the connection was lost, or a task outside this role failed; see the output "
     "above. What is on its GPUs is not known. Run again for this host: it goes on from what is there, and restores "
@@ -109,6 +118,7 @@ def _unknown(state, message, check_mode):
         "reboot": False,
         "brought_back": None,
         "claim": None,
+        **dict.fromkeys(("layout", "label", "driver", "time")),
     }
 
 
@@ -118,10 +128,17 @@ def _is_whole(result):
     numbered = ("reset_gpus", "not_checked")
     return (
         all(isinstance(result.get(name), (list, tuple)) for name in LISTS)
-        and all(isinstance(gpu, Mapping) and isinstance(gpu.get("product"), (str, type(None))) for gpu in gpus)
+        and all(
+            isinstance(gpu, Mapping)
+            and all(isinstance(gpu.get(name), (str, type(None))) for name in ("product", "uuid"))
+            for gpu in gpus
+        )
         and all(isinstance(gpu, Mapping) and "index" in gpu for name in numbered for gpu in result[name])
         and all(isinstance(words, str) for words in (*hooks, *result["replanned_steps"]))
-        and isinstance(result.get("message"), (str, type(None)))
+        and all(isinstance(words, str) for words in (*result["created"], *result["restored"]))
+        and all(isinstance(step, Mapping) for step in result["plan"])
+        and gpus_refusal((), result.get("layout")) is None
+        and all(isinstance(result.get(name), (str, type(None))) for name in ("message", "label", "driver", "time"))
         and isinstance(result.get("claim"), (Mapping, type(None)))
         and not _is_deep(result)
     )
@@ -141,38 +158,74 @@ def is_failure(result):
     return result["state"] in (FAILED, UNREACHABLE, UNFINISHED)
 
 
-def table(data, hosts):
-    """The lines of a report for a terminal: a row for each of these hosts in it, below it why it failed."""
-    hosts = [host for host in hosts if host in data["hosts"]]
-    rows = [("HOST", "GPUS", "RESULT", "KEPT", "DISRUPTED", "DRAINED")]
-    rows += [_row(host, data["hosts"][host]) for host in hosts]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+def table(data, hosts, command=""):
+    """The lines of a report for a terminal about these hosts in it.
+
+    Hosts on which nothing happened are counted, those with a failure in common stand together above it. ``command`` is
+    the one to go on with where hosts have failed, without its --limit.
+    """
+    results = {host: data["hosts"][host] for host in hosts if host in data["hosts"]}
+    quiet, rows, failed = {}, {}, {}
+    for host, result in results.items():
+        if is_failure(result):
+            failed.setdefault((result["state"], result["stage"], _without(host, result["message"])), []).append(host)
+        elif _is_quiet(result):
+            quiet.setdefault((result["state"], _without(host, result["message"])), []).append(host)
+        else:
+            rows[host] = (host, *_row(result))
     lines = [_headline(data, hosts)]
-    for host, row in zip((None, *hosts), rows):
-        cells = [f"{cell:{align}{width}}" for cell, align, width in zip(row, "<<<>><", widths)]
-        lines.append("  ".join(cells).rstrip())
-        for message in _below(data["hosts"][host]) if host else ():
-            lines += textwrap.wrap(
-                message[:LONGEST_MESSAGE],
-                WIDTH,
-                initial_indent=INDENT,
-                subsequent_indent=INDENT,
-                break_long_words=False,
-            )
-    again = [host for host in hosts if is_failure(data["hosts"][host])]
-    if again:
-        lines.append(f"Once the cause is gone: --limit {','.join(again)}")
+    for (state, _message), alike in quiet.items():
+        names = ", ".join(alike) if len(alike) <= MOST_NAMES else f"{len(alike)} hosts"
+        lines += [f"{WORDS[state]}: {names}", *_wrapped(results[alike[0]]["message"])]
+    rows.update((host, (host, *_row(results[host]))) for alike in failed.values() for host in alike)
+    if rows:
+        cells = [COLUMNS, *rows.values()]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(COLUMNS))]
+        told = {alike[-1]: results[alike[0]]["message"] for alike in failed.values()}
+        for host, row in zip((None, *rows), cells):
+            padded = [f"{cell:{align}{width}}" for cell, align, width in zip(row, ALIGNS, widths)]
+            lines.append("  ".join(padded).rstrip())
+            for message in _below(results[host], told.get(host)) if host else ():
+                lines += _wrapped(message)
+    if failed:
+        again = [host for host in results if is_failure(results[host])]
+        lines.append(f"Once the cause is gone: {command}{' ' * bool(command)}--limit {','.join(again)}")
     return [visible(line) for line in lines]
 
 
-def _below(result):
-    """The sentences below a host's row. A failure that is about a claim names it already."""
+def _is_quiet(result):
+    """Whether nothing happened on a host, so that it can be counted with others."""
+    return result["state"] in QUIET and not (
+        result["restored"] or result["claim"] or result["replanned_steps"] or result["reset_gpus"] or result["reboot"]
+    )
+
+
+def _without(host, message):
+    """A message without the name of its host, to be compared with those of others."""
+    return re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", "", message or "")
+
+
+def _wrapped(message):
+    return textwrap.wrap(
+        (message or "")[:LONGEST_MESSAGE],
+        WIDTH,
+        initial_indent=INDENT,
+        subsequent_indent=INDENT,
+        break_long_words=False,
+    )
+
+
+def _below(result, message):
+    """The sentences below a host's row; ``message`` is what it says for all with whom it has failed."""
     claim = result["claim"]
+    if result["gpus"]:
+        yield f"{'now: ' if result['check_mode'] else ''}{_gpus(result)}"
     if result["replanned_steps"]:
         yield f"Planned again on the way: {'; '.join(result['replanned_steps'])}."
-    if result["message"]:
-        yield result["message"]
-    elif claim:
+    if message or (result["message"] and not is_failure(result)):
+        yield message or result["message"]
+    elif claim and not is_failure(result):
+        # A failure that is about a claim names it already.
         lapsed = " It has lapsed." if claim["lapsed"] else ""
         yield (
             f"Claimed by {claim['who']} from {claim['where'] or 'an unknown controller'}, stage {claim['stage']}, "
@@ -181,29 +234,56 @@ def _below(result):
 
 
 def _headline(data, hosts):
-    counts = Counter(data["hosts"][host]["state"] for host in hosts)
+    counts = Counter(data["hosts"][host]["state"] for host in hosts if host in data["hosts"])
     words = ", ".join(f"{counts[state]} {word}" for state, word in WORDS.items() if counts[state])
     return f"MIG{' (check mode)' if data['check_mode'] else ''}: {words}"
 
 
-def _row(host, result):
-    if result["state"] in (NO_GPUS, NOTHING_TO_COMPARE, NOT_CHECKED, UNREACHABLE, UNFINISHED, NOT_REACHED):
-        return (host, _gpus(result), WORDS[result["state"]], "", "", "")
+def _row(result):
+    """The cells of a host's row behind its name."""
+    if result["state"] in (UNREACHABLE, UNFINISHED):
+        return (WORDS[result["state"]], "", "", "", "", "")
+    created = len(result["created"])
+    if result["check_mode"] and result["changed"]:
+        created = sum(step.get("action") == CREATE_COMPUTE_INSTANCE for step in result["plan"])
     drained = len(result["drained"])
-    names = ", ".join(hook.rpartition("/")[2] for hook in result["hooks"])
+    names = _names(result["hooks"])
     return (
-        host,
-        _gpus(result),
         _words(result),
+        str(created),
         str(len(result["kept"])),
         str(len(result["disrupted"])),
         f"{drained} by {names}" if drained and names else names,
+        _names(EARLIER_WORDS if name == EARLIER else name for name in result["restored"]),
     )
 
 
+def _names(hooks):
+    return ", ".join(hook.rpartition("/")[2] for hook in hooks)
+
+
 def _gpus(result):
-    products = Counter((gpu["product"] or "unknown").replace("NVIDIA ", "")[:LONGEST_PRODUCT] for gpu in result["gpus"])
-    return ", ".join(f"{count} x {product}" for product, count in products.items())
+    """A host's GPUs and what is on them, equal ones together: ``8 x A100-SXM4-40GB: 3g.20gb + 4 x 1g.5gb``."""
+    there = {uuid: _in_words(entry) for entry in result["layout"] or () for uuid in entry["gpus"]}
+    alike = Counter(
+        ((gpu["product"] or "unknown").replace("NVIDIA ", "")[:LONGEST_PRODUCT], there.get(gpu.get("uuid"), ""))
+        for gpu in result["gpus"]
+    )
+    return "; ".join(f"{count} x {product}{layout}" for (product, layout), count in alike.items())
+
+
+def _in_words(entry):
+    """What a layout entry says that its GPUs have."""
+    if not entry.get("mig_enabled", True):
+        return ": MIG off"
+    names = Counter(_instance(instance) for instance in entry.get("instances") or ())
+    return ": " + (" + ".join(f"{count} x {name}" if count > 1 else name for name, count in names.items()) or "empty")
+
+
+def _instance(instance):
+    inside = sorted((device["profile"] for device in instance["compute_instances"]), reverse=True)
+    profile = instance.get("profile", "unknown")
+    return profile if inside == [profile] else f"{profile} {contents_in_words(inside)}"
 
 
 def _words(result):

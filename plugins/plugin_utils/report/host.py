@@ -10,6 +10,10 @@ import contextlib
 import json
 import re
 
+from ansible_collections.gpufleet.mig.plugins.module_utils.model import (
+    CREATE_COMPUTE_INSTANCE,
+    DESTROY_COMPUTE_INSTANCE,
+)
 from ansible_collections.gpufleet.mig.plugins.module_utils.visible import reasons, visible_lines
 
 from ..variables.role_options import planted, planted_refusal
@@ -23,6 +27,7 @@ REFUSED = re.compile(r'"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
 SSH = re.compile(r"((?:via ssh|over ssh|incorrect password): )")
 
 LONGEST_COMMAND = 100
+EARLIER = "earlier"  # among what was restored: what an earlier run had drained
 
 NO_GPUS, NOTHING_TO_COMPARE = "no_gpus", "nothing_to_compare"
 UNCHANGED, CHANGED, WOULD_CHANGE, NOT_CHECKED = "unchanged", "changed", "would_change", "not_checked"
@@ -75,8 +80,10 @@ def partition_result(run):
     ``run`` holds what the role's tasks left behind: ``claim``, the result of mig_claim, and ``check``, that of
     mig_check, before anything was done;
     ``changes``, the results of mig_mode and mig_instances in their order, those of going back included; ``failures``,
-    ``[{stage, message}]``; ``drained`` and ``hooks``; ``rebooted``, ``brought_back`` (None where nothing had to go
-    back), ``check_mode`` and ``persistence`` (its task's ``changed``); ``host`` and the names of its ``facts``.
+    ``[{stage, message}]``; ``drained`` and ``hooks``, and ``restores``, whether restoring followed; ``rebooted``,
+    ``brought_back`` (None where nothing had to go back) and ``check_mode``; ``after``, what mig_check read after the
+    change, and ``left``, what it read after going back; ``host`` and the names of its ``facts``; ``label`` and
+    ``time``.
     """
     check, failures, check_mode = run["check"], list(run["failures"]), run["check_mode"]
     claim = run.get("claim") or {}
@@ -112,16 +119,22 @@ def partition_result(run):
         "actions": actions,
         "kept": list(check.get("kept") or ()),
         "disrupted": list(check.get("disrupted") or ()),
+        "created": _created(done),
+        "layout": _layout(run, done),
         "replanned": False,
         "replanned_steps": [],
         "drained": list(run["drained"]),
         "hooks": list(run["hooks"]),
+        "restored": _restored(run, failures),
         "reset_gpus": list(check.get("reset_gpus") or ()),
         # What was changed has been checked.
         "not_checked": list(check.get("not_checked") or ()) if check_mode else [],
         "reboot": bool(check.get("reboot_required")) if check_mode else bool(run["rebooted"]),
         "brought_back": run["brought_back"],
         "claim": _others_claim(claim, check),
+        "label": run.get("label"),
+        "driver": (check.get("mig") or {}).get("driver_version"),
+        "time": run.get("time"),
     }
     if not check_mode:
         result.update(_what_was_done(result, done))
@@ -143,6 +156,39 @@ def _planned(check, forward):
     if all(step in plan for step in followed):
         return plan, actions
     return followed, [action for change in forward for action in change.get("actions") or ()]
+
+
+def _created(done):
+    """UUIDs of the MIG devices that these changes made and that are still there."""
+    created = {}
+    for change in done:
+        for uuid in change.get("disrupted") or ():
+            created.pop(uuid, None)
+        for step in [*change["done"], *(change.get("undone") or ())]:
+            if step.get("uuid") and step["action"] == CREATE_COMPUTE_INSTANCE:
+                created[step["uuid"]] = None
+            elif step.get("uuid") and step["action"] == DESTROY_COMPUTE_INSTANCE:
+                created.pop(step["uuid"], None)
+    return list(created)
+
+
+def _layout(run, done):
+    """The layout entries of what the GPUs have now, as it was read last; None where that is not known."""
+    if run["brought_back"] is not None:
+        last = run.get("left") or {}
+    elif done:
+        last = run.get("after") or {}
+    else:
+        last = run["check"]
+    gpus = (last.get("mig") or {}).get("gpus")
+    return None if gpus is None else [gpu["layout"] for gpu in gpus if gpu.get("layout")]
+
+
+def _restored(run, failures):
+    """The names of the hooks and units that were restored; EARLIER is among them for what another run had drained."""
+    if not run.get("restores") or any(failure["stage"] == "restore" for failure in failures):
+        return []
+    return [*run["hooks"], *([EARLIER] if run["check"].get("drained") else [])]
 
 
 def _others_claim(claim, check):

@@ -60,11 +60,11 @@ def told(results, everyone, batch=None, present=None):
 def test_where_nothing_was_compared_nothing_is_as_wanted():
     why = "No entry of the layout is about any MIG-capable GPU of this host."
     data = told({"a": result(check={**CHECK, "plan": [], "nothing_to_compare": why})}, ["a"])
-    assert (data["version"], data["counts"]) == (2, {"nothing_to_compare": 1})
+    assert (data["version"], data["counts"]) == (3, {"nothing_to_compare": 1})
     assert data["hosts"]["a"]["message"] == why
     lines = table(data, ["a"])
     assert lines[0] == "MIG: 1 nothing to compare"
-    assert lines[2:] == ["a     1 x A100-SXM4-40GB  nothing to compare", f"    {why}"]
+    assert lines[1:] == ["nothing to compare: a", f"    {why}"]
 
 
 def test_instances_that_are_not_planned_yet_are_told_of_in_check_mode():
@@ -134,7 +134,7 @@ def test_who_takes_no_part_is_not_told_of():
     assert data["hosts"]["c"]["message"].startswith(
         "The host failed before this role had begun with it, so nothing was"
     )
-    assert [line.split()[0] for line in table(data, ["a", "b"])] == ["MIG:", "HOST", "a"]
+    assert [line.split()[0] for line in table(data, ["a", "b"])] == ["MIG:", "HOST", "a", "1"]
     assert not told({"a": FAILED}, ["a", "b", "c"], ["a", "b"], ["a", "b"])["complete"]
 
 
@@ -148,17 +148,94 @@ def test_the_table():
     data = told(
         {"one": CHANGED, "two": FAILED, "three": UNREACHABLE, "four": result()}, ["one", "two", "three", "four"]
     )
-    assert table(data, list(data["hosts"])) == [
+    assert table(data, list(data["hosts"]), "ansible-playbook a.yml …") == [
         "MIG: 1 as wanted, 1 changed, 1 FAILED, 1 UNREACHABLE",
-        "HOST   GPUS                RESULT                                         KEPT  DISRUPTED  DRAINED",
-        "one    1 x A100-SXM4-40GB  changed, reset GPU 0                              1          1",
-        "two    1 x A100-SXM4-40GB  FAILED (instances), brought back, reset GPU 0     2          0",
+        "as wanted: four",
+        "HOST   RESULT                                         CREATED  KEPT  DISRUPTED  DRAINED  RESTORED",
+        "one    changed, reset GPU 0                                 0     1          1",
+        "    1 x A100-SXM4-40GB",
+        "two    FAILED (instances), brought back, reset GPU 0        0     2          0",
+        "    1 x A100-SXM4-40GB",
         "    It broke. That too.",
-        "three                      UNREACHABLE",
+        "three  UNREACHABLE",
         "    No route",
-        "four   1 x A100-SXM4-40GB  as wanted                                         2          0",
-        "Once the cause is gone: --limit two,three",
+        "Once the cause is gone: ansible-playbook a.yml … --limit two,three",
     ]
+
+
+def gpus_read(*instances, uuid="GPU-0", mig_enabled=True):
+    """What mig_check read: one GPU with GPU instances of these profiles, one compute instance in each."""
+    inside = [{"profile": one, "compute_instances": [{"profile": one}]} for one in instances]
+    entry = {"gpus": [uuid], "mig_enabled": mig_enabled, **({"instances": inside} if mig_enabled else {})}
+    return {"driver_version": "580.1", "gpus": [{**GPU, "uuid": uuid, "layout": entry}]}
+
+
+def step(action, uuid):
+    return {"action": f"{action}_compute_instance", "gpu": RESET["gpu"], "uuid": uuid}
+
+
+def test_equal_hosts_on_which_nothing_happened_are_counted():
+    hosts = [f"gpu-{number}" for number in range(470)]
+    data = told(dict.fromkeys(hosts, result()), hosts)
+    assert table(data, hosts) == ["MIG: 470 as wanted", "as wanted: 470 hosts"]
+    assert table(data, hosts[:3])[1] == "as wanted: gpu-0, gpu-1, gpu-2"
+
+
+def test_one_reason_of_several_hosts_is_told_once():
+    hosts = ["a", "b", "c", "d"]
+    why = {host: [{"stage": "check", "message": f"No layout for {host}."}] for host in hosts}
+    why["b"] = [{"stage": "check", "message": "In use."}]
+    data = told({host: result(check=CHECK, failures=why[host]) for host in hosts}, hosts)
+    lines = [line for line in table(data, hosts)[2:] if "A100" not in line]
+    assert [line.split()[0] for line in lines] == ["a", "c", "d", "No", "b", "In", "Once"]
+
+
+def test_what_was_created_and_is_still_there():
+    changes = [
+        {"done": [step("create", "MIG-1"), step("create", "MIG-2")], "disrupted": []},
+        {"done": [step("destroy", "MIG-gone"), step("create", "MIG-3")], "undone": [step("destroy", "MIG-3")]},
+        {"done": [step("create", "MIG-4")], "disrupted": ["MIG-1"]},
+    ]
+    assert result(check=CHECK, changes=changes)["created"] == ["MIG-2", "MIG-4"]
+    assert result(check=CHECK, changes=changes, check_mode=True)["created"] == []
+
+
+def test_the_layout_is_what_was_read_last():
+    before, after, back = gpus_read("7g.40gb"), gpus_read("3g.20gb"), gpus_read(mig_enabled=False)
+    check, changes = {**CHECK, "mig": before}, [{"changed": True, "done": [RESET]}]
+    (entry,) = result(check=check)["layout"]
+    assert entry == before["gpus"][0]["layout"]
+    changed = {"check": check, "changes": changes, "after": {"mig": after}}
+    assert result(**changed)["layout"] == [after["gpus"][0]["layout"]]
+    assert result(check=check, changes=changes)["layout"] is None
+    assert result(**changed, brought_back=True, left={"mig": back})["layout"] == [back["gpus"][0]["layout"]]
+    assert result(**changed, brought_back=False)["layout"] is None
+
+
+def test_the_layout_in_words():
+    gpus = [gpus_read("3g.20gb", "1g.5gb", "1g.5gb", uuid=f"GPU-{number}")["gpus"][0] for number in range(2)]
+    gpus += [gpus_read(uuid="GPU-3")["gpus"][0], gpus_read(uuid="GPU-4", mig_enabled=False)["gpus"][0]]
+    gpus.append({**GPU, "uuid": "GPU-5", "product": "NVIDIA L40S", "layout": None})
+    gpus[2]["layout"]["instances"] = [{"profile": "2g.10gb", "compute_instances": []}]
+    changed = result(
+        check=CHECK | {"mig": {"gpus": gpus}},
+        changes=[{"done": [RESET], "changed": True}],
+        after={"mig": {"gpus": gpus}},
+    )
+    assert " ".join(line.strip() for line in table(told({"a": changed}, ["a"]), ["a"])[3:]) == (
+        "2 x A100-SXM4-40GB: 3g.20gb + 2 x 1g.5gb; 1 x A100-SXM4-40GB: 2g.10gb without compute instances; "
+        "1 x A100-SXM4-40GB: MIG off; 1 x L40S"
+    )
+
+
+def test_a_host_that_was_restored_has_a_row():
+    restored = result(restores=True, hooks=["/a/notebooks.yml"], check={**CHECK, "plan": [], "drained": True})
+    assert restored["restored"] == ["/a/notebooks.yml", "earlier"]
+    assert table(told({"a": restored}, ["a"]), ["a"])[2].endswith(
+        "notebooks.yml  notebooks.yml, what an earlier run drained"
+    )
+    failed = result(restores=True, hooks=["slurm"], failures=[{"stage": "restore", "message": "No."}])
+    assert failed["restored"] == []
 
 
 REFUSAL = '{"kind":"Status","apiVersion":"v1","message":"pods \\"a\\" is forbidden: no","code":403}'
@@ -216,14 +293,16 @@ def test_failure_message(given, message):
     "odd",
     [
         {"gpus": 7}, {"gpus": [7]}, {"gpus": [{"product": ["x"]}]}, {"message": {"a": 1}}, {"hooks": [7]},
-        {"reset_gpus": [7]}, {"reset_gpus": [{}]}, {"kept": None}, {"not_checked": [{}]},
+        {"reset_gpus": [7]}, {"reset_gpus": [{}]}, {"kept": None}, {"not_checked": [{}]}, {"created": [7]},
+        {"restored": [[]]}, {"layout": [7]}, {"layout": [{"gpus": ["GPU-0"], "instances": 7}]}, {"driver": 7},
+        {"gpus": [{"product": "x", "uuid": []}]}, {"label": {}}, {"time": []}, {"plan": [7]},
     ],
 )  # fmt: skip
 def test_the_words_of_one_host_do_not_keep_the_others_from_being_told_of(odd):
     data = told({"a": {**CHANGED, **odd}, "b": CHANGED}, ["a", "b"])
     assert (data["hosts"]["a"]["state"], data["hosts"]["b"]) == ("failed", CHANGED)
     assert "nothing that the modules of this collection return" in data["hosts"]["a"]["message"]
-    assert [line.split()[0] for line in table(data, ["a", "b"])[1:3]] == ["HOST", "a"]
+    assert [line.split()[0] for line in table(data, ["a", "b"]) if line[0] in "ab"] == ["b", "a"]
 
 
 def test_a_terminal_gets_no_characters_of_a_host_that_it_would_obey():
