@@ -15,7 +15,7 @@ from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.fleet import report, table
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.fleet import merged, report, table
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.host import UNFINISHED
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_options import planted, planted_refusal
 
@@ -47,7 +47,9 @@ class ActionModule(ActionBase):
         for line in ["", *lines, ""]:
             self._display.display(line)
         if arguments["report"]:
-            _write(arguments["report"], data)
+            path = _beside(arguments["report"]) if self._task.check_mode else arguments["report"]
+            # Who was left out by --limit keeps what an earlier run has found.
+            _write(path, merged(data, _read(path)) if context.CLIARGS.get("subset") else data)
         return dict(result, changed=False, summary=lines)
 
     def _batch(self, everyone):
@@ -71,6 +73,21 @@ def _result(variables):
     if request and request.get("claim") and (result or {}).get("change_id") != request["claim"]["change_id"]:
         return {"state": UNFINISHED}
     return result
+
+
+def _beside(path):
+    """Where a run in check mode writes instead: the report tells of what was done."""
+    name, extension = os.path.splitext(path)
+    return f"{name}.check{extension or '.json'}"
+
+
+def _read(path):
+    """What an earlier run has written there, None where nothing can be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _write(path, data):

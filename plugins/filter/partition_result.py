@@ -18,6 +18,8 @@ options:
       - What the role's tasks registered and set, by C(request), C(check), C(claim), C(decision), C(changes),
         C(after), C(now), C(left), C(failures), C(drained), C(stopped), C(rebooted), C(brought_back), C(check_mode),
         C(host), C(facts) and C(time).
+      - Of a run that only compares it is C(verified), the result of M(gpufleet.mig.mig_check), with C(request),
+        C(host), C(facts) and C(time).
     type: dict
     required: true
 """

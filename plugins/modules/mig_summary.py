@@ -19,7 +19,9 @@ description:
   - It is the last task but one of that role and of little use elsewhere.
 options:
   report:
-    description: Write the same as JSON to this file on the controller, also in check mode.
+    description:
+      - Write the same as JSON to this file on the controller. With C(--limit) the hosts of the run are replaced in it.
+      - In check mode C(NAME.check.json) beside C(NAME.json) is written instead.
     type: path
 attributes:
   check_mode:

@@ -14,6 +14,7 @@ from layouts import profiles
 
 PARTITION = "gpufleet.mig.partition"
 VERIFY = "gpufleet.mig.verify"
+SUMMARY = "gpufleet.mig.mig_summary"
 MODE = "gpufleet.mig.mig_mode"
 INSTANCES = "gpufleet.mig.mig_instances"
 BALANCED = {"3g.40gb": 1, "2g.20gb": 1, "1g.10gb": 2}
@@ -160,11 +161,21 @@ def test_a_host_without_mig_capable_gpus_is_left_alone(run_playbook, simulated_h
 def test_verify_says_the_difference(run_playbook, simulated_host):
     host = simulated_host(f"{MODEL}:2")
     run_playbook(PARTITION, [host], extra_vars=LAYOUT).ok()
-    run_playbook(VERIFY, [host], extra_vars=LAYOUT).ok()
+    assert run_playbook(VERIFY, [host], extra_vars=LAYOUT).ok().results(SUMMARY)[-1]["result"]["summary"] == [
+        "MIG: 1 as wanted",
+        f"as wanted: {host.name}",
+    ]
     host.run("nvidia-smi", "mig", "-i", "0", "-dci")
     before = host.show()
-    failed = run_playbook(VERIFY, [host], extra_vars=LAYOUT).failed().results("ansible.builtin.assert")[-1]
-    assert failed["result"]["msg"].splitlines() == [
+    away = simulated_host(MODEL, name="away")
+    away.more_variables = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    run = run_playbook(VERIFY, [host, away], extra_vars=LAYOUT).finish()
+    assert run.returncode == 4
+    table = run.results(SUMMARY)[-1]["result"]["summary"]
+    assert table[0] == "MIG: 1 FAILED, 1 UNREACHABLE"
+    assert table[-1] == f"Once the cause is gone: ansible-playbook {VERIFY} … --limit {host.name},away"
+    assert run.output.count("create compute instance 2g.20gb") == 1
+    assert run.outcome(host)["message"].splitlines() == [
         f"{host.name} differs from its layout. To reach it:",
         "GPU 0: create compute instance 1g.10gb in the GPU instance at slice 0",
         "GPU 0: create compute instance 1g.10gb in the GPU instance at slice 1",

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from ..report.host import partition_result
+from ..report.host import failure_message, partition_result
+from .decision import difference
 
 
 def outcome(run):
@@ -16,8 +17,11 @@ def outcome(run):
         ``claim`` are the results of mig_partition_request, mig_driver_check and mig_claim, ``decision`` is what
         followed from them, and ``changes`` are the results of mig_mode and mig_instances in their order, those of
         going back included; ``after``, ``now`` and ``left`` are those of mig_check after the change, before going back
-        and after it, and ``time`` is the present time
+        and after it, and ``time`` is the present time. Of a run that only compares it has ``verified``, what mig_check
+        returned, with ``request``, ``host``, ``facts`` and ``time``
     """
+    if "verified" in run:
+        return _verified(run)
     claim, check = dict(run["claim"]), run["check"]
     if check.get("unreachable_host") or check.get("held"):
         # The check takes the claim where no task before it has.
@@ -39,3 +43,23 @@ def outcome(run):
         }
     )
     return {**result, "change_id": request["claim"]["change_id"]}
+
+
+def _verified(run):
+    """What became of a host that was only compared with its layout: a difference is a failure."""
+    request, check = run["request"], run["verified"]
+    why = difference(request, check, run["host"]) if "ok" in check else failure_message(check)
+    result = partition_result(
+        {
+            **dict.fromkeys(("changes", "drained", "hooks"), ()),
+            **dict.fromkeys(("check_mode", "rebooted", "restores"), False),
+            "check": check,
+            "failures": [{"stage": "verify", "message": why}] if why else [],
+            "brought_back": None,
+            "host": run["host"],
+            "facts": run["facts"],
+            "label": request.get("label"),
+            "time": run["time"],
+        }
+    )
+    return {**result, "change_id": (request["claim"] or {}).get("change_id")}

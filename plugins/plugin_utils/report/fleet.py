@@ -40,6 +40,7 @@ COLUMNS, ALIGNS = ("HOST", "RESULT", "CREATED", "KEPT", "DISRUPTED", "DRAINED", 
 MOST_NAMES = 3
 DEEPEST = 30  # levels of a result, which has half as many
 LONGEST_PRODUCT = 60
+MOST_LINES = 200
 LONGEST_MESSAGE = 10000  # in the table; the report has all of it
 WORDS = {
     NO_GPUS: "no MIG-capable GPU",
@@ -95,14 +96,34 @@ def report(results, everyone, batch, present, check_mode, refused=()):
         elif host not in present:
             hosts[host] = {**_unknown(FAILED, refused.get(host, BEFORE), check_mode), "stage": "check"}
     ends = last == len(everyone) - 1 or all(host in hosts and is_failure(hosts[host]) for host in batch)
-    counts = Counter(result["state"] for result in hosts.values())
     return {
         "version": VERSION,
         "check_mode": check_mode,
         "complete": ends,
-        "counts": {state: counts[state] for state in WORDS if counts[state]},
+        "counts": _counts(hosts),
         "hosts": hosts,
     }
+
+
+def merged(data, earlier):
+    """A report of some hosts in an earlier one of all: the other hosts keep what that says of them.
+
+    :param earlier: what a file has that should be such a report; without another version's or kind's nothing is kept
+    """
+    if not isinstance(earlier, Mapping) or any(earlier.get(key) != data[key] for key in ("version", "check_mode")):
+        return data
+    hosts = earlier.get("hosts")
+    if not isinstance(hosts, Mapping) or not all(
+        isinstance(one, Mapping) and one.get("state") in (*WORDS,) for one in hosts.values()
+    ):
+        return data
+    hosts = {**hosts, **data["hosts"]}
+    return {**data, "counts": _counts(hosts), "hosts": hosts}
+
+
+def _counts(hosts):
+    counts = Counter(result.get("state") for result in hosts.values())
+    return {state: counts[state] for state in WORDS if counts[state]}
 
 
 def _unknown(state, message, check_mode):
@@ -206,13 +227,11 @@ def _without(host, message):
 
 
 def _wrapped(message):
-    return textwrap.wrap(
-        (message or "")[:LONGEST_MESSAGE],
-        WIDTH,
-        initial_indent=INDENT,
-        subsequent_indent=INDENT,
-        break_long_words=False,
-    )
+    lines = (message or "")[:LONGEST_MESSAGE].splitlines()
+    if len(lines) > MOST_LINES:
+        lines = [*lines[:MOST_LINES], "…"]
+    around = {"initial_indent": INDENT, "subsequent_indent": INDENT, "break_long_words": False}
+    return [wrapped for line in lines for wrapped in textwrap.wrap(line, WIDTH, **around)]
 
 
 def _below(result, message):

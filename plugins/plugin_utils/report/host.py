@@ -26,6 +26,9 @@ REFUSED = re.compile(r'"message":("(?:[^"\\]|\\.)*")', re.DOTALL)
 # Ansible's connection plugin puts behind these words all that ssh printed, a host's banner first.
 SSH = re.compile(r"((?:via ssh|over ssh|incorrect password): )")
 
+# What ansible-core puts before some messages from 2.19 on.
+FAILED_TASK = "Task failed: "
+
 LONGEST_COMMAND = 100
 EARLIER = "earlier"  # among what was restored: what an earlier run had drained
 
@@ -40,7 +43,7 @@ def failure_message(result):
     messages = list(dict.fromkeys(failure_message(item) for item in items))
     if messages:
         return " ".join(messages)
-    message = str(result.get("msg") or "It gave no reason; see the output above.").strip()
+    message = str(result.get("msg") or "It gave no reason; see the output above.").strip().removeprefix(FAILED_TASK)
     # Of the first alone: a host may say it thousands of times.
     refused = REFUSED.search(message.replace("\\\\", "\\").partition(STATUS)[2])
     if refused:
@@ -194,7 +197,7 @@ def _restored(run, failures):
 def _others_claim(claim, check):
     """Whose run has the host, where that is another: what mig_claim or mig_check tells of it."""
     found = claim.get("held") or check.get("claim")
-    if not isinstance(found, dict) or found.get("id") == claim.get("change_id"):
+    if not isinstance(found, dict) or found.get("id") in (claim.get("change_id"), check.get("change_id")):
         return None
     return {key: found.get(key) for key in ("id", "who", "where", "stage", "since", "lapsed")}
 

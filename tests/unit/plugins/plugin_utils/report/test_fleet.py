@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from paths import ROOT
 
-from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.fleet import report, table
+from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.fleet import merged, report, table
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.report.host import failure_message, partition_result
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
@@ -261,6 +261,7 @@ REFUSED = 'The Kubernetes API server says: pods "a" is forbidden: no'
     ("given", "message"),
     [
         ({"msg": " Why. "}, "Why."),
+        ({"msg": "Task failed: Why."}, "Why."),
         ({"msg": "non-zero return code", "stderr": "first\nlast"}, "non-zero return code last"),
         (
             {"msg": "non-zero return code", "stderr": "first\nlast", "cmd": ["systemctl", "show", "a"], "rc": 4},
@@ -345,3 +346,30 @@ def test_a_rehearsal_has_replanned_nothing():
 def test_steps_that_are_no_sentences_are_not_shown():
     odd = {**CHANGED, "replanned_steps": [{"a": 1}]}
     assert told({"a": odd}, ["a"])["hosts"]["a"]["state"] == "failed"
+
+
+def test_a_run_of_some_hosts_keeps_what_was_told_of_the_others():
+    earlier = told({"a": FAILED, "b": CHANGED}, ["a", "b"])
+    now = told({"a": CHANGED, "c": result()}, ["a", "c"])
+    both = merged(now, earlier)
+    jsonschema.validate(both, SCHEMA)
+    assert both["hosts"] == {"a": CHANGED, "b": CHANGED, "c": result()}
+    assert both["counts"] == {"unchanged": 1, "changed": 2}
+
+
+@pytest.mark.parametrize(
+    "odd", [None, [], {"version": 2}, {"version": 3, "check_mode": True, "hosts": {}}, {"hosts": 7}]
+)
+def test_what_is_no_such_report_is_replaced(odd):
+    now = told({"a": CHANGED}, ["a"])
+    assert merged(now, odd) == now
+    assert merged(now, {**now, "hosts": odd}) == now
+
+
+def test_the_own_claim_of_a_check_is_nobody_elses():
+    claim = {"id": "own", "who": "root", "where": "vm", "stage": "check", "since": "now", "lapsed": False}
+    assert (
+        result(check={**CHECK, "plan": [], "claim": claim, "change_id": "own"}, claim={"change_id": ""})["claim"]
+        is None
+    )
+    assert result(check={**CHECK, "plan": [], "claim": claim, "change_id": "other"})["claim"] == claim
