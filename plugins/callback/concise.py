@@ -51,7 +51,9 @@ COLOURS = {
     FAILED: C.COLOR_ERROR,
     UNREACHABLE: C.COLOR_UNREACHABLE,
 }
-CLAIM, SUMMARY, ROLE = "gpufleet.mig.mig_claim", "gpufleet.mig.mig_summary", "mig_partition"
+CLAIM = "gpufleet.mig.mig_claim"
+SUMMARY = "gpufleet.mig.mig_summary"
+ROLE = "mig_partition"
 DEBUG = ("debug", "ansible.builtin.debug", "ansible.legacy.debug")
 
 

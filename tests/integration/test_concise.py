@@ -47,7 +47,7 @@ def test_a_change_is_a_screen_and_a_fleet_with_nothing_to_do_too(
     fleet = [alias(host, f"gpu-{number}", tmp_path) for number in range(30)]
     lines = printed(run_playbook(PARTITION, fleet, extra_vars=SEVEN, environment=edge_environment).ok())
     assert len(lines) <= 10
-    assert lines[0] == "PLAY [Partition GPUs with MIG]"
+    assert lines[0] == "PLAY [Partition GPUs with MIG, all: 30 hosts (no -e target=, no -l)]"
     assert lines[-3:] == ["MIG: 30 as wanted", "as wanted: 30 hosts", "Hosts: 30 ok"]
     assert " ".join(lines).count("nvidia-persistenced does not run") == 1
 
@@ -63,3 +63,12 @@ def test_one_failure_is_one_message_and_v_shows_the_rest(simulated_host, run_pla
     assert lines[-1] == "Hosts: 2 failed"
     monkeypatch.setenv("ANSIBLE_VERBOSITY", "1")
     assert "TASK [gpufleet.mig.mig_partition : Conclude]" in run_playbook(PARTITION, [host]).failed().output
+
+
+def test_some_hosts_at_a_time(simulated_host, run_playbook):
+    hosts = [simulated_host("L40S-48GB", name=name) for name in ("gpu-0", "gpu-1")]
+    run = run_playbook("gpufleet.mig.verify", hosts, limit="gpu-0,gpu-1", extra_vars={"mig_serial": 1}).ok()
+    assert [line for line in printed(run) if line.startswith(("PLAY", "MIG"))] == [
+        *("PLAY [Compare GPUs with their layout]", "MIG: 1 no MIG-capable GPU"),
+        *("PLAY [Compare GPUs with their layout]", "MIG: 2 no MIG-capable GPU"),
+    ]
