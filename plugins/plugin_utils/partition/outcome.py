@@ -26,8 +26,6 @@ def outcome(run):
     if check.get("unreachable_host") or check.get("held"):
         # The check takes the claim where no task before it has.
         claim.update({key: check.get(key) for key in ("unreachable_host", "held", "msg")})
-    # Where nothing was left to do, only the check knows of it.
-    claim["change_id"] = check.get("change_id") or claim.get("change_id")
     decision, drained, request = run["decision"], run["drained"], run["request"]
     left = run.get("left") or {}
     result = partition_result(

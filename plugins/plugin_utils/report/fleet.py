@@ -28,6 +28,7 @@ from .host import (
     UNFINISHED,
     UNREACHABLE,
     WOULD_CHANGE,
+    without,
 )
 
 VERSION = 3
@@ -189,9 +190,9 @@ def table(data, hosts, command=""):
     quiet, rows, failed = {}, {}, {}
     for host, result in results.items():
         if is_failure(result):
-            failed.setdefault((result["state"], result["stage"], _without(host, result["message"])), []).append(host)
+            failed.setdefault((result["state"], result["stage"], without(host, result["message"])), []).append(host)
         elif _is_quiet(result):
-            quiet.setdefault((result["state"], _without(host, result["message"])), []).append(host)
+            quiet.setdefault((result["state"], without(host, result["message"])), []).append(host)
         else:
             rows[host] = (host, *_row(result))
     lines = [_headline(data, hosts)]
@@ -219,11 +220,6 @@ def _is_quiet(result):
     return result["state"] in QUIET and not (
         result["restored"] or result["claim"] or result["replanned_steps"] or result["reset_gpus"] or result["reboot"]
     )
-
-
-def _without(host, message):
-    """A message without the name of its host, to be compared with those of others."""
-    return re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", "", message or "")
 
 
 def _wrapped(message):

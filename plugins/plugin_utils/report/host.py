@@ -60,6 +60,11 @@ def failure_message(result):
     return visible_lines(message if why in message else f"{message} {why}")
 
 
+def without(host, message):
+    """A message without the name of its host, to be compared with those of others."""
+    return re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", "", message or "")
+
+
 def _command(words):
     """A command as it is shown, of a long one its beginning."""
     line = words if isinstance(words, str) else " ".join(map(str, words))
