@@ -37,8 +37,9 @@ options:
 EXAMPLES = r"""
 - name: See that a reset makes other MIG devices of all of a node's jobs
   ansible.builtin.assert:
-    that: ([{'action': 'reset_gpu'}] | gpufleet.mig.slurm_drain(600, seen)).gres
+    that: (plan | gpufleet.mig.slurm_drain(600, seen)).gres
   vars:
+    plan: [{action: reset_gpu}]
     seen: {must_be_free: [], node: gpu-7, host: control, jobs: wait, found: {}, drained: {}, ended: {}}
 """
 

@@ -29,8 +29,9 @@ options:
 EXAMPLES = r"""
 - name: Restore nothing on a host that was not reached
   ansible.builtin.assert:
-    that: written | gpufleet.mig.slurm_files_back(['control', 'gpu-7']) == [{'host': 'control', 'files': []}]
+    that: (written | gpufleet.mig.slurm_files_back(['control', 'gpu-7'])) == expected
   vars:
+    expected: [{host: control, files: []}]
     written:
       results:
         - {item: control, files: []}
