@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -38,7 +39,7 @@ class Environment(NamedTuple):
 def interpreters():
     """The CPython interpreters of this machine by minor version, {"3.8": Path, ...}: pyenv's, then those on PATH."""
     found = {}
-    candidates = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    candidates = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin/python"))
     candidates += [Path(path) for version in range(8, 20) if (path := shutil.which(f"python3.{version}"))]
     for candidate in candidates:
         # A pyenv shim answers for a version that is installed but not active with an error: not an interpreter.
