@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.claiming import take
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.driver import judged
@@ -34,8 +33,7 @@ class ActionModule(Lending, RoleAction):
             within = self.given(WITHIN, task_vars) or {}
             claim, persistence = within.get("claim"), within.get("persistence")
         except Refused as failure:
-            # ansible-core 2.17 would template what is raised when it is looked at, a host's words within it, too.
-            return dict(result, failed=True, msg=wrap_var(str(failure)))
+            return {**result, **failure.result()}
         asked = {name: options[f"mig_driver_{name}"] for name in OPTIONS if options.get(f"mig_driver_{name}")}
         if persistence:
             asked["persistence"] = persistence

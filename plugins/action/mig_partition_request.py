@@ -36,8 +36,7 @@ class ActionModule(RoleAction):
         try:
             request = self._request(arguments["entry_point"], task_vars)
         except Refused as failure:
-            # ansible-core 2.17 would template what is raised when it is looked at, a host's words within it, too.
-            return dict(result, failed=True, msg=wrap_var(str(failure)))
+            return {**result, **failure.result()}
         return dict(result, changed=False, **wrap_var(request))
 
     def _request(self, entry_point, task_vars):

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from ansible.utils.unsafe_proxy import wrap_var
-
 from ansible_collections.gpufleet.mig.plugins.plugin_utils.variables.role_action import Refused, RoleAction
 
 
@@ -29,6 +27,5 @@ class ActionModule(RoleAction):
         try:
             options, refusal = self.take(task_vars, **arguments)
         except Refused as failure:
-            # ansible-core 2.17 would template what is raised when it is looked at, a host's words within it, too.
-            return dict(result, failed=True, msg=wrap_var(str(failure)))
+            return {**result, **failure.result()}
         return dict(result, changed=False, options=options, refusal=refusal)

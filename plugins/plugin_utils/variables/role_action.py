@@ -52,6 +52,11 @@ PINNED = re.compile(r"\{\{ __mig_\w+_options\.options\.\w+ \}\}")
 class Refused(Exception):
     """Why the role cannot begin, as its text: nothing but that is for the user."""
 
+    def result(self):
+        """The result of the action, which fails with it."""
+        # ansible-core 2.17 would template what is raised when it is looked at, a host's words within it, too.
+        return {"failed": True, "msg": wrap_var(str(self))}
+
 
 def _wrong_layout(error):
     """What is wrong with a layout, or a file of nvidia-mig-parted, because of which a variable has no value; or None.
